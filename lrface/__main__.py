@@ -1,0 +1,5 @@
+"""``python -m lrface``, which is what ``torchrun -m lrface`` starts."""
+
+from lrface.cli.main import main
+
+main()

@@ -1,0 +1,26 @@
+"""``lrface embed``."""
+
+import click
+
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
+
+
+@click.command("embed")
+@click.argument("images", nargs=-1, required=True, type=click.Path())
+@click.option("--out", type=click.Path(), required=True, help="File to write: NumPy .npz with `embeddings` and `paths`.")
+@MODEL
+@ENCODER_DETECTOR
+@FACE
+@DEVICE
+def command(images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, device: str) -> None:
+    """Write the embeddings of the main face of each of IMAGES (files, or folders of files).
+
+    An image without a usable face is counted and named, and left out; if none is usable the exit status is 2.
+    """
+    from lrface.encoder import FaceEncoder
+    from lrface.encoder_files import embed_files
+
+    result = embed_files(FaceEncoder.load(model, detector, face, device), images, out)
+    for name, reason in result.refused:
+        click.echo(f"left out {name}: {reason}", err=True)
+    click.echo(f"{result.embedded} faces embedded, {len(result.refused)} images left out: {out}")

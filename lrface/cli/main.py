@@ -1,0 +1,59 @@
+"""``lrface``: finds the command, and turns every error that a user can mend into one line and exit status 2."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from lrface.errors import LrfaceError
+from lrface.version import __version__
+
+#: Command -> one line of help. Each is imported only when it is called, so that `--help` stays fast.
+COMMANDS = {
+    "data": "Get data sets, or be told where they are to be had.",
+    "doctor": "Show what is installed, which devices there are, which data and models are found.",
+    "embed": "Write the embeddings of images to a file.",
+    "eval": "Measure a model: LFW verification.",
+    "prepare": "Turn photos or records into a store that training reads.",
+    "train": "Train what a recipe describes.",
+    "verify": "Tell whether two images show one person.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"lrface.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Low-resolution face recognition: prepare faces, distil a 16-pixel student, measure it, use it."""
+
+
+def main() -> None:
+    """Run the command line and exit: 0 for success, 1 for a negative answer, 2 for an error, 130 for Ctrl-C."""
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except LrfaceError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # `lrface ... | head`
+        sys.stderr.close()
+        sys.exit(0)

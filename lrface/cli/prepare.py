@@ -1,0 +1,63 @@
+"""``lrface prepare``."""
+
+import os
+
+import click
+
+from lrface.cli.options import ANTIALIAS, EYES, FACE, KERNEL, LOW_SIZE
+from lrface.errors import LrfaceError
+
+
+def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> tuple[int, int]:
+    try:
+        shard, shards = (int(part) for part in text.split("/"))
+    except ValueError:
+        raise LrfaceError(f"--shard {text}: write it as 3/8, the fourth of eight (shards count from 0)") from None
+    return shard, shards
+
+
+@click.command("prepare")
+@click.argument("source", type=click.Path())
+@click.option("--out", type=click.Path(), required=True, help="The store to make.")
+@click.option(
+    "--detector", default=None, type=click.Choice(["insightface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
+    help="How faces are found; none: the images are aligned crops.  [default: insightface; none for .rec; landmarks with --landmarks]",
+)  # fmt: skip
+@click.option("--landmarks", type=click.Path(), default=None, help="CSV: path, then 2 eyes or 5 points.")
+@EYES
+@FACE
+@click.option("--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of the aligned crops.")
+@LOW_SIZE
+@KERNEL
+@ANTIALIAS
+@click.option("--encoding", default="jpg", show_default=True, type=click.Choice(["jpg", "png"]), help="Of crops that are cut.")
+@click.option("--quality", default=95, show_default=True, type=click.IntRange(1, 100), help="Of JPEG.")
+@click.option("--shard", callback=_parse_shard, default="0/1", show_default=True, help="Which part, i/n, counted from 0.")
+@click.option("--workers", default=os.cpu_count() or 1, show_default="all cores", type=click.IntRange(1), help="Processes.")
+@click.option("--device", default="cpu", show_default=True, help="For the detector.")
+@click.option("--overwrite", is_flag=True, help="Begin anew instead of going on.")
+def command(
+    source: str, out: str, detector: str | None, landmarks: str | None, eyes: tuple[float, float, float, float] | None,
+    face: str, size: int, low_size: int, kernel: str, antialias: bool, encoding: str, quality: int,
+    shard: tuple[int, int], workers: int, device: str, overwrite: bool,
+) -> None:  # fmt: skip
+    """Turn SOURCE, a folder per identity or an insightface .rec, into a store that training reads.
+
+    Killed at any moment, the same command goes on where it was. Many machines can share the work: one --shard i/n each.
+    """
+    from lrface.data.crop import Settings
+    from lrface.data.prepare import prepare
+    from lrface.data.sources import is_record
+    from lrface.faces.degrade import Degradation
+
+    if detector is None:
+        detector = "landmarks" if landmarks else "none" if is_record(source) else "insightface"
+    if (detector == "landmarks") != (landmarks is not None):
+        raise LrfaceError("--detector landmarks and --landmarks FILE go together")
+    settings = Settings(size, detector, eyes, face, Degradation(low_size, kernel, antialias), encoding, quality)
+    summary = prepare(source, out, settings, landmarks, *shard, workers, device, overwrite)
+    total = sum(summary.counts.values())
+    listed = ", ".join(f"{count:,} {status}" for status, count in sorted(summary.counts.items(), key=lambda item: -item[1]))
+    click.echo(f"{total:,} images: {listed}")
+    click.echo(f"{summary.identities:,} identities, {summary.single:,} of them with a single image")
+    click.echo(f"fingerprint {summary.fingerprint[:16]}; look at {summary.folder / 'contact.png'}")

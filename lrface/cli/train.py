@@ -1,0 +1,35 @@
+"""``lrface train``."""
+
+from pathlib import Path
+
+import click
+
+from lrface.cli.options import DATA_ROOT
+
+
+@click.command("train")
+@click.argument("recipe", type=click.Path())
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. optim.lr=0.02; repeatable.")
+@click.option("--out", type=click.Path(), default=None, help="Folder of the run.  [default: runs/NAME]")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, cuda:0,1, mps.")
+@DATA_ROOT
+def command(
+    recipe: str, overrides: tuple[str, ...], out: str | None, resume: bool, device: str, data_root: str
+) -> None:
+    """Train what RECIPE describes.
+
+    On several GPUs: torchrun --nproc-per-node 4 -m lrface train RECIPE. Ctrl-C leaves a run that --resume goes on with.
+    """
+    from lrface.recipe import load_recipe
+    from lrface.train.run import train
+
+    loaded = load_recipe(recipe, overrides)
+    folder = Path(out) if out else Path("runs") / loaded.name
+    result = train(loaded, folder, data_root, device, resume)
+    if not result.finished:
+        raise click.Abort
+    if result.history:
+        best = max(result.history, key=lambda entry: entry["accuracy"])
+        click.echo(f"best epoch {best['epoch']:g}: validation accuracy {100 * best['accuracy']:.2f} %")
+    click.echo(f"model: {result.model}")

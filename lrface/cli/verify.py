@@ -1,0 +1,39 @@
+"""``lrface verify``."""
+
+import json
+import sys
+
+import click
+
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
+
+
+@click.command("verify")
+@click.argument("a", type=click.Path())
+@click.argument("b", type=click.Path())
+@MODEL
+@click.option("--far", default=0.01, show_default=True, help="False accept rate to promise; the model says which it knows.")
+@click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
+@ENCODER_DETECTOR
+@FACE
+@DEVICE
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    a: str, b: str, model: str | None, far: float, threshold: float | None, detector: str, face: str, device: str, as_json: bool
+) -> None:
+    """Tell whether the images A and B show one person.
+
+    A photo, an aligned crop or a tiny native face will do. Exit status: 0 same, 1 different, 2 error.
+    """
+    from lrface.encoder import FaceEncoder
+
+    result = FaceEncoder.load(model, detector, face, device).verify(a, b, far, threshold)
+    if as_json:
+        click.echo(json.dumps({"a": a, "b": b, **result.as_dict()}))
+    else:
+        origin = "given" if result.far is None else f"calibrated for a false accept rate of {result.far:g}"
+        click.echo(f"{'same' if result.same else 'different'}: similarity {result.similarity:.4f}, ", nl=False)
+        click.echo(f"threshold {result.threshold:.4f} ({origin})")
+        for note in result.notes:
+            click.echo(f"note: {note}")
+    sys.exit(0 if result.same else 1)

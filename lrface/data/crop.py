@@ -1,0 +1,181 @@
+"""One image of a source -> an aligned high-resolution crop and its low-resolution pixels, or the reason why not."""
+
+import hashlib
+import io
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lrface.data.sources import Item, Source
+from lrface.errors import LrfaceError
+from lrface.faces.align import norm_crop
+from lrface.faces.degrade import Degradation, resize
+from lrface.faces.detect import DETECTORS, FACE_RULES, Detector, select_face
+from lrface.faces.images import encode_image, read_image
+
+#: What can become of an image; every image of the source gets exactly one.
+STATUSES = ("ok", "unreadable", "no landmarks", "no face", "bad landmarks")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the pixels of a store; recorded in it.
+
+    Attributes:
+        size: side of the aligned crops in pixels.
+        detector: ``insightface``, ``mtcnn``, ``dlib``, ``landmarks`` (from a file), ``eyes`` (the same in every image)
+            or ``none`` (already cropped).
+        eyes: x, y of the image-left and of the image-right eye in a set that was aligned by others; for ``eyes``, and
+            for a detector where it finds no face.
+        face: which of several faces; see :func:`lrface.faces.detect.select_face`.
+        degradation: how the low-resolution pixels are made from the crop.
+        encoding: ``jpg`` or ``png``, of crops that had to be cut.
+        quality: of JPEG, 1 to 100.
+
+    Raises:
+        LrfaceError: a value that is none of these, or eyes that are missing or that nobody looks at.
+    """
+
+    size: int = 112
+    detector: str = "insightface"
+    eyes: tuple[float, float, float, float] | None = None
+    face: str = "largest-central"
+    degradation: Degradation = field(default_factory=Degradation)
+    encoding: str = "jpg"
+    quality: int = 95
+
+    def __post_init__(self) -> None:
+        for key, value, known in (
+            ("detector", self.detector, (*DETECTORS, "landmarks", "eyes", "none")),
+            ("face", self.face, FACE_RULES),
+            ("encoding", self.encoding, ("jpg", "png")),
+        ):
+            if value not in known:
+                raise LrfaceError(f"unknown {key} {value!r}: choose one of {', '.join(known)}")
+        for key, number, top in (("size", self.size, 4096), ("quality", self.quality, 100)):
+            if not 1 <= number <= top:
+                raise LrfaceError(f"a {key} of {number} makes no sense: choose 1 to {top}")
+        if self.detector == "eyes" and self.eyes is None:
+            raise LrfaceError("the detector `eyes` needs the eyes' positions: --eyes X1,Y1,X2,Y2")
+        if self.detector in ("landmarks", "none") and self.eyes is not None:
+            raise LrfaceError(f"eyes' positions mean nothing to the detector `{self.detector}`: leave --eyes out")
+
+    @property
+    def detects(self) -> bool:
+        """Whether faces are looked for, rather than known."""
+        return self.detector in DETECTORS
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, as JSON writes them."""
+        plain = asdict(self)
+        return plain | {"eyes": list(self.eyes) if self.eyes else None}
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The outcome for one image: a row of the manifest, and the pixels if there are any.
+
+    Attributes:
+        row: path, identity, label, landmarks, score, status, reason.
+        encoded: the aligned crop as an image file, or None.
+        digest: SHA-256 of ``encoded`` in hex, or None.
+        low: uint8 ``[degradation.size, degradation.size, 3]``, or None. Always the degradation of the decoded
+            ``encoded``, so that anyone who reads the crop can make the same low-resolution pixels again.
+    """
+
+    row: dict[str, Any]
+    encoded: bytes | None = None
+    digest: str | None = None
+    low: np.ndarray | None = None
+
+    def decoded(self) -> np.ndarray:
+        """The aligned crop, uint8 RGB ``[size, size, 3]``.
+
+        Raises:
+            LrfaceError: there is none; says why.
+        """
+        if self.encoded is None:
+            raise LrfaceError(f"{self.row['path']}: {self.row['reason']}")
+        return read_image(self.encoded, self.row["path"])
+
+
+class _RefusedError(Exception):
+    """Status and reason of an image that cannot be used."""
+
+
+def crop_item(item: Item, source: Source, settings: Settings, detector: Detector | None) -> Crop:
+    """Read, align and degrade one image. A fault of the image becomes its status, never an exception."""
+    row: dict[str, Any] = {
+        "path": item.path, "identity": item.identity, "label": item.label,
+        "landmarks": None, "score": None, "status": "ok", "reason": None,
+    }  # fmt: skip
+    try:
+        data, image = _read(item, source)
+        if settings.detector == "none":
+            encoded = data if _is_plain_crop(data, settings.size) else _encode(resize(image, settings.size), settings)
+        else:
+            landmarks, row["score"] = _locate(item, image, settings, detector)
+            row["landmarks"] = landmarks.ravel().tolist()
+            encoded = _encode(_cut(image, landmarks, settings.size), settings)
+    except _RefusedError as refusal:
+        row["status"], row["reason"] = refusal.args
+        return Crop(row)
+    stored = image if encoded is data else read_image(encoded, item.path)
+    return Crop(row, encoded, hashlib.sha256(encoded).hexdigest(), settings.degradation(stored))
+
+
+def _read(item: Item, source: Source) -> tuple[bytes, np.ndarray]:
+    if not item.known:
+        raise _RefusedError("no landmarks", "the landmarks file does not list this image")
+    try:
+        data = source.load(item)
+        return data, read_image(data, item.path)
+    except LrfaceError as error:
+        raise _RefusedError("unreadable", str(error)) from error
+
+
+def _locate(
+    item: Item, image: np.ndarray, settings: Settings, detector: Detector | None
+) -> tuple[np.ndarray, float | None]:
+    """Landmarks ``[n, 2]``, and the detector's score if it found them."""
+    if settings.detector == "landmarks":
+        return np.array(item.landmarks, np.float64), None
+    faces = detector.detect(image) if detector else []
+    if faces:
+        face = select_face(faces, image.shape, settings.face)
+        return face.landmarks, float(face.score)
+    if settings.eyes:
+        return np.array(settings.eyes, np.float64).reshape(2, 2), None
+    raise _RefusedError("no face", f"{settings.detector} found no face")
+
+
+def _cut(image: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
+    import cv2
+
+    height, width = image.shape[:2]
+    x, y = landmarks.mean(0)
+    if not (-1 <= x <= width and -1 <= y <= height):  # also where they are not numbers
+        raise _RefusedError("bad landmarks", f"the landmarks do not lie in the image of {width} x {height} pixels")
+    try:
+        return norm_crop(image, landmarks, size)
+    except (LrfaceError, cv2.error) as error:  # OpenCV 4 refuses images with a side of 32,768 pixels or more
+        raise _RefusedError("bad landmarks", str(error)) from error
+
+
+def _encode(image: np.ndarray, settings: Settings) -> bytes:
+    return encode_image(image, settings.encoding, settings.quality)
+
+
+def _is_plain_crop(data: bytes, size: int) -> bool:
+    """Whether a file can go into the store byte for byte: an upright, opaque RGB JPEG or PNG of the right size."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return (
+            image.format in ("JPEG", "PNG")
+            and image.mode == "RGB"
+            and image.size == (size, size)
+            and image.getexif().get(0x0112, 1) == 1
+            and "transparency" not in image.info
+        )

@@ -1,0 +1,215 @@
+"""An append-only shard that survives `kill -9`: data files, and a journal that says how much of them is certain.
+
+Chunks of images are appended to the data files, which are synced; then a line for each chunk goes to the journal, which
+is synced too. Whatever lies behind the last whole line of the journal is cut off when the work is taken up again, so
+that no image is lost and none is stored twice.
+"""
+
+import io
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from lrface.data import recordio
+from lrface.data.crop import Crop
+from lrface.errors import LrfaceError
+from lrface.files import atomic_write, try_lock
+
+#: How long finished chunks may wait to be made certain: a sync takes some 10 ms, whatever it writes.
+COMMIT_SECONDS = 1.0
+
+JOURNAL_FILE = "journal.jsonl"
+
+
+class ShardWriter:
+    """Writes one shard chunk by chunk into ``folder``. Only one process at a time can.
+
+    Args:
+        folder: where ``train.rec``, ``low.npy`` and the journal grow.
+        low_size: side of the low-resolution pixels.
+        header: what the shard is made from; an unfinished one is only continued with the same.
+
+    Attributes:
+        rows: images that went through, whatever became of them; after a start, those that are certain.
+        images: how many of them are in the shard.
+
+    Raises:
+        LrfaceError: the folder holds an unfinished shard with another header or damaged files, or is being written.
+        OSError: the disk is full or cannot be written; so do all methods.
+    """
+
+    def __init__(self, folder: Path, low_size: int, header: dict[str, Any]) -> None:
+        self.folder = folder
+        self._low_size = low_size
+        folder.mkdir(parents=True, exist_ok=True)
+        self._journal, self._rec, self._low = (
+            os.fdopen(os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+            for name in (JOURNAL_FILE, "train.rec", "low.npy")
+        )
+        self._waiting: list[dict[str, Any]] = []
+        self._committed = time.monotonic()
+        try:
+            if not try_lock(self._journal):
+                raise LrfaceError(f"another process is writing {folder}: let it finish, or give another --out")
+            certain = _read_journal(self._journal, header, folder)
+            self.rows, self.images, self._rec_bytes = certain.rows, certain.images, certain.rec_bytes
+            low_header = _npy_header(0, low_size)
+            if certain.journal_bytes:
+                _cut(self._low, len(low_header) + self.images * low_size**2 * 3, folder)
+            else:
+                self._low.truncate(0)
+                self._low.write(low_header)
+                self._waiting.append(header)
+            _cut(self._rec, self._rec_bytes, folder)
+            _cut(self._journal, certain.journal_bytes, folder)
+            self.commit()
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, crops: list[Crop]) -> None:
+        """Add one chunk; it is certain within ``COMMIT_SECONDS`` of the last commit, or at the next ``commit``."""
+        rows = []
+        for crop in crops:
+            row = crop.row
+            if crop.encoded is not None and crop.low is not None:
+                row = row | {"offset": self._rec_bytes, "digest": crop.digest}
+                self.images += 1
+                record = recordio.encode(recordio.pack(row["label"], crop.encoded, self.images))
+                self._rec.write(record)
+                self._low.write(crop.low.tobytes())
+                self._rec_bytes += len(record)
+            rows.append(row)
+        self.rows += len(rows)
+        self._waiting.append({"images": self.images, "rec_bytes": self._rec_bytes, "rows": rows})
+        if time.monotonic() - self._committed >= COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make everything that was added certain."""
+        if self._waiting:
+            _sync(self._rec)
+            _sync(self._low)
+            for entry in self._waiting:
+                self._journal.write(json.dumps(entry).encode() + b"\n")
+            _sync(self._journal)
+        self._waiting.clear()
+        self._committed = time.monotonic()
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """The journal's chunks in order, without loading it whole."""
+        with open(self.folder / JOURNAL_FILE, "rb") as file:
+            next(file)
+            for line in file:
+                yield json.loads(line)
+
+    def close(self) -> None:
+        """Close the files; what is not certain is lost, and the shard can be taken up again."""
+        with ExitStack() as stack:  # closes the rest, too, where one cannot write what it still holds
+            for file in (self._journal, self._low, self._rec):
+                stack.callback(file.close)
+
+    def finish(self, labels: np.ndarray, offsets: np.ndarray, property_size: int) -> None:
+        """Write the identity records, the index and the array header that complete the files.
+
+        Args:
+            labels: int64 ``[images]``, grouped by identity.
+            offsets: int64 ``[images]``, where each image's record begins.
+            property_size: side of the crops.
+        """
+        offset = self._rec_bytes
+        with atomic_write(self.folder / "train.idx", "w") as index:
+            for key, start in enumerate(offsets.tolist(), start=1):
+                index.write(f"{key}\t{start}\n")
+            for key, payload in recordio.identity_records(labels):
+                record = recordio.encode(payload)
+                index.write(f"{key}\t{offset}\n")
+                self._rec.write(record)
+                offset += len(record)
+        _sync(self._rec)
+        recordio.write_property(self.folder / "property", len(np.unique(labels)), property_size)
+        with atomic_write(self.folder / "labels.npy") as file:
+            np.save(file, labels)
+        self._low.seek(0)
+        self._low.write(_npy_header(self.images, self._low_size))
+        _sync(self._low)
+
+    def forget(self) -> None:
+        """Remove the journal of a shard that is complete."""
+        (self.folder / JOURNAL_FILE).unlink(missing_ok=True)
+
+
+def check_same(now: dict[str, Any], before: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with, or to take for done, a shard that was made from other things.
+
+    Raises:
+        LrfaceError: the headers differ; the message says in what.
+    """
+    for key, value in now.items():
+        old = before.get(key)
+        if value == old:
+            continue
+        if isinstance(value, dict) and isinstance(old, dict):
+            name = next(name for name in {**value, **old} if value.get(name) != old.get(name))
+            what = f"{name} {old.get(name)!r} instead of {value.get(name)!r}"
+        else:
+            what = {"listing": "another list of images", "landmarks": "other landmarks"}.get(key, f"another {key}")
+        raise LrfaceError(
+            f"{folder} was begun with {what}: repeat the command as it was, give another --out, or --overwrite"
+        )
+
+
+@dataclass
+class _Certain:
+    rows: int = 0
+    images: int = 0
+    rec_bytes: int = 0
+    journal_bytes: int = 0
+
+
+def _read_journal(file: Any, header: dict[str, Any], folder: Path) -> _Certain:
+    """Add up the whole lines; the first torn or damaged one ends what is certain."""
+    certain = _Certain()
+    for line in file:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            break
+        if not line.endswith(b"\n"):
+            break
+        if certain.journal_bytes == 0:
+            check_same(header, entry, folder)
+        else:
+            certain.rows += len(entry["rows"])
+            certain.images, certain.rec_bytes = entry["images"], entry["rec_bytes"]
+        certain.journal_bytes += len(line)
+    return certain
+
+
+def _cut(file: Any, size: int, folder: Path) -> None:
+    """Cut off everything behind byte ``size`` and go there."""
+    if os.fstat(file.fileno()).st_size < size:
+        raise LrfaceError(f"a file of {folder} is shorter than its journal says: begin again with --overwrite")
+    file.truncate(size)
+    file.seek(size)
+
+
+def _sync(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _npy_header(images: int, size: int) -> bytes:
+    """A ``.npy`` header; numpy pads it so that its length does not change while the first axis grows."""
+    buffer = io.BytesIO()
+    shape = (images, size, size, 3)
+    npy.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return buffer.getvalue()

@@ -1,0 +1,174 @@
+"""Photos or records -> a store: detect, align, degrade, in parallel; resumable; one shard or many."""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrface.data import store
+from lrface.data.crop import Settings
+from lrface.data.journal import ShardWriter, check_same
+from lrface.data.sheet import write_contact_sheet
+from lrface.data.sources import Item, Share, Source, open_source, take_share
+from lrface.data.workers import crop_chunks
+from lrface.errors import LrfaceError
+from lrface.files import atomic_write, file_digest, write_json
+
+#: Images in one unit of work. Detection is slow, and a kill loses the units in hand.
+CHUNK = 256
+DETECTION_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the images of one shard.
+
+    Attributes:
+        folder: the shard.
+        counts: status -> images; adds up to the images of the shard's share of the source.
+        identities: identities with at least one image in the store.
+        single: identities with exactly one.
+        fingerprint: digest of the labels and crops.
+    """
+
+    folder: Path
+    counts: dict[str, int]
+    identities: int
+    single: int
+    fingerprint: str
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    settings: Settings,
+    landmarks: str | Path | None = None,
+    shard: int = 0,
+    shards: int = 1,
+    workers: int = 1,
+    device: str = "cpu",
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Summary:
+    """Make one shard of a store out of a source. Killed at any moment, the same call goes on where it was.
+
+    Args:
+        source: see :func:`lrface.data.sources.open_source`.
+        out: the store's folder; its shards may be written by different machines at the same time.
+        settings: how faces are found, cut and reduced.
+        landmarks: CSV file; with ``settings.detector == "landmarks"``, and only then.
+        shard, shards: which part of the source, counted from 0.
+        workers: processes. One works in this process; more are spawned, so that a script that calls this needs the
+            usual ``if __name__ == "__main__":``.
+        device: for the detector.
+        overwrite: begin the shard anew.
+        progress: show a bar with rate and time left.
+
+    Raises:
+        LrfaceError: the source or the settings are wrong, no image could be used, or the disk is full.
+    """
+    if not 0 <= shard < shards:
+        raise LrfaceError(f"there is no shard {shard} of {shards}: shards count from 0 to {shards - 1}")
+    if workers < 1:
+        raise LrfaceError(f"{workers} workers can do nothing: at least 1 is needed")
+    images = _open(source, out, settings, landmarks)
+    share = take_share(images, shard, shards)
+    header = {
+        "format": store.FORMAT,
+        "settings": settings.as_dict(),
+        "listing": share.listing,
+        "landmarks": file_digest(landmarks) if landmarks else None,
+    }
+    header = json.loads(json.dumps(header))  # compared with what was read from JSON
+    folder = store.shard_folder(out, shard, shards)
+    origin = {"source": str(images.root), "shard": shard, "shards": shards}
+    try:
+        if overwrite and folder.exists():
+            shutil.rmtree(folder)
+        if (folder / store.SHARD_FILE).exists():
+            check_same(header, store.read_shard(folder), folder)
+            return _summary(folder)
+        with closing(ShardWriter(folder, settings.degradation.size, header)) as writer:
+            _fill(writer, images, share, settings, workers, device, progress)
+            _finish(writer, settings, header | origin)
+        return _summary(folder)
+    except BrokenProcessPool as error:
+        raise LrfaceError(
+            "a worker process died, most likely for want of memory: repeat the command with fewer --workers, it goes on"
+        ) from error
+    except OSError as error:
+        raise LrfaceError(f"cannot write {folder}: {error.strerror or error}; repeat the command to go on") from error
+
+
+def _open(source: str | Path, out: str | Path, settings: Settings, landmarks: str | Path | None) -> Source:
+    if (settings.detector == "landmarks") != (landmarks is not None):
+        raise LrfaceError("a landmarks file goes with the detector 'landmarks': give both or neither")
+    images = open_source(source, landmarks)
+    if images.root.is_dir() and Path(out).resolve().is_relative_to(images.root.resolve()):
+        raise LrfaceError(f"the store {out} must not lie in its source {source}: it would be taken for an identity")
+    return images
+
+
+def _fill(
+    writer: ShardWriter, source: Source, share: Share, settings: Settings, workers: int, device: str, progress: bool
+) -> None:
+    from tqdm import tqdm
+
+    items = islice(source.items(share.first, share.stop), writer.rows, None)
+    chunks = _chunks(items, DETECTION_CHUNK if settings.detects else CHUNK)
+    with (
+        closing(crop_chunks(chunks, source, settings, workers, device)) as results,
+        tqdm(total=share.images, initial=writer.rows, unit="img", smoothing=0.05, disable=not progress) as bar,
+    ):
+        bar.set_description(f"prepare {writer.folder.name}")
+        for crops in results:
+            writer.append(crops)
+            bar.update(len(crops))
+    writer.commit()
+
+
+def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    items = iter(items)
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> None:
+    labels = np.empty(writer.images, np.int64)
+    offsets = np.empty(writer.images, np.int64)
+    counts: Counter[str] = Counter()
+    fingerprint, done = hashlib.sha256(), 0
+    with (
+        atomic_write(writer.folder / "manifest.parquet") as file,
+        store.ManifestWriter(file) as manifest,
+    ):
+        for entry in writer.entries():
+            manifest.write(entry["rows"])
+            for row in entry["rows"]:
+                counts[row["status"]] += 1
+                if row["status"] == "ok":
+                    fingerprint.update(row["label"].to_bytes(8, "little") + bytes.fromhex(row["digest"]))
+                    labels[done], offsets[done], done = row["label"], row["offset"], done + 1
+    if not done:
+        reason = next(row["reason"] for entry in writer.entries() for row in entry["rows"])
+        raise LrfaceError(f"no image of {header['source']} could be used; the first one: {reason}")
+    writer.finish(labels, offsets, settings.size)
+    write_contact_sheet(writer.folder)
+    sizes = np.unique(labels, return_counts=True)[1]
+    result = {"images": done, "counts": dict(counts), "identities": len(sizes), "single": int((sizes == 1).sum())}
+    write_json(writer.folder / store.SHARD_FILE, header | result | {"fingerprint": fingerprint.hexdigest()})
+    writer.forget()
+
+
+def _summary(folder: Path) -> Summary:
+    facts = store.read_shard(folder)
+    return Summary(folder, facts["counts"], facts["identities"], facts["single"], facts["fingerprint"])

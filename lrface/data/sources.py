@@ -1,0 +1,255 @@
+"""Where faces come from: a folder per identity, or an insightface RecordIO file. `prepare` reads both the same way."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from lrface.data.recordio import MAX_EXACT_LABEL, RecordReader
+from lrface.errors import LrfaceError
+from lrface.faces.images import SUFFIXES
+
+EYE_COLUMNS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
+POINT_COLUMNS = (*EYE_COLUMNS, "nose_x", "nose_y", "left_mouth_x", "left_mouth_y", "right_mouth_x", "right_mouth_y")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a source.
+
+    Attributes:
+        path: its name within the source: a relative path, or the key of a record.
+        identity: the name of the person.
+        label: the identity's number within the whole source, the same on every machine.
+        landmarks: ``[n][2]`` pixels if the source knows them.
+        known: False where a landmarks file was given but does not list this image.
+    """
+
+    path: str
+    identity: str
+    label: int
+    landmarks: list[list[float]] | None = None
+    known: bool = True
+
+
+class Source(Protocol):
+    """A set of images, grouped by identity, listed in the same order on every machine.
+
+    It is pickled to worker processes, which only call ``load``: a copy need not know the list.
+    """
+
+    root: Path
+
+    def counts(self) -> list[tuple[str, int]]:
+        """The identities in order, each with its number of images."""
+
+    def items(self, first: int, stop: int) -> Iterator[Item]:
+        """The images of the identities ``first`` to ``stop`` (exclusive), in order."""
+
+    def load(self, item: Item) -> bytes:
+        """The encoded image."""
+
+
+def open_source(path: str | Path, landmarks: str | Path | None = None) -> Source:
+    """Open a folder per identity, or a ``.rec`` file, or a folder that holds ``train.rec``.
+
+    Args:
+        path: the source.
+        landmarks: a CSV file with landmarks for a folder; see :class:`FolderSource`.
+
+    Raises:
+        LrfaceError: there is no such source, or it holds no images, or the landmarks cannot be used.
+    """
+    root = Path(path)
+    if is_record(root):
+        if landmarks:
+            raise LrfaceError(f"{root} holds aligned crops: a landmarks file cannot be applied to it")
+        return RecordSource(root if root.suffix == ".rec" else root / "train.rec")
+    if not root.is_dir():
+        raise LrfaceError(f"no such source: {root} (expected a folder per identity or an insightface .rec file)")
+    return FolderSource(root, Path(landmarks) if landmarks else None)
+
+
+def is_record(path: str | Path) -> bool:
+    """Whether a source is insightface's RecordIO, a ``.rec`` file or a folder that holds ``train.rec``."""
+    return Path(path).suffix == ".rec" or (Path(path) / "train.rec").exists()
+
+
+class FolderSource:
+    """A folder per identity, as CASIA-WebFace, LFW and most collections are laid out: ``root/<identity>/<image>``.
+
+    A landmarks CSV names images by the column ``path`` relative to ``root``, and has either the columns ``left_eye_x,
+    left_eye_y, right_eye_x, right_eye_y`` or these and the same of ``nose``, ``left_mouth`` and ``right_mouth``. Left
+    means left in the image.
+    """
+
+    def __init__(self, root: Path, landmarks: Path | None = None) -> None:
+        self.root = root
+        self._landmarks = read_landmarks(landmarks) if landmarks else None
+        self._identities = sorted(entry.name for entry in _scan(root) if entry.is_dir())
+        if not self._identities:
+            raise LrfaceError(f"{root} holds no folders: expected one folder of images for each identity")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root}
+
+    def counts(self) -> list[tuple[str, int]]:
+        """The identities in order, each with its number of images."""
+        return [(name, len(self._files(name))) for name in self._identities]
+
+    def items(self, first: int, stop: int) -> Iterator[Item]:
+        """The images of the identities ``first`` to ``stop`` (exclusive), in order."""
+        for label in range(first, stop):
+            name = self._identities[label]
+            for file in self._files(name):
+                path = f"{name}/{file}"
+                points = None if self._landmarks is None else self._landmarks.get(path)
+                yield Item(path, name, label, points, self._landmarks is None or points is not None)
+
+    def load(self, item: Item) -> bytes:
+        """The encoded image."""
+        try:
+            return (self.root / item.path).read_bytes()
+        except OSError as error:
+            raise LrfaceError(f"cannot read {item.path}: {error.strerror or error}") from error
+
+    def _files(self, identity: str) -> list[str]:
+        names = (entry.name for entry in _scan(self.root / identity))
+        return sorted(name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES)
+
+
+class RecordSource:
+    """insightface's ``train.rec`` with ``train.idx``: aligned crops, labels in the record headers."""
+
+    def __init__(self, path: Path) -> None:
+        self.root = path
+        self._reader = RecordReader(path)
+        labels = self._reader.image_labels()
+        order = np.argsort(labels, kind="stable")
+        self._keys = self._reader.image_keys[order]
+        self._labels, starts = np.unique(labels[order], return_index=True)
+        self._bounds = np.append(starts, len(labels))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root, "_reader": self._reader}
+
+    def counts(self) -> list[tuple[str, int]]:
+        """The identities in order, each with its number of images."""
+        return list(zip(map(str, self._labels), np.diff(self._bounds).tolist(), strict=True))
+
+    def items(self, first: int, stop: int) -> Iterator[Item]:
+        """The images of the identities ``first`` to ``stop`` (exclusive), in order."""
+        for label in range(first, stop):
+            for key in self._keys[self._bounds[label] : self._bounds[label + 1]]:
+                yield Item(str(key), str(self._labels[label]), label)
+
+    def load(self, item: Item) -> bytes:
+        """The encoded image."""
+        return self._reader.read_image_bytes(int(item.path))[1]
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise LrfaceError(f"cannot list {folder}: {error.strerror or error}") from error
+
+
+class Landmarks:
+    """Landmarks by relative image path; 80 bytes an image and its name, however many images there are.
+
+    Args:
+        paths: relative image paths.
+        points: float64 ``[n, 5, 2]`` or ``[n, 2, 2]`` pixels.
+    """
+
+    def __init__(self, paths: list[str], points: np.ndarray) -> None:
+        self._rows = dict(zip(paths, range(len(paths)), strict=True))
+        self._points = points
+
+    def get(self, path: str) -> list[list[float]] | None:
+        """``[5][2]`` or ``[2][2]`` pixels, or None if the image is not listed."""
+        row = self._rows.get(path)
+        return None if row is None else self._points[row].tolist()
+
+
+def read_landmarks(path: Path) -> Landmarks:
+    """Read a landmarks CSV; see :class:`FolderSource`.
+
+    Raises:
+        LrfaceError: the file is missing, or lacks a column, lists an image twice, or holds something that is no number.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype={"path": str})
+    except FileNotFoundError as error:
+        raise LrfaceError(f"no such landmarks file: {path}") from error
+    except (ValueError, OSError) as error:
+        raise LrfaceError(f"{path} is not a CSV file that can be read: {error}") from error
+    columns = POINT_COLUMNS if "nose_x" in table.columns else EYE_COLUMNS
+    missing = [name for name in ("path", *columns) if name not in table.columns]
+    if missing:
+        raise LrfaceError(f"{path} lacks the column {missing[0]!r}; it needs path, {', '.join(columns)}")
+    repeated = table["path"][table["path"].duplicated()]
+    if len(repeated):
+        raise LrfaceError(f"{path} lists {repeated.iloc[0]} twice: an image has one face here")
+    try:
+        points = table[list(columns)].to_numpy(np.float64).reshape(len(table), -1, 2)
+    except ValueError as error:
+        raise LrfaceError(f"{path} holds a landmark that is not a number: {error}") from error
+    return Landmarks(table["path"].tolist(), points)
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of a source that one machine prepares: whole identities, about the n-th part of the images.
+
+    Attributes:
+        first, stop: identities ``first`` to ``stop`` (exclusive).
+        images: how many images they have.
+        listing: digest of the whole source's identities and counts: all shards must come from the same listing.
+    """
+
+    first: int
+    stop: int
+    images: int
+    listing: str
+
+
+def take_share(source: Source, shard: int, shards: int) -> Share:
+    """Share ``shard`` of ``shards``: an identity belongs where its first image falls in an even cut of the images.
+
+    No share is empty: where a large identity spans several cuts, its neighbours fill them.
+
+    Raises:
+        LrfaceError: no images, fewer identities than shares, or more images than one ``.rec`` can number.
+    """
+    counts = source.counts()
+    sizes = np.array([count for _, count in counts], np.int64)
+    filled = np.flatnonzero(sizes)
+    if not len(filled):
+        raise LrfaceError(f"{source.root} holds no images")
+    if len(filled) < shards:
+        raise LrfaceError(
+            f"the {len(filled)} identities of {source.root} cannot be cut into {shards} shards: "
+            f"ask for {len(filled)} or fewer"
+        )
+    starts = (np.cumsum(sizes) - sizes)[filled]
+    steps = np.arange(shards + 1)
+    bounds = np.searchsorted(starts, steps * sizes.sum() // shards)
+    bounds = np.maximum.accumulate(bounds - steps) + steps  # each share has an identity more than the last
+    bounds = np.minimum(bounds, len(filled) - shards + steps)  # and leaves one for each that follows
+    first, stop = int(filled[bounds[shard]]), int(filled[bounds[shard + 1] - 1]) + 1
+    images = int(sizes[first:stop].sum())
+    if images + (stop - first) + 1 >= MAX_EXACT_LABEL:
+        raise LrfaceError(
+            f"a share of {images:,} images of {source.root} is too many for one .rec, which holds 2**24 records: "
+            f"cut the source into more shards than {shards}"
+        )
+    return Share(first, stop, images, hashlib.sha256(repr(counts).encode()).hexdigest())

@@ -1,0 +1,187 @@
+"""The one way to use a trained model: photo -> face -> low resolution -> embedding, with the model's own thresholds."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrface.embedder import Embedder, open_embedder
+from lrface.errors import LrfaceError
+from lrface.eval.embeddings import flip_sum
+from lrface.faces.align import TEMPLATE_SIZE, norm_crop
+from lrface.faces.detect import DETECTORS, Detector, create_detector, select_face
+from lrface.faces.images import read_image
+
+#: The model that is used when none is named.
+SHIPPED = Path(__file__).parent / "weights" / "lrface-r18-16px.safetensors"
+
+#: An image with a shorter side than this is taken as the face itself: no detector works there.
+TINY = 40
+
+#: False accept rate that verification promises unless another is asked for.
+DEFAULT_FAR = 0.01
+
+Image = np.ndarray | str | Path | bytes
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The answer to: one person or two?
+
+    Attributes:
+        similarity: cosine of the two embeddings, -1 to 1.
+        same: whether the similarity is above the threshold.
+        threshold: cosine.
+        far: the false accept rate that the threshold was calibrated for; None for a threshold given by hand.
+        notes: what should be known of the two images, such as that one was too small for a detector.
+    """
+
+    similarity: float
+    same: bool
+    threshold: float
+    far: float | None
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, as JSON writes them."""
+        return asdict(self)
+
+
+class FaceEncoder:
+    """Turns images of faces into embeddings, and compares them.
+
+    Args:
+        embedder: the network with its preprocessing.
+        detector: ``auto`` (the first of ``DETECTORS`` that is installed), one of them, or ``none``: images are aligned crops.
+        face: which of several faces; see :func:`lrface.faces.detect.select_face`.
+        device: for the detector.
+    """
+
+    def __init__(
+        self, embedder: Embedder, detector: str = "auto", face: str = "largest-central", device: str = "cpu"
+    ) -> None:
+        if detector not in ("auto", "none", *DETECTORS):
+            raise LrfaceError(f"unknown detector {detector!r}: choose auto, none, {', '.join(DETECTORS)}")
+        self.embedder = embedder
+        self._wanted, self._face, self._device = detector, face, device
+
+    @classmethod
+    def load(
+        cls, path: str | Path | None = None, detector: str = "auto", face: str = "largest-central", device: str = "cpu"
+    ) -> "FaceEncoder":
+        """Open a model.
+
+        Args:
+            path: see :func:`lrface.embedder.open_embedder`; the shipped model by default.
+            detector, face, device: see the class.
+
+        Raises:
+            LrfaceError: the model cannot be opened.
+        """
+        if path is None and not SHIPPED.exists():
+            raise LrfaceError(f"this installation carries no model ({SHIPPED} is missing): name one with --model")
+        return cls(open_embedder(path or SHIPPED, device), detector, face, device)
+
+    @property
+    def thresholds(self) -> dict[float, float]:
+        """False accept rate -> cosine threshold, as calibrated with the model; empty for a model that carries none."""
+        return {float(far): float(value) for far, value in self.embedder.card.get("thresholds", {}).items()}
+
+    def embed(self, images: Sequence[Image], batch_size: int = 64) -> np.ndarray:
+        """Embed the main face of each image.
+
+        Args:
+            images: paths, encoded bytes, or uint8 RGB ``[h, w, 3]``: photos, aligned crops, or tiny native faces.
+            batch_size: how many go through the network at once.
+
+        Returns:
+            float32 ``[n, dim]``, L2-normalised: the sum over the image and its mirror image.
+
+        Raises:
+            LrfaceError: an image cannot be read or shows no face; it is named.
+        """
+        return self.embed_crops([self.crop(image)[0] for image in images], batch_size)
+
+    def embed_crops(self, crops: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
+        """Embed aligned crops, uint8 RGB of any size: float32 ``[n, dim]``, L2-normalised."""
+        if not len(crops):
+            raise LrfaceError("there are no images to embed")
+        return flip_sum(self.embedder, crops, batch_size=batch_size)
+
+    def crop(self, image: Image) -> tuple[np.ndarray, str | None]:
+        """The aligned face of an image.
+
+        Returns:
+            uint8 RGB crop, and a note where the image itself was taken as the face, else None.
+
+        Raises:
+            LrfaceError: the image cannot be read or shows no face.
+        """
+        name = str(image) if isinstance(image, str | Path) else "the image"
+        pixels = image if isinstance(image, np.ndarray) else read_image(image, name)
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+            raise LrfaceError(f"{name} must be uint8 RGB [height, width, 3], not {pixels.dtype} {list(pixels.shape)}")
+        if self._wanted == "none":
+            return pixels, None
+        if min(pixels.shape[:2]) < TINY:
+            return pixels, f"{name}: {pixels.shape[1]} x {pixels.shape[0]} pixels, taken as the face itself"
+        faces = self._detector.detect(pixels)
+        if not faces:
+            raise LrfaceError(
+                f"{name}: {self._detector.name} found no face; if this is an aligned crop, say --detector none"
+            )
+        face = select_face(faces, pixels.shape, self._face)
+        return norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), None
+
+    def verify(self, a: Image, b: Image, far: float = DEFAULT_FAR, threshold: float | None = None) -> Verification:
+        """Tell whether two images show one person.
+
+        Args:
+            a, b: see :meth:`embed`.
+            far: the false accept rate to promise; one of :attr:`thresholds`.
+            threshold: a cosine to use instead.
+
+        Raises:
+            LrfaceError: no face, or the model carries no threshold for this rate.
+        """
+        if threshold is None:
+            threshold = self.threshold(far)
+            promised: float | None = far
+        else:
+            promised = None
+        crops, notes = zip(*(self.crop(image) for image in (a, b)), strict=True)
+        left, right = self.embed_crops(crops)
+        similarity = float(np.clip(left @ right, -1, 1))
+        return Verification(
+            similarity, similarity > threshold, threshold, promised, tuple(note for note in notes if note)
+        )
+
+    def threshold(self, far: float) -> float:
+        """The cosine threshold for a false accept rate. Raises LrfaceError where the model was not calibrated for it."""
+        for known, value in self.thresholds.items():
+            if abs(known - far) <= 1e-9:
+                return value
+        if not self.thresholds:
+            raise LrfaceError("this model carries no calibrated thresholds: give one with --threshold")
+        raise LrfaceError(
+            f"this model is not calibrated for a false accept rate of {far:g}: "
+            f"choose {', '.join(f'{known:g}' for known in self.thresholds)}, or give a --threshold"
+        )
+
+    @cached_property
+    def _detector(self) -> Detector:
+        if self._wanted != "auto":
+            return create_detector(self._wanted, self._device)
+        from importlib.util import find_spec
+
+        packages = {"insightface": "insightface", "mtcnn": "facenet_pytorch", "dlib": "dlib"}
+        installed = [name for name in DETECTORS if find_spec(packages[name])]
+        if not installed:
+            raise LrfaceError(
+                "no face detector is installed: pip install 'lrface[insightface]' or 'lrface[dlib]', "
+                "or say --detector none for aligned crops"
+            )
+        return create_detector(installed[0], self._device)

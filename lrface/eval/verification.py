@@ -1,0 +1,222 @@
+"""Verification: same person or not, by the protocol in which LFW and its relatives are reported.
+
+Embeddings are L2-normalised, a pair's distance is the squared L2 distance in [0, 4], and a pair is called same where
+the distance is below a threshold. The threshold of each of ten contiguous folds is the one of ``arange(0, 4, 0.01)``
+that is first to reach the best accuracy on the other nine (insightface ``eval/verification.py``; Huang et al., LFW,
+View 2). Contiguous folds matter: in ``pairs.txt`` they share no people.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lrface.errors import LrfaceError
+
+FARS = (1e-1, 1e-2, 1e-3, 1e-4)
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """Scores of one set of pairs, as fractions in [0, 1].
+
+    Attributes:
+        accuracy: mean over the folds.
+        std: standard deviation over the folds (``ddof=0``).
+        auc: area under the ROC curve of all pairs.
+        eer: equal error rate, where the ROC curve, taken as straight between its points, has FAR = 1 - TAR.
+        tar_at_far: true accept rate for each false accept rate of ``FARS``; ``nan`` for a rate that would need fewer
+            than one of the impostor pairs at hand, so that 3,000 of them say nothing of 1e-4.
+        thresholds: squared L2 distance of each fold.
+        pairs: number of pairs.
+    """
+
+    accuracy: float
+    std: float
+    auc: float
+    eer: float
+    tar_at_far: dict[float, float]
+    thresholds: tuple[float, ...]
+    pairs: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: rates become strings such as ``0.001``, and a rate that could not be measured becomes ``None``."""
+        rates = {f"{far:g}": None if np.isnan(tar) else tar for far, tar in self.tar_at_far.items()}
+        return {
+            "accuracy": self.accuracy,
+            "std": self.std,
+            "auc": self.auc,
+            "eer": self.eer,
+            "tar_at_far": rates,
+            "thresholds": list(self.thresholds),
+            "pairs": self.pairs,
+        }
+
+
+def evaluate(
+    emb_a: ArrayLike,
+    emb_b: ArrayLike,
+    same: ArrayLike,
+    folds: int = 10,
+    thresholds: Literal["grid", "exact"] = "grid",
+) -> VerificationResult:
+    """Score pairs of embeddings.
+
+    Args:
+        emb_a: float [N, D], one side of each pair in the order of the file; any length, normalised here.
+        emb_b: float [N, D], the other side.
+        same: bool [N].
+        folds: number of contiguous folds.
+        thresholds: ``grid``, the protocol; or ``exact``, which tries every threshold that makes a difference and takes
+            the middle between two distances.
+
+    Raises:
+        LrfaceError: nothing to score, shapes that do not fit, NaN, infinite or zero embeddings, fewer pairs than folds,
+            or pairs of one kind only, altogether or outside one of the folds.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    unit_a, unit_b = _unit_pairs(emb_a, emb_b)
+    truth = _truth(same, len(unit_a), folds)
+    # (a - b)^2 as the references have it: 2 - 2ab would turn a distance of 0 into one just above or below.
+    distances = np.square(unit_a - unit_b).sum(axis=1)
+    accuracies, chosen = [], []
+    for start, stop in _folds(len(truth), folds):
+        train = np.r_[0:start, stop : len(truth)]
+        if truth[train].all() or not truth[train].any():
+            raise LrfaceError(
+                f"without pairs {start} to {stop - 1} all others are of one kind: mix them, or more folds"
+            )
+        threshold = _best_threshold(distances[train], truth[train], thresholds)
+        chosen.append(threshold)
+        accuracies.append(np.mean((distances[start:stop] < threshold) == truth[start:stop]))
+    return VerificationResult(
+        accuracy=float(np.mean(accuracies)),
+        std=float(np.std(accuracies)),
+        auc=float(roc_auc_score(truth, -distances)),
+        eer=_equal_error_rate(distances, truth),
+        tar_at_far={far: _tar_at_far(-distances, truth, far) for far in FARS},
+        thresholds=tuple(chosen),
+        pairs=len(truth),
+    )
+
+
+def similarities(emb_a: ArrayLike, emb_b: ArrayLike) -> NDArray[np.float64]:
+    """Cosine similarity of each pair, float64 [N] in [-1, 1], from embeddings [N, D] of any length.
+
+    Raises:
+        LrfaceError: nothing to score, shapes that do not fit, NaN, infinite or zero embeddings.
+    """
+    unit_a, unit_b = _unit_pairs(emb_a, emb_b)
+    return np.clip(np.einsum("nd,nd->n", unit_a, unit_b), -1.0, 1.0)
+
+
+def threshold_at_far(impostor_similarities: ArrayLike, far: float) -> float:
+    """Cosine threshold that falsely accepts at most a share ``far`` of impostor pairs.
+
+    A pair is accepted where its similarity is strictly greater, so that a threshold on tied scores accepts none of them
+    and the share is never above ``far``.
+
+    Args:
+        impostor_similarities: [N] cosine similarities of pairs of different people.
+        far: in [1 / N, 1).
+
+    Raises:
+        LrfaceError: no pairs, NaN among them, a rate outside (0, 1), or too few pairs to measure it.
+    """
+    scores = np.asarray(impostor_similarities, dtype=np.float64).ravel()
+    if not scores.size or not np.isfinite(scores).all():
+        raise LrfaceError("a threshold needs similarities of different people, all of them finite numbers")
+    if not 0 < far < 1:
+        raise LrfaceError(f"a false accept rate lies between 0 and 1, got {far}")
+    allowed = _accepted(far, len(scores))
+    if not allowed:
+        raise LrfaceError(
+            f"a false accept rate of {far:g} needs {int(np.ceil(1 / far))} impostor pairs, not {len(scores)}"
+        )
+    return _quantile(scores, allowed)
+
+
+def _accepted(far: float, count: int) -> int:
+    return int(np.floor(far * count * (1 + 1e-12)))  # 0.1 * 30 is a little more or less than 3
+
+
+def _quantile(impostors: NDArray[np.float64], accepted: int) -> float:
+    """The score that at most ``accepted`` impostors exceed: the next one below them."""
+    return float(np.partition(impostors, -accepted - 1)[-accepted - 1])
+
+
+def _tar_at_far(scores: NDArray[np.float64], truth: NDArray[np.bool_], far: float) -> float:
+    impostors = scores[~truth]
+    accepted = _accepted(far, len(impostors))
+    if not accepted:
+        return float("nan")
+    return float(np.mean(scores[truth] > _quantile(impostors, accepted)))
+
+
+def _equal_error_rate(distances: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    from sklearn.metrics import roc_curve
+
+    false_accepts, true_accepts, _ = roc_curve(truth, -distances, drop_intermediate=False)
+    excess = false_accepts - (1 - true_accepts)  # rises from -1 to 1
+    after = int(np.argmax(excess >= 0))
+    share = -excess[after - 1] / (excess[after] - excess[after - 1])
+    return float(false_accepts[after - 1] + share * (false_accepts[after] - false_accepts[after - 1]))
+
+
+def _best_threshold(distances: NDArray[np.float64], truth: NDArray[np.bool_], kind: str) -> float:
+    """The first threshold of the best accuracy; accepting is ``distance < threshold``."""
+    if kind == "grid":
+        candidates = np.arange(0, 4, 0.01)
+    else:
+        steps = np.unique(distances)
+        candidates = np.concatenate([[0.0], (steps[:-1] + steps[1:]) / 2, [4.0 + 1e-6]])
+    accepted_same = np.searchsorted(np.sort(distances[truth]), candidates, side="left")
+    accepted_different = np.searchsorted(np.sort(distances[~truth]), candidates, side="left")
+    return float(candidates[np.argmax(accepted_same - accepted_different)])
+
+
+def _folds(count: int, folds: int) -> Iterator[tuple[int, int]]:
+    """Ends of the contiguous test folds; the first ones are one longer where they cannot all be equal."""
+    from sklearn.model_selection import KFold
+
+    for _, test in KFold(folds, shuffle=False).split(np.empty(count)):
+        yield int(test[0]), int(test[-1]) + 1
+
+
+def _truth(same: ArrayLike, count: int, folds: int) -> NDArray[np.bool_]:
+    truth = np.asarray(same)
+    if truth.shape != (count,) or not np.isin(truth, (0, 1)).all():
+        raise LrfaceError(f"expected {count} flags, same or different, one for each pair; got shape {truth.shape}")
+    truth = truth.astype(np.bool_)
+    if truth.all() or not truth.any():
+        raise LrfaceError(
+            f"all {count} pairs are {'same' if truth.all() else 'different'}: verification needs both kinds"
+        )
+    if not 2 <= folds <= count:
+        raise LrfaceError(f"{count} pairs cannot be split into {folds} folds: take 2 to {count}")
+    return truth
+
+
+def _unit_pairs(emb_a: ArrayLike, emb_b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    sides = [np.asarray(side, dtype=np.float64) for side in (emb_a, emb_b)]
+    if sides[0].ndim != 2 or sides[0].shape != sides[1].shape:
+        raise LrfaceError(
+            f"expected two arrays [pairs, dimensions] of one shape, got {sides[0].shape}, {sides[1].shape}"
+        )
+    if not sides[0].size:
+        raise LrfaceError("there are no pairs to score")
+    for side in sides:
+        finite = np.isfinite(side).all(axis=1)
+        if not finite.all():
+            raise LrfaceError(f"the embedding of pair {int(np.argmin(finite))} is not finite: the model is damaged")
+    units = []
+    for side in sides:
+        scale = np.abs(side).max(axis=1, keepdims=True)  # first, lest the squares overflow or vanish
+        if not scale.all():
+            raise LrfaceError(f"the embedding of pair {int(np.argmin(scale))} is zero: it has no direction")
+        side = side / scale
+        units.append(side / np.linalg.norm(side, axis=1, keepdims=True))
+    return units[0], units[1]

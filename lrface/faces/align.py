@@ -1,0 +1,74 @@
+"""The 112-pixel face template, and the similarity transform that brings a face onto it."""
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+
+#: Landmark places in a 112x112 crop, x and y in pixels: image-left eye, image-right eye, nose, mouth corners.
+#: Source: insightface ``utils/face_align.py``.
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
+    dtype=np.float32,
+)
+
+TEMPLATE_SIZE = 112
+
+
+def umeyama(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Least-squares similarity (rotation, uniform scale, translation; no reflection) from ``source`` to ``target``.
+
+    Args:
+        source, target: ``[n, 2]`` points, n >= 2.
+
+    Returns:
+        float64 ``[2, 3]`` matrix M with ``target ~ M @ [x, y, 1]``.
+
+    Raises:
+        LrfaceError: the source points coincide, so that no scale is defined.
+
+    Source: Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991,
+    Eq. 40-43. In two dimensions with reflections excluded the solution is closed: the rotation that maximises the
+    correlation.
+    """
+    source, target = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
+    source_mean, target_mean = source.mean(0), target.mean(0)
+    a, b = source - source_mean, target - target_mean
+    spread = (a**2).sum()
+    if not np.isfinite(spread) or spread < 1e-12:
+        raise LrfaceError("the landmarks coincide or are not finite: no alignment can be computed from them")
+    cosine = (a * b).sum() / spread
+    sine = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / spread
+    rotation = np.array([[cosine, -sine], [sine, cosine]])
+    return np.hstack([rotation, (target_mean - rotation @ source_mean)[:, None]])
+
+
+def alignment(landmarks: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
+    """The ``[2, 3]`` matrix from image pixels to the pixels of a ``size`` x ``size`` crop.
+
+    Args:
+        landmarks: ``[5, 2]`` in the order of ``TEMPLATE``, or ``[2, 2]``: the two eyes, image-left first.
+        size: side of the crop in pixels. The template is scaled by ``size / 112``, as insightface's ``norm_crop``
+            does for multiples of 112; here any size may be asked for.
+
+    Raises:
+        LrfaceError: landmarks of another shape, not finite, or coinciding.
+    """
+    landmarks = np.asarray(landmarks, dtype=np.float64)
+    if landmarks.shape not in ((5, 2), (2, 2)):
+        raise LrfaceError(f"landmarks have the shape {landmarks.shape}: give 5 points or 2 eyes, as [n, 2] x and y")
+    return umeyama(landmarks, TEMPLATE[: len(landmarks)].astype(np.float64) * (size / TEMPLATE_SIZE))
+
+
+def norm_crop(image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
+    """Cut the aligned face out of an image: uint8 RGB ``[size, size, 3]``, black where the image ends.
+
+    Equal to insightface's ``norm_crop`` at 112 (bilinear ``cv2.warpAffine``, border 0), up to its matrix being computed in
+    float32: on smooth pictures one grey level in some pixels.
+
+    Args:
+        image: uint8 ``[height, width, 3]``.
+        landmarks: see :func:`alignment`.
+    """
+    import cv2
+
+    return cv2.warpAffine(image, alignment(landmarks, size), (size, size), flags=cv2.INTER_LINEAR, borderValue=0)

@@ -1,0 +1,5 @@
+"""Finding faces: one protocol, several back ends."""
+
+from lrface.faces.detect.base import DETECTORS, FACE_RULES, Detector, Face, create_detector, select_face
+
+__all__ = ["DETECTORS", "FACE_RULES", "Detector", "Face", "create_detector", "select_face"]

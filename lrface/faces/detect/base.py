@@ -1,0 +1,103 @@
+"""What a detector is, how one is made by name, and which of several faces is taken."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+
+#: Back ends by name, each a module here with a ``create(device, threads)``.
+DETECTORS = ("insightface", "mtcnn", "dlib")
+
+FACE_RULES = ("largest-central", "largest", "central", "score")
+
+
+@dataclass(frozen=True)
+class Face:
+    """One detected face.
+
+    Attributes:
+        box: float32 ``[4]``: x1, y1, x2, y2 in pixels.
+        landmarks: float32 ``[5, 2]``, in the order of :data:`lrface.faces.align.TEMPLATE`.
+        score: the detector's confidence; comparable within one detector only.
+    """
+
+    box: np.ndarray
+    landmarks: np.ndarray
+    score: float
+
+
+class Detector(Protocol):
+    """Finds faces in an image."""
+
+    name: str
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """All faces in uint8 RGB ``[height, width, 3]``, best score first; an empty list when there is none."""
+
+
+def create_detector(name: str, device: str = "cpu", threads: int | None = None) -> Detector:
+    """Make a detector.
+
+    Args:
+        name: one of ``DETECTORS``.
+        device: ``cpu`` or ``cuda``, for the back ends that can use it.
+        threads: CPU threads it may use; its own default if None.
+
+    Raises:
+        LrfaceError: unknown name, the back end is not installed, or its weights cannot be had.
+    """
+    if name not in DETECTORS:
+        raise LrfaceError(f"unknown detector {name!r}: choose one of {', '.join(DETECTORS)}")
+    detector: Detector = import_module(f"lrface.faces.detect.{name}_backend").create(device, threads)
+    return detector
+
+
+def shrink(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bound the cost of a search: reduce an image whose longer side exceeds ``longest`` pixels to that.
+
+    Returns:
+        The image (the same object when it is small enough), and float32 ``[2]``: the factors that bring x and y found
+        in it back into the image given.
+    """
+    height, width = image.shape[:2]
+    if max(height, width) <= longest:
+        return image, np.ones(2, dtype=np.float32)
+    import cv2
+
+    factor = longest / max(height, width)
+    small = (max(1, round(width * factor)), max(1, round(height * factor)))
+    reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    return reduced, np.array([width / small[0], height / small[1]], dtype=np.float32)
+
+
+def select_face(faces: list[Face], image_shape: tuple[int, ...], rule: str = "largest-central") -> Face:
+    """Choose one face of several.
+
+    Args:
+        faces: at least one.
+        image_shape: of the image: height, width, ...
+        rule: ``largest-central`` weighs the area by the distance from the centre, as the person a picture is taken of
+            is both large and in the middle; ``largest``, ``central`` and ``score`` look at one thing only.
+
+    Raises:
+        LrfaceError: no faces, or an unknown rule.
+    """
+    if not faces:
+        raise LrfaceError("no face to choose from")
+    if rule not in FACE_RULES:
+        raise LrfaceError(f"unknown rule {rule!r} for several faces: choose one of {', '.join(FACE_RULES)}")
+    boxes = np.stack([face.box for face in faces]).astype(np.float64)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    centre = np.array([image_shape[1], image_shape[0]]) / 2
+    distance = (((boxes[:, :2] + boxes[:, 2:]) / 2 - centre) ** 2).sum(1)
+    value = {
+        "largest": area,
+        "central": -distance,
+        "score": np.array([face.score for face in faces]),
+        # insightface's own weighting for choosing the main face
+        "largest-central": area - 2.0 * distance,
+    }[rule]
+    return faces[int(np.argmax(value))]

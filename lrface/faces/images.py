@@ -1,0 +1,101 @@
+"""Reading any image file as upright 8-bit RGB, and writing crops."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lrface.errors import LrfaceError
+
+#: Larger images are refused before they are decoded: a face needs no more, and a small file can claim any size.
+MAX_PIXELS = 100_000_000
+
+#: No side may be longer: OpenCV 4 warps no image beyond 16-bit coordinates.
+MAX_SIDE = 32_766
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+
+#: The decoders that may run, whatever a file is called: Pillow has others, one of which starts another program.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+
+
+def read_image(source: str | Path | bytes, name: str | None = None) -> np.ndarray:
+    """Read an image as uint8 RGB ``[height, width, 3]``.
+
+    EXIF rotation is applied; of an animation the first frame is taken; CMYK, palette, grey and 16-bit images are
+    converted; transparency is laid over black, as warping pads with black too.
+
+    Args:
+        source: a path, or the encoded bytes.
+        name: what to call the image in an error; the path by default.
+
+    Raises:
+        LrfaceError: the image is missing, empty, truncated, not of ``FORMATS``, or larger than ``MAX_PIXELS`` or
+            ``MAX_SIDE``.
+    """
+    data: bytes | None = source if isinstance(source, bytes) else None
+    name = name or ("image" if data is not None else str(source))
+    try:
+        if data is None:
+            data = Path(str(source)).read_bytes()
+        if not data:
+            raise LrfaceError(f"{name} is empty (0 bytes)")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own bomb warning: MAX_PIXELS decides here
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                return _to_rgb(image, name)
+    except LrfaceError:
+        raise
+    except FileNotFoundError as error:
+        raise LrfaceError(f"no such image: {name}") from error
+    except UnidentifiedImageError as error:
+        raise LrfaceError(f"{name} is not an image that can be read ({', '.join(FORMATS)})") from error
+    except Image.DecompressionBombError as error:
+        raise LrfaceError(f"{name} is too large: {error}") from error
+    except MemoryError as error:
+        raise LrfaceError(f"{name} does not fit into memory") from error
+    except OSError as error:
+        raise LrfaceError(f"cannot read {name}: {error.strerror or error}") from error
+    except Exception as error:
+        # on damaged files Pillow's decoders raise nearly anything: SyntaxError, KeyError, struct.error, zlib.error, ...
+        raise LrfaceError(f"{name} is damaged: {error}") from error
+
+
+def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
+    width, height = image.size
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise LrfaceError(
+            f"{name} is too large: {width} x {height} pixels; at most {MAX_PIXELS:,} are read, {MAX_SIDE:,} a side"
+        )
+    image.seek(0)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _to_eight_bits(image)
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    return np.array(image.convert("RGB"))
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Scale a 16-bit or float grey image to 8 bits; Pillow's own ``convert`` clips instead.
+
+    A float image does not say its range: it is taken to end at 1, 255 or 65535, the first that holds all values.
+    """
+    values = np.asarray(image).astype(np.float32)
+    highest = values.max(initial=0) if image.mode == "F" else np.inf
+    top = 1.0 if highest <= 1 else 255.0 if highest <= 255 else 65535.0
+    return Image.fromarray(np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8))
+
+
+def encode_image(image: np.ndarray, kind: str = "jpg", quality: int = 95) -> bytes:
+    """Encode uint8 RGB ``[height, width, 3]`` as JPEG (``"jpg"``, given quality) or PNG (``"png"``)."""
+    import cv2
+
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if kind == "jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    done, data = cv2.imencode(f".{kind}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise LrfaceError(f"cannot encode an image of shape {image.shape} as {kind}")
+    return data.tobytes()

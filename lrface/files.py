@@ -1,0 +1,115 @@
+"""Writing files so that a reader never sees half of one, and naming their contents."""
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from lrface.errors import LrfaceError
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary file beside ``path``; when the block ends well, fsync it and rename it to ``path``.
+
+    If the block raises, ``path`` is left as it was and the temporary file is removed.
+
+    Raises:
+        LrfaceError: the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; a result is as readable as any other
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        raise LrfaceError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def try_lock(file: IO[Any]) -> bool:
+    """Lock an open file for this process, unless another one holds it; closing it, or dying, releases it.
+
+    A file system that knows no locks (some network ones) is taken for granted.
+    """
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Wait until no other process is in the block with the same ``path``, a file that is made for this alone.
+
+    Raises:
+        LrfaceError: the file cannot be made.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "ab")  # noqa: SIM115 (an error in the block is not one of opening)
+    except OSError as error:
+        raise LrfaceError(f"cannot write {path}: {error.strerror or error}") from error
+    with file:
+        while not try_lock(file):
+            time.sleep(0.2)
+        yield
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write ``content`` as indented JSON, atomically."""
+    with atomic_write(path, "w") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        LrfaceError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except OSError as error:
+        raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise LrfaceError(f"{path} is not valid JSON: {error}") from error
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's contents, in hex.
+
+    Raises:
+        LrfaceError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
+    return digest.hexdigest()

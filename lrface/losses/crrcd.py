@@ -1,0 +1,223 @@
+"""Cross-resolution relational contrastive distillation (CRRCD; Zhang, Ge, Shi, Zeng), Eq. 1 and 7-11."""
+
+import math
+from typing import Literal, NamedTuple, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lrface.errors import LrfaceError
+from lrface.losses.checks import (
+    at_least_float32,
+    check_ids,
+    check_matrix,
+    full_precision,
+    positive_float,
+    positive_int,
+)
+from lrface.losses.contrast import Exclusions, mean_softplus, unit
+from lrface.losses.queue import SampleQueue, Samples
+from lrface.losses.relation import FeatureRelation, hidden
+
+Sampling = Literal["supervised", "unsupervised"]
+Normaliser = Literal["paper", "crd"]
+Reduction = Literal["sum", "mean"]
+
+
+class CRRCDTerms(NamedTuple):
+    """The two parts of the loss (scalars), to be logged apart."""
+
+    positive: Tensor
+    negative: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """positive + negative: the loss itself."""
+        return self.positive + self.negative
+
+
+class CRRCD(nn.Module):
+    """Contrast of teacher-space relations v_t[i, j] with cross-resolution relations v_ts[i, k].
+
+    With s = <unit(H1 v_t[i, j]), unit(H2 v_ts[i, k])>, n = ``negatives``, m = ``cardinality`` and
+    l = s / temperature - log(n / m) [- log Z with the normaliser "crd"]:
+
+        positive = mean over pairs (i, j) of softplus(-l[i, j, j])
+        negative = n * mean over valid (i, j, k) of softplus(l[i, j, k])        (without n under "mean")
+
+    - Pairs: all (i, j) of the batch that are two different samples.
+    - Candidates k: the ``negatives`` newest samples. The batch itself comes first (its last rows, should it alone be
+      larger), with gradient; then the queue from its newest sample to its oldest, without. A candidate is no negative
+      of (i, j) if it is sample i or sample j, nor, under "supervised" sampling, if it has the label of j.
+    - The negatives' mean is taken over the valid candidates of each pair, then over the pairs that have any.
+    - A term without a single valid pair is 0, and can still be differentiated.
+    - Embeddings are scaled to unit mean square (length sqrt(D)) first: teachers and students come with any norm.
+
+    Nothing here fills the queue. ``terms`` and ``forward`` only read it: the training loop calls ``enqueue`` after the
+    step, with the samples of all processes when there are several, so that every process holds the same queue. The
+    normaliser "crd" does keep its running estimate up to date in ``terms``, in training mode only; each process has
+    its own unless the buffers are broadcast.
+    """
+
+    log_z: Tensor
+
+    def __init__(
+        self,
+        cardinality: int,
+        teacher_dim: int = 512,
+        student_dim: int = 512,
+        projected_dim: int = 128,
+        negatives: int = 512,
+        temperature: float = 0.1,
+        sampling: Sampling = "supervised",
+        queue: bool = True,
+        normaliser: Normaliser = "paper",
+        negative_reduction: Reduction = "sum",
+        normaliser_momentum: float = 0.99,
+    ) -> None:
+        """Set up the relation modules (learned with the student, thrown away after training) and an empty queue.
+
+        cardinality: m, the number of training samples. negatives: n. temperature: tau. queue: take candidates from
+        earlier batches too, or from the current batch alone. normaliser: "paper" is Eq. 10 as printed; "crd" divides
+        exp(s / tau) by Z = m * mean of exp(s / tau) over the negatives, as CRD's published code does (its Z is that of
+        the first batch; here ``normaliser_momentum`` averages on: 1 keeps the first). negative_reduction: "sum" is the
+        paper's factor n. Raises LrfaceError for a value out of range.
+        """
+        super().__init__()
+        self.cardinality = positive_int("cardinality", cardinality)
+        self.teacher_dim = positive_int("teacher_dim", teacher_dim)
+        self.student_dim = positive_int("student_dim", student_dim)
+        self.negatives = positive_int("negatives", negatives)
+        self.temperature = positive_float("temperature", temperature)
+        self.sampling = _choice("sampling", sampling, get_args(Sampling))
+        self.normaliser = _choice("normaliser", normaliser, get_args(Normaliser))
+        self.negative_reduction = _choice("negative_reduction", negative_reduction, get_args(Reduction))
+        if not 0 <= normaliser_momentum <= 1:
+            raise LrfaceError(f"normaliser_momentum is {normaliser_momentum!r}: give a number from 0 to 1")
+        self.normaliser_momentum = float(normaliser_momentum)
+        self.teacher_relation = FeatureRelation(teacher_dim, teacher_dim, projected_dim)  # F_t
+        self.cross_relation = FeatureRelation(teacher_dim, student_dim, projected_dim)  # F_ts
+        self.teacher_head = nn.Linear(projected_dim, projected_dim)  # H1
+        self.cross_head = nn.Linear(projected_dim, projected_dim)  # H2
+        self.queue = SampleQueue(self.negatives, self.student_dim) if queue else None
+        self.register_buffer("log_z", torch.tensor(math.nan))  # NaN until the first batch with a negative
+
+    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+        """The loss, positive + negative (scalar): see ``terms``."""
+        return self.terms(student, teacher, labels, index).total
+
+    def terms(self, student: Tensor, teacher: Tensor, labels: Tensor, index: Tensor) -> CRRCDTerms:
+        """Both parts of the loss, float32 (float64 if the module is), under any autocast.
+
+        student: float [B, student_dim], with gradient. teacher: float [B, teacher_dim], detached. labels: integer [B],
+        identities. index: integer [B], each sample's number in the data set: rows with the same number are the same
+        sample. Raises LrfaceError for wrong shapes or types. Does not change the queue.
+        """
+        check_matrix("student", student, columns=self.student_dim)
+        check_matrix("teacher", teacher, rows=len(student), columns=self.teacher_dim)
+        check_ids("labels", labels, len(student))
+        check_ids("index", index, len(student))
+        with full_precision(student):
+            dtype = at_least_float32(self.teacher_head.weight.dtype)
+            anchors = _unit_mean_square(teacher.detach().to(dtype))
+            others = _unit_mean_square(student.to(dtype))
+            query = self._query(anchors)
+            anchor_side = self.cross_relation.anchor(anchors)
+            weight, bias = self.cross_relation.composed(self.cross_head)
+            candidates = self._candidates(others, labels, index)
+            other_side = self.cross_relation.other(candidates.embeddings)
+            exclusions = self._exclusions(labels, index, candidates)
+            same = exclusions.pair
+            sides = (query, anchor_side, other_side, weight, bias)
+            offset = self._offset(sides, exclusions)
+            negative, log_sum = mean_softplus(*sides, offset, exclusions)
+            self._update_log_z(log_sum - offset, exclusions)
+            matching = unit(F.linear(hidden(anchor_side, self.cross_relation.other(others)), weight, bias))
+            losses = F.softplus(-(query * matching).sum(-1) - offset)
+            positive = losses.masked_fill(same, 0).sum() / (~same).sum().clamp_min(1)
+            factor = self.negatives if self.negative_reduction == "sum" else 1
+            return CRRCDTerms(positive, factor * negative)
+
+    def enqueue(self, student: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Remember student embeddings [B, student_dim] with integer labels [B] and index [B]; the last row is newest.
+
+        Call it once a step, after ``terms``, with the samples of all processes in the same order everywhere. Does
+        nothing in evaluation mode or without a queue. Raises LrfaceError for wrong shapes or types.
+        """
+        if self.training and self.queue is not None:
+            self.queue.push(student.detach(), labels, index)
+
+    def _query(self, anchors: Tensor) -> Tensor:
+        """unit(H1 v_t) / tau, [B, B, P]."""
+        weight, bias = self.teacher_relation.composed(self.teacher_head)
+        relations = hidden(self.teacher_relation.anchor(anchors), self.teacher_relation.other(anchors))
+        return unit(F.linear(relations, weight, bias)) / self.temperature
+
+    def _candidates(self, others: Tensor, labels: Tensor, index: Tensor) -> Samples:
+        rows = min(len(others), self.negatives)
+        embeddings, labels, index = others[-rows:], labels[-rows:].long(), index[-rows:].long()
+        filled = torch.ones_like(labels, dtype=torch.bool)
+        if self.queue is None or rows == self.negatives:
+            return Samples(embeddings, labels, index, filled)
+        old = self.queue.newest(self.negatives - rows)
+        return Samples(
+            torch.cat([embeddings, _unit_mean_square(old.embeddings.to(embeddings.dtype))]),
+            torch.cat([labels, old.labels]),
+            torch.cat([index, old.index]),
+            torch.cat([filled, old.filled]),
+        )
+
+    def _exclusions(self, labels: Tensor, index: Tensor, candidates: Samples) -> Exclusions:
+        same_sample = index[:, None] == candidates.index
+        partner = same_sample | ~candidates.filled
+        if self.sampling == "supervised":
+            partner = partner | (labels[:, None] == candidates.labels)
+        return Exclusions(anchor=same_sample, partner=partner, pair=index[:, None] == index)
+
+    def _offset(self, sides: tuple[Tensor, Tensor, Tensor, Tensor, Tensor], exclusions: Exclusions) -> Tensor:
+        """What is added to s / tau: -log(n / m), and -log Z with the normaliser "crd"."""
+        query = sides[0]
+        offset = query.new_tensor(math.log(self.cardinality) - math.log(self.negatives))
+        if self.normaliser == "paper":
+            return offset
+        log_z = self.log_z.to(query.dtype)
+        if bool(log_z.isnan()):  # no estimate yet: this batch's own, which takes one more pass
+            with torch.no_grad():
+                _, log_sum = mean_softplus(*sides, torch.zeros_like(offset), exclusions)
+            # Without one negative there is nothing to normalise: Z of scores 0 keeps the positives' loss finite.
+            log_z = self._batch_log_z(log_sum, exclusions).nan_to_num(math.log(self.cardinality))
+        return offset - log_z
+
+    def _batch_log_z(self, log_sum: Tensor, exclusions: Exclusions) -> Tensor:
+        """log(m * mean of exp(s / tau)) of this batch's valid negatives; NaN if there are none."""
+        valid = exclusions.count().sum(dtype=torch.float64)
+        log_mean = log_sum - valid.log().to(log_sum.dtype)  # -inf - -inf = NaN without negatives
+        return log_mean + math.log(self.cardinality)
+
+    @torch.no_grad()
+    def _update_log_z(self, log_sum: Tensor, exclusions: Exclusions) -> None:
+        """One step of the running average of Z, taken on its logarithm so that it cannot overflow."""
+        if self.normaliser == "paper" or not self.training:
+            return
+        batch = self._batch_log_z(log_sum, exclusions).to(self.log_z)
+        kept, added = (
+            torch.tensor(w).log().to(batch) for w in (self.normaliser_momentum, 1 - self.normaliser_momentum)
+        )
+        average = torch.logaddexp(self.log_z + kept, batch + added)
+        average = torch.where(self.log_z.isnan(), batch, average)
+        self.log_z.copy_(torch.where(batch.isnan(), self.log_z, average))
+
+
+def _unit_mean_square(embeddings: Tensor) -> Tensor:
+    """Rows of length sqrt(D): directions alone, in the scale that the default initialisation of a linear layer expects.
+
+    At length 1 the projections would be smaller than the initial biases, and all relations would start out alike.
+    """
+    return F.normalize(embeddings) * math.sqrt(embeddings.shape[1])
+
+
+def _choice(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise LrfaceError(f"{name} is {value!r}: choose one of {', '.join(allowed)}")
+    return value

@@ -1,0 +1,79 @@
+"""Backbones by name."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from lrface.errors import LrfaceError
+from lrface.models.iresnet import DEPTHS, IResNet
+from lrface.models.resnet import LowResolutionResNet
+
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    **{name: partial(IResNet, depths) for name, depths in DEPTHS.items()},
+    "resnet18": partial(LowResolutionResNet, (2, 2, 2, 2)),
+}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What ``create`` needs to build a model again: its name and every keyword, defaults written out."""
+
+    name: str
+    kw: dict[str, Any]
+
+
+def names() -> list[str]:
+    """The names that ``create`` knows, sorted."""
+    return sorted(_BUILDERS)
+
+
+def create(name: str, **kw: Any) -> nn.Module:
+    """Build a backbone with fresh weights, in training mode; ``spec_of`` tells later how it was made.
+
+    Example:
+        >>> create("resnet18", stem="upsample", embedding_dim=256)
+
+    Raises:
+        LrfaceError: unknown name or keyword (the nearest right one is named), or a value out of range.
+    """
+    if name not in _BUILDERS:
+        raise LrfaceError(f"unknown model {name!r}: {_advice(name, names())}")
+    builder = _BUILDERS[name]
+    signature = inspect.signature(builder)
+    for key in kw:
+        if key not in signature.parameters:
+            raise LrfaceError(f"model {name} has no keyword {key!r}: {_advice(key, signature.parameters)}")
+    bound = signature.bind(**kw)
+    bound.apply_defaults()
+    try:
+        model = builder(**bound.kwargs)
+    except LrfaceError as error:
+        raise LrfaceError(f"model {name}: {error}") from error
+    # Defaults are recorded too: a checkpoint must not change its meaning when a default does.
+    model.spec = ModelSpec(name, bound.kwargs)  # type: ignore[assignment]
+    return model
+
+
+def spec_of(model: nn.Module) -> ModelSpec:
+    """How ``create`` made this model.
+
+    Raises:
+        LrfaceError: the model was not made by ``create``, or is still inside a wrapper (DDP, torch.compile).
+    """
+    spec = getattr(model, "spec", None)
+    if not isinstance(spec, ModelSpec):
+        kind = type(model).__name__
+        raise LrfaceError(f"{kind} was not made by lrface.models.create: unwrap it, or create it by name")
+    return spec
+
+
+def _advice(wrong: str, right: Iterable[str]) -> str:
+    right = sorted(right)
+    nearest = difflib.get_close_matches(str(wrong), right, n=1)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return f"{hint}(known: {', '.join(right)})"

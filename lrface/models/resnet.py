@@ -1,0 +1,104 @@
+"""ResNet18 for low resolution, the student.
+
+The blocks are torchvision's and the trunk carries torchvision's names (``conv1``, ``bn1``, ``layer1`` .. ``layer4``).
+The head is the face-recognition one: an aligned face has its eyes and mouth in known places, so the last map is
+flattened and not averaged.
+
+Cost of one 16 px face, 512-d (millions of parameters and of multiply-accumulates):
+
+| stem | width | parameters | MACs |
+| --- | --- | --- | --- |
+| native | 64 | 12.22 M | 139.9 M |
+| native | 32 | 3.32 M | 35.3 M |
+| upsample | 64 | 15.37 M | 489.0 M |
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from lrface.errors import LrfaceError
+from lrface.models.checks import check_count, check_dropout, check_input
+
+ENLARGED = 112  # side of the image that the "upsample" stem makes
+STEMS = ("native", "upsample")
+
+
+class LowResolutionResNet(nn.Module):
+    """ResNet of torchvision BasicBlocks for small square images.
+
+    Args:
+        depths: residual blocks in each of the four stages.
+        stem: ``"native"``: a 3x3 convolution of stride 1 and no pooling, so that the first stage works on the pixels as
+            they are; ``"upsample"``: the image is enlarged to 112 px (bilinear, half-pixel centres) and goes through
+            torchvision's stem (7x7 of stride 2, then 3x3 max pooling of stride 2).
+        width: channels of the first stage; each further stage doubles them.
+        embedding_dim: length of the embedding.
+        input_size: side of the square input in pixels, at least 8.
+        dropout: probability of dropping an input of the fully connected layer while training.
+
+    Shapes:
+        float32 ``[B, 3, input_size, input_size]`` -> ``[B, embedding_dim]``, not normalised.
+
+    Raises:
+        LrfaceError: an argument is out of range, or ``forward`` is given another image size.
+    """
+
+    def __init__(
+        self,
+        depths: tuple[int, int, int, int],
+        *,
+        stem: str = "native",
+        width: int = 64,
+        embedding_dim: int = 512,
+        input_size: int = 16,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if stem not in STEMS:
+            raise LrfaceError(f"stem must be one of {', '.join(STEMS)}, not {stem!r}")
+        check_count("width", width)
+        check_count("embedding_dim", embedding_dim)
+        check_count("input_size", input_size, 8)
+        check_dropout(dropout)
+        self.embedding_dim = embedding_dim
+        self.input_size = input_size
+        self.stem = stem
+        if stem == "native":
+            self.conv1 = nn.Conv2d(3, width, 3, padding=1, bias=False)
+            side = -(-input_size // 8)
+        else:
+            self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+            side = -(-ENLARGED // 32)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "upsample" else nn.Identity()
+        self.layer1 = _stage(width, width, depths[0], stride=1)
+        self.layer2 = _stage(width, 2 * width, depths[1], stride=2)
+        self.layer3 = _stage(2 * width, 4 * width, depths[2], stride=2)
+        self.layer4 = _stage(4 * width, 8 * width, depths[3], stride=2)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(8 * width * side * side, embedding_dim, bias=False)  # the norm that follows has the bias
+        self.features = nn.BatchNorm1d(embedding_dim)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # torchvision's
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_input(x, self.input_size)
+        if self.stem == "upsample":
+            x = F.interpolate(x, size=(ENLARGED, ENLARGED), mode="bilinear", align_corners=False)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        x = self.dropout(torch.flatten(x, 1))
+        return self.features(self.fc(x))
+
+
+def _stage(in_channels: int, channels: int, depth: int, stride: int) -> nn.Sequential:
+    shortcut = None
+    if stride != 1 or in_channels != channels:
+        convolution = nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False)
+        shortcut = nn.Sequential(convolution, nn.BatchNorm2d(channels))
+    first = BasicBlock(in_channels, channels, stride, shortcut)
+    return nn.Sequential(first, *(BasicBlock(channels, channels) for _ in range(depth - 1)))

@@ -1,0 +1,230 @@
+"""The recipe: everything that decides a training run, as a typed, closed schema.
+
+Read from YAML with OmegaConf (interpolation and ``--set`` overrides), checked by pydantic: an unknown or mistyped key is an
+error that names the nearest right one.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lrface.errors import LrfaceError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(_Section):
+    """The faces. Paths are relative to the data root."""
+
+    store: str
+    resolution: Literal["low", "high"] = "low"  # low: the store's low-resolution pixels; high: its aligned crops
+    min_images: int = Field(1, ge=1)  # identities with fewer images are left out
+    holdout_identities: int = Field(0, ge=0)  # kept out of training, for validation pairs
+    workers: int = Field(2, ge=0)  # decode processes of high-resolution training
+
+
+class AugmentSection(_Section):
+    """What is done to the student's view; the teacher's target stays that of the clean, equally flipped crop.
+
+    With anything but ``flip`` the low-resolution view is made anew each time from ``source_size`` pixels of the aligned crop.
+    """
+
+    flip: bool = True
+    probability: float = Field(1.0, ge=0, le=1)  # of all that follows; otherwise the stored pixels
+    source_size: int = Field(64, ge=16, le=112)
+    rotate: float = Field(0.0, ge=0, le=45)  # degrees, uniform in +-
+    scale: float = Field(0.0, ge=0, lt=0.5)  # relative, uniform in +-
+    shift: float = Field(0.0, ge=0, lt=0.5)  # of the side, uniform in +-, each axis
+    sides: tuple[int, int] | None = None  # random intermediate side in pixels before the final one
+    kernels: tuple[Literal["bilinear", "bicubic", "area"], ...] = ("bilinear",)
+    brightness: float = Field(0.0, ge=0, lt=1)
+    contrast: float = Field(0.0, ge=0, lt=1)
+    grey: float = Field(0.0, ge=0, le=1)  # probability
+    noise: float = Field(0.0, ge=0, le=0.5)  # largest standard deviation, of the full range
+    erase: float = Field(0.0, ge=0, le=1)  # probability that a random rectangle is painted grey
+
+    @property
+    def only_flips(self) -> bool:
+        """Whether the stored low-resolution pixels serve as they are."""
+        return self == AugmentSection(flip=self.flip, probability=self.probability, source_size=self.source_size)
+
+
+class TeacherSection(_Section):
+    """The teacher: a model file relative to the data root, or ``insightface:PACK``."""
+
+    model: str
+    declared: dict[str, Any] | None = None  # preprocessing of an ONNX file that does not carry its own
+    cached: bool = True  # embeddings from the disk; otherwise computed in every step
+
+
+class ModelSection(_Section):
+    """A backbone of :func:`lrface.models.create`."""
+
+    name: str = "resnet18"
+    kw: dict[str, Any] = Field(default_factory=dict)
+
+
+class ClassificationSection(_Section):
+    """L_cls of Eq. 13."""
+
+    kind: Literal["arcface", "cosface"] = "arcface"
+    weight: float = Field(1.0, ge=0)
+    scale: float = Field(64.0, gt=0)
+    margin: float = Field(0.5, ge=0)
+
+
+class KDSection(_Section):
+    """L_kd, Eq. 12; ``weight`` is the paper's alpha."""
+
+    weight: float = Field(0.5, ge=0)
+    temperature: float = Field(4.0, gt=0)
+
+
+class CRRCDSection(_Section):
+    """L_rcd, Eq. 7-11; ``weight`` is the paper's beta."""
+
+    weight: float = Field(2.0, ge=0)
+    negatives: int = Field(512, ge=1)
+    temperature: float = Field(0.1, gt=0)
+    projected_dim: int = Field(128, ge=1)
+    sampling: Literal["supervised", "unsupervised"] = "supervised"
+    queue: bool = True
+    normaliser: Literal["paper", "crd"] = "crd"
+    negative_reduction: Literal["sum", "mean"] = "sum"
+
+
+class RegressionSection(_Section):
+    """Cosine regression of the teacher's embedding."""
+
+    weight: float = Field(1.0, ge=0)
+
+
+class LossSection(_Section):
+    """The objective: each term is left out unless it is named."""
+
+    classification: ClassificationSection | None = None
+    kd: KDSection | None = None
+    crrcd: CRRCDSection | None = None
+    cosine: RegressionSection | None = None
+
+
+class OptimSection(_Section):
+    """SGD and its schedule."""
+
+    epochs: int = Field(35, ge=1)
+    batch_size: int = Field(96, ge=2)  # of all processes together
+    lr: float = Field(0.05, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    nesterov: bool = False
+    schedule: Literal["step", "cosine"] = "step"
+    milestones: tuple[int, ...] = (21, 28, 32)  # epochs at which the step schedule multiplies by gamma
+    gamma: float = Field(0.1, gt=0, le=1)
+    warmup_epochs: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(None, gt=0)  # of the gradient
+    average: float = Field(0.0, ge=0, lt=1)  # decay of an exponential average of the weights, 0: none
+
+
+class ValidationSection(_Section):
+    """Pairs for choosing the best epoch. Never a set that is reported on."""
+
+    pairs_per_kind: int = Field(1500, ge=10)  # same and different pairs drawn from the held-out identities
+    images: str | None = None  # instead: a store relative to the data root ...
+    pairs: tuple[str, ...] = ()  # ... and pairs files over its images, such as LFW View 1
+    every: int = Field(1, ge=1)  # epochs
+
+
+class Recipe(_Section):
+    """One training run."""
+
+    name: str
+    description: str = ""
+    data: DataSection
+    model: ModelSection = ModelSection()
+    teacher: TeacherSection | None = None
+    loss: LossSection
+    augment: AugmentSection = AugmentSection()
+    optim: OptimSection = OptimSection()
+    validation: ValidationSection = ValidationSection()
+    seed: int = 5
+    precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"  # auto: bf16-mixed on CUDA, 32 elsewhere
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Recipe":
+        terms = [term for term in (self.loss.kd, self.loss.crrcd, self.loss.cosine) if term]
+        if terms and self.teacher is None:
+            raise ValueError("loss.kd, loss.crrcd and loss.cosine need a teacher: add the section `teacher`")
+        if not terms and self.loss.classification is None:
+            raise ValueError("loss names no term: add loss.classification, loss.kd, loss.crrcd or loss.cosine")
+        if self.data.resolution == "high" and not self.augment.only_flips:
+            raise ValueError("augment beyond flips is for data.resolution: low")
+        if self.validation.pairs and not self.validation.images:
+            raise ValueError("validation.pairs needs validation.images, the store that they speak of")
+        return self
+
+
+def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: YAML file.
+        overrides: ``section.key=value``, applied on top.
+
+    Raises:
+        LrfaceError: the file is missing or not YAML, or a key is unknown, mistyped or missing.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    if not Path(path).is_file():
+        raise LrfaceError(f"no such recipe: {path}")
+    try:
+        content = OmegaConf.load(path)
+        wrong = next((text for text in overrides if "=" not in text), None)
+        if wrong is not None:
+            raise LrfaceError(f"--set {wrong}: write it as section.key=value")
+        merged = OmegaConf.merge(content, OmegaConf.from_dotlist(list(overrides)))
+        plain = OmegaConf.to_container(merged, resolve=True)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise LrfaceError(f"{path} is not a YAML file that can be read: {' '.join(str(error).split())}") from error
+    return parse_recipe(plain, str(path))
+
+
+def parse_recipe(content: Any, where: str) -> Recipe:
+    """Check a recipe's content; ``where`` is named in errors.
+
+    Raises:
+        LrfaceError: a key is unknown, mistyped or missing.
+    """
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise LrfaceError(f"{where}: {'; '.join(_explain(fault) for fault in error.errors())}") from error
+
+
+def _explain(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(fault["loc"][:-1])
+        nearest = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(known)}"
+        return f"unknown key {place!r}: {hint}"
+    if fault["type"] == "missing":
+        return f"the key {place!r} is missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {message} (got {fault['input']!r})" if place else message
+
+
+def _known_keys(place: tuple[Any, ...]) -> list[str]:
+    """The keys of the section at ``place``; optional sections are unwrapped."""
+    section: Any = Recipe
+    for part in place:
+        annotation = section.model_fields[part].annotation
+        inner = [kind for kind in getattr(annotation, "__args__", ()) if kind is not type(None)]
+        section = inner[0] if inner else annotation
+    return sorted(section.model_fields)

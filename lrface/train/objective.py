@@ -1,0 +1,101 @@
+"""The whole objective, Eq. 13: which losses, with which weights, on which embeddings."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lrface import losses
+from lrface.errors import LrfaceError
+from lrface.recipe import LossSection
+from lrface.train.batches import Batch
+from lrface.train.split import Split
+
+
+class Objective(nn.Module):
+    """The student with everything that is trained beside it and thrown away afterwards.
+
+    Args:
+        student: the network.
+        section: the recipe's terms.
+        classes: training identities.
+        images: training images, the cardinality m of Eq. 10.
+        teacher_dim: length of the teacher's embeddings; None without a teacher.
+        teacher_classifier: float32 ``[classes, teacher_dim]``, the teacher's classifier for the KD term.
+    """
+
+    def __init__(
+        self, student: nn.Module, section: LossSection, classes: int, images: int,
+        teacher_dim: int | None = None, teacher_classifier: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.student = student
+        self.section = section
+        dim = int(student.embedding_dim)  # type: ignore[arg-type]
+        self.head: losses.ArcFace | losses.CosFace | None = None
+        if section.classification or section.kd:
+            kind = section.classification
+            make = losses.CosFace if kind and kind.kind == "cosface" else losses.ArcFace
+            self.head = make(classes, dim, kind.scale, kind.margin) if kind else make(classes, dim)
+        if section.kd:
+            self.kd = losses.KD(section.kd.temperature)
+            self.register_buffer("teacher_classifier", teacher_classifier)
+        if section.crrcd:
+            options = section.crrcd.model_dump(exclude={"weight"})
+            self.crrcd = losses.CRRCD(cardinality=images, teacher_dim=teacher_dim or dim, student_dim=dim, **options)
+        if section.cosine:
+            if teacher_dim != dim:
+                raise LrfaceError(
+                    f"loss.cosine compares embeddings of equal length: the teacher's have {teacher_dim}, the student's {dim}; "
+                    "set model.kw.embedding_dim"
+                )
+            self.cosine = losses.CosineRegression()
+
+    def forward(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """The terms, unweighted, with their weighted sum as ``loss``; and the student's embeddings ``[b, dim]``."""
+        embeddings = self.student(batch.pixels)
+        terms: dict[str, Tensor] = {}
+        total = embeddings.new_zeros((), dtype=torch.float32)
+        for name, weight, value in self._terms(batch, embeddings):
+            terms[name] = value
+            total = total + weight * value
+        return {"loss": total, **terms}, embeddings
+
+    def _terms(self, batch: Batch, embeddings: Tensor) -> list[tuple[str, float, Tensor]]:
+        section, result = self.section, []
+        if section.classification and self.head is not None:
+            result.append(("classification", section.classification.weight, self.head(embeddings, batch.labels)))
+        if batch.teacher is None:
+            return result
+        if section.kd and self.head is not None:
+            logits = self.head.scale * F.linear(F.normalize(batch.teacher), self.teacher_classifier)  # type: ignore[arg-type]
+            result.append(("kd", section.kd.weight, self.kd(self.head.logits(embeddings), logits)))
+        if section.crrcd:
+            parts = self.crrcd.terms(embeddings, batch.teacher, batch.labels, batch.index)
+            result.append(("crrcd_positive", section.crrcd.weight, parts.positive))
+            result.append(("crrcd_negative", section.crrcd.weight, parts.negative))
+        if section.cosine:
+            result.append(("cosine", section.cosine.weight, self.cosine(embeddings, batch.teacher)))
+        return result
+
+    def remember(self, embeddings: Tensor, labels: Tensor, index: Tensor) -> None:
+        """After a step: let the samples of all processes enter the queue."""
+        if self.section.crrcd:
+            self.crrcd.enqueue(embeddings, labels, index)
+
+
+def class_mean_classifier(embeddings: np.ndarray, split: Split) -> Tensor:
+    """A classifier for a teacher that has none over these identities: the directions of its class means.
+
+    Args:
+        embeddings: ``[2, N, dim]`` of the whole store, plain and flipped.
+        split: the training images.
+
+    Returns:
+        float32 ``[classes, dim]``, unit length.
+    """
+    sums = torch.zeros(split.classes, embeddings.shape[2])
+    labels = torch.from_numpy(split.labels)
+    for view in embeddings:
+        sums.index_add_(0, labels, F.normalize(torch.from_numpy(view[split.train])))
+    return F.normalize(sums)

@@ -1,0 +1,201 @@
+"""From a recipe to a trained model: puts the pieces together."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from lrface.data.store import Store
+from lrface.embedder import Embedder, open_embedder
+from lrface.errors import LrfaceError
+from lrface.files import atomic_write
+from lrface.models import create
+from lrface.models.weights import save_model
+from lrface.preprocessing import Preprocessing
+from lrface.recipe import Recipe
+from lrface.train.batches import Batches, HighFaces, LowFaces, RandomViews, TeacherTargets
+from lrface.train.head import load_head, save_head
+from lrface.train.log import RunLog
+from lrface.train.loop import BEST, LAST, Loop
+from lrface.train.objective import Objective, class_mean_classifier
+from lrface.train.split import Split, split_store
+from lrface.train.teacher_cache import cached_embeddings
+from lrface.train.validation import calibrate, validation_pairs
+from lrface.version import code_version
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left behind.
+
+    Attributes:
+        finished: False if it was interrupted.
+        model: the model file of the best epoch (of the last one without validation).
+        history: validation results, an entry an epoch.
+    """
+
+    finished: bool
+    model: Path
+    history: list[dict[str, float]]
+
+
+def train(
+    recipe: Recipe, out: str | Path, data_root: str | Path = ".", device: str = "auto", resume: bool = False
+) -> Outcome:
+    """Train what a recipe describes.
+
+    Args:
+        recipe: see :mod:`lrface.recipe`.
+        out: the run's folder: ``recipe.yaml``, ``log.jsonl``, ``tensorboard/``, ``last.ckpt``, ``best.ckpt``, and at the end
+            ``model.safetensors`` (the best epoch), ``last.safetensors`` and ``head.safetensors``.
+        data_root: what the recipe's paths are relative to.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``cuda:0,1``, ``mps``. Under ``torchrun``, one process each.
+        resume: go on from ``last.ckpt``.
+
+    Raises:
+        LrfaceError: the data, the teacher or the checkpoint do not fit the recipe, or the loss is not finite.
+    """
+    out, root = Path(out), Path(data_root)
+    if not resume and (out / LAST).exists():
+        raise LrfaceError(f"{out} holds a run already: --resume goes on with it, or choose another --out")
+    fabric = make_fabric(device, recipe.precision)
+    fabric.launch()
+    if recipe.optim.batch_size % fabric.world_size:
+        raise LrfaceError(
+            f"optim.batch_size {recipe.optim.batch_size} cannot be shared by {fabric.world_size} processes: "
+            "it must be a multiple of their number"
+        )
+    store = Store(root / recipe.data.store)
+    split = split_store(store, recipe.data)
+    loop = _build(recipe, fabric, store, split, root, out)
+    if resume:
+        loop.load(LAST)
+    if fabric.is_global_zero:
+        _write_recipe(recipe, out)
+    batch = recipe.optim.batch_size
+    total, done = loop.total_steps * batch, loop.progress.step * batch
+    with RunLog(out, total, done, loop.progress.step, fabric.is_global_zero) as log:
+        finished = loop.run(log)
+    if finished and fabric.is_global_zero:
+        _write_models(loop, store, split, out)
+    fabric.barrier()
+    return Outcome(finished, out / "model.safetensors", loop.progress.history)
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """Device, precision and processes. Raises LrfaceError for a device that is not there."""
+    kind, _, numbers = device.partition(":")
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if kind not in ("cpu", "cuda", "mps") or (numbers and not numbers.replace(",", "").isdigit()):
+        raise LrfaceError(f"unknown device {device!r}: choose auto, cpu, cuda, cuda:0, cuda:0,1 or mps")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise LrfaceError(f"--device {device}: this torch finds no CUDA device; `lrface doctor` tells more")
+    if precision == "auto":
+        precision = "bf16-mixed" if kind == "cuda" else "32"
+    if kind == "cpu" and precision != "32":
+        raise LrfaceError(
+            f"precision {precision} is for CUDA: on the CPU it is slower and less exact; set precision=32"
+        )
+    devices: Any = [int(number) for number in numbers.split(",")] if numbers and kind == "cuda" else 1
+    if "LOCAL_WORLD_SIZE" in os.environ:  # torchrun has started the processes
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1 or (isinstance(devices, list) and len(devices) > 1)
+    strategy = "ddp" if several else "auto"
+    nodes = max(int(os.environ.get("WORLD_SIZE", "1")) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
+    return Fabric(accelerator=kind, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
+
+
+def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Path, out: Path) -> Loop:
+    preprocessing = _preprocessing(recipe, store)
+    teacher = _open_teacher(recipe, root, fabric)
+    cached, targets, dim, classifier = None, None, None, None
+    if teacher is not None and recipe.teacher is not None:
+        online = None
+        if recipe.teacher.cached or recipe.loss.kd:
+            if fabric.is_global_zero:
+                cached_embeddings(store, teacher)
+            fabric.barrier()
+            cached = cached_embeddings(store, teacher)
+        if not recipe.teacher.cached:
+            online = (store, teacher)
+        dim = teacher.embed([store.crop(0)]).shape[1]
+        targets = TeacherTargets(None if online else cached, online, split, fabric.device)
+        if recipe.loss.kd:
+            assert cached is not None
+            classifier = load_head(root / recipe.teacher.model, store, split)
+            classifier = class_mean_classifier(cached, split) if classifier is None else classifier
+    torch.manual_seed(recipe.seed)
+    student = create(recipe.model.name, **recipe.model.kw)
+    objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier)
+    section, low = recipe.augment, recipe.data.resolution == "low"
+    batches = Batches(
+        faces=LowFaces(store, split, fabric.device) if low else HighFaces(store, split, preprocessing, recipe.data.workers),
+        targets=targets,
+        views=None if section.only_flips else RandomViews(store, split, section, fabric.device),
+        split=split, section=section, size=preprocessing.input_size, batch_size=recipe.optim.batch_size,
+        seed=recipe.seed, rank=fabric.global_rank, world=fabric.world_size, device=fabric.device,
+    )  # fmt: skip
+    if not batches.steps:
+        raise LrfaceError(
+            f"{len(split.train)} training images do not fill one batch of {recipe.optim.batch_size}: lower optim.batch_size"
+        )
+    pairs = validation_pairs(recipe, store, split, root)
+    return Loop(recipe, fabric, objective, batches, preprocessing, pairs, store.fingerprint, out)
+
+
+def _preprocessing(recipe: Recipe, store: Store) -> Preprocessing:
+    size = int(recipe.model.kw.get("input_size", 16 if recipe.data.resolution == "low" else 112))
+    if recipe.data.resolution == "high":
+        return Preprocessing(input_size=size)
+    if size != store.degradation.size:
+        raise LrfaceError(
+            f"the model takes {size} px and the store {store.path} holds {store.degradation.size} px: "
+            "set model.kw.input_size, or prepare with another --low-size"
+        )
+    return Preprocessing(input_size=size, degradation=store.degradation)
+
+
+def _open_teacher(recipe: Recipe, root: Path, fabric: Fabric) -> Embedder | None:
+    if recipe.teacher is None:
+        return None
+    model = recipe.teacher.model
+    spec = model if model.startswith("insightface:") else root / model
+    device = "cuda" if fabric.device.type == "cuda" else "cpu"
+    return open_embedder(spec, device, declared=recipe.teacher.declared)
+
+
+def _write_recipe(recipe: Recipe, out: Path) -> None:
+    import yaml
+
+    with atomic_write(out / "recipe.yaml", "w") as file:
+        yaml.safe_dump(recipe.model_dump(mode="json"), file, sort_keys=False)
+
+
+def _write_models(loop: Loop, store: Store, split: Split, out: Path) -> None:
+    """The last and the best epoch as model files with their cards, and the classifier over the training identities."""
+    _write_model(loop, store, split, out / "last.safetensors")
+    if loop.objective.head is not None:
+        save_head(out / "head.safetensors", loop.objective.head, store, split)
+    if (out / BEST).exists():
+        loop.load(BEST)
+    _write_model(loop, store, split, out / "model.safetensors")
+
+
+def _write_model(loop: Loop, store: Store, split: Split, path: Path) -> None:
+    recipe = loop.recipe
+    card = {
+        "name": recipe.name,
+        "code": code_version(),
+        "preprocessing": loop.preprocessing.as_dict(),
+        "recipe": recipe.model_dump(mode="json"),
+        "step": loop.progress.step,
+        "data": {"fingerprint": store.fingerprint, "images": len(split.train), "identities": split.classes},
+        "alignment": store.settings,
+        "validation": {"pairs": loop.pairs.name if loop.pairs else None, "history": loop.progress.history},
+        "thresholds": calibrate(loop.embedder(), recipe, store, split, loop.pairs),
+    }
+    save_model(path, loop.student(), card)

@@ -1,0 +1,89 @@
+"""Which faces are trained on, and which are kept out to choose the best epoch and to calibrate thresholds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrface.data.store import Store
+from lrface.errors import LrfaceError
+from lrface.recipe import DataSection
+
+#: Held-out identities are the same for every seed of a recipe, so that its runs can be compared.
+HOLDOUT_SEED = 20_000
+
+
+@dataclass(frozen=True)
+class Split:
+    """A store, divided by identity.
+
+    Attributes:
+        train: int64 ``[n]``, images of the store to train on.
+        labels: int64 ``[n]``, their identities, 0 to ``classes - 1``.
+        classes: how many there are.
+        holdout: int64 ``[m]``, images of held-out identities.
+        holdout_labels: int64 ``[m]``, their identities.
+    """
+
+    train: np.ndarray
+    labels: np.ndarray
+    classes: int
+    holdout: np.ndarray
+    holdout_labels: np.ndarray
+
+
+def split_store(store: Store, section: DataSection) -> Split:
+    """Divide a store as a recipe says.
+
+    Raises:
+        LrfaceError: fewer than two identities are left to train on, or not enough have two images to hold out.
+    """
+    counts = np.bincount(store.labels, minlength=store.identities)
+    kept = counts >= section.min_images
+    held = np.zeros_like(kept)
+    if section.holdout_identities:
+        able = np.flatnonzero(kept & (counts >= 2))
+        if len(able) < section.holdout_identities:
+            raise LrfaceError(
+                f"data.holdout_identities is {section.holdout_identities}, but only {len(able)} identities of {store.path} "
+                "have two images or more: hold out fewer"
+            )
+        held[np.random.default_rng(HOLDOUT_SEED).permutation(able)[: section.holdout_identities]] = True
+    train = np.flatnonzero((kept & ~held)[store.labels])
+    known, labels = np.unique(store.labels[train], return_inverse=True)
+    if len(known) < 2:
+        raise LrfaceError(f"{len(known)} identities of {store.path} are left to train on: at least two are needed")
+    holdout = np.flatnonzero(held[store.labels])
+    return Split(train, labels, len(known), holdout, store.labels[holdout])
+
+
+def draw_pairs(
+    labels: np.ndarray, per_kind: int, seed: int = HOLDOUT_SEED
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw as many same as different pairs, alternating, so that every fold of a protocol has both.
+
+    Args:
+        labels: int64 ``[m]``.
+        per_kind: pairs of each kind; fewer where there are not so many different same pairs.
+
+    Returns:
+        int64 ``[2k]``, int64 ``[2k]``: positions in ``labels``; bool ``[2k]``: same.
+
+    Raises:
+        LrfaceError: no identity has two images, or there is only one identity.
+    """
+    rng = np.random.default_rng(seed)
+    order = np.argsort(labels, kind="stable")
+    groups = [group for group in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(group) > 1]
+    if not groups or len(np.unique(labels)) < 2:
+        raise LrfaceError("no validation pairs can be drawn: two identities and one with two images are needed")
+    same = np.concatenate([np.stack(np.triu_indices(len(group), 1), 1) for group in groups])
+    owner = np.repeat(np.arange(len(groups)), [len(group) * (len(group) - 1) // 2 for group in groups])
+    chosen = rng.permutation(len(same))[:per_kind]
+    a = np.array([groups[owner[i]][same[i, 0]] for i in chosen])
+    b = np.array([groups[owner[i]][same[i, 1]] for i in chosen])
+    c, d = rng.integers(len(labels), size=(2, 20 * len(chosen) + 100))
+    different = labels[c] != labels[d]
+    c, d = c[different][: len(a)], d[different][: len(a)]
+    count = min(len(a), len(c))
+    left, right = np.stack([a[:count], c[:count]], 1).ravel(), np.stack([b[:count], d[:count]], 1).ravel()
+    return left, right, np.tile([True, False], count)

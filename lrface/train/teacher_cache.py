@@ -1,0 +1,110 @@
+"""The teacher's embeddings of every crop and of its mirror image, computed once and kept on the disk.
+
+The cache lies with the store, under the teacher's fingerprint, and names the store's: embeddings of other faces, of
+another alignment or of another teacher are never taken for these.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrface.data.store import Store
+from lrface.embedder import Embedder
+from lrface.errors import LrfaceError
+from lrface.files import locked, read_json, write_json
+
+BATCH = 64
+COMMIT_BATCHES = 16
+STATE_FILE, ARRAY_FILE = "state.json", "embeddings.npy"
+
+
+def cached_embeddings(store: Store, teacher: Embedder, progress: bool = True, folder: Path | None = None) -> np.ndarray:
+    """Teacher embeddings of a store, from the cache or computed into it. Killed, the computation goes on where it was.
+
+    Args:
+        store: the faces.
+        teacher: embeds them.
+        progress: show a bar with rate and time left.
+        folder: another place for the cache than the store's own folder.
+
+    Returns:
+        float32 ``[2, N, embedding_dim]``, memory-mapped: of the crops, and of the mirrored crops; not normalised.
+
+    Raises:
+        LrfaceError: the cache belongs to another teacher or other data, or cannot be written.
+    """
+    folder = folder or store.path / "teachers" / teacher.fingerprint[:16]
+    facts = {"teacher": teacher.fingerprint, "store": store.fingerprint, "images": len(store)}
+    if _done(folder, facts) < len(store):
+        with locked(folder / "lock"):  # of runs that start together one computes, and the others wait
+            _compute(store, teacher, folder, facts, progress)
+    array_file = folder / ARRAY_FILE
+    try:
+        array: np.ndarray = np.load(array_file, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise LrfaceError(f"{array_file} is damaged ({error}): remove it to compute it again") from error
+    return array
+
+
+def _done(folder: Path, facts: dict[str, Any]) -> int:
+    """How many images are certain."""
+    if not (folder / STATE_FILE).exists() or not (folder / ARRAY_FILE).exists():
+        return 0
+    state = read_json(folder / STATE_FILE)
+    for key, value in facts.items():
+        if state.get(key) != value:
+            raise LrfaceError(
+                f"the teacher cache {folder} was computed with another {key}: remove that folder to compute it again"
+            )
+    return int(state["done"])
+
+
+def _compute(store: Store, teacher: Embedder, folder: Path, facts: dict[str, Any], progress: bool) -> None:
+    from tqdm import tqdm
+
+    done = _done(folder, facts)
+    if done == len(store):
+        return
+    array = _open_array(store, teacher, folder, done)
+    with (
+        ThreadPoolExecutor(1) as reader,
+        tqdm(total=len(store), initial=done, unit="img", desc="teacher", disable=not progress) as bar,
+    ):
+        # Decoding runs beside the network: one batch is read while another is embedded.
+        waiting = reader.submit(_read, store, done)
+        for number, start in enumerate(range(done, len(store), BATCH), start=1):
+            crops, waiting = waiting.result(), reader.submit(_read, store, start + BATCH)
+            stop = start + len(crops)
+            array[0, start:stop] = teacher.embed(crops, BATCH)
+            array[1, start:stop] = teacher.embed(crops, BATCH, flip=True)
+            if not np.isfinite(array[:, start:stop]).all():
+                raise LrfaceError(
+                    f"the teacher gives NaN or infinity among images {start} to {stop - 1} of {store.path}"
+                )
+            bar.update(len(crops))
+            if number % COMMIT_BATCHES == 0 or stop == len(store):
+                array.flush()
+                write_json(folder / STATE_FILE, facts | {"done": stop})
+
+
+def _open_array(store: Store, teacher: Embedder, folder: Path, done: int) -> np.memmap:
+    file = folder / ARRAY_FILE
+    try:
+        if done:
+            return np.lib.format.open_memmap(file, "r+")
+        (folder / STATE_FILE).unlink(missing_ok=True)
+        dim = teacher.embed([store.crop(0)]).shape[1]
+        array = np.lib.format.open_memmap(file, "w+", np.float32, (2, len(store), dim))
+        if hasattr(os, "posix_fallocate"):  # a disk that fills up while a mapping is written kills the process
+            with open(file, "r+b") as reserved:
+                os.posix_fallocate(reserved.fileno(), 0, os.fstat(reserved.fileno()).st_size)
+        return array
+    except OSError as error:
+        raise LrfaceError(f"cannot write the teacher cache {file}: {error.strerror or error}") from error
+
+
+def _read(store: Store, start: int) -> list[np.ndarray]:
+    return [store.crop(index) for index in range(start, min(start + BATCH, len(store)))]
