@@ -95,14 +95,17 @@ class OnnxNetwork:
         if threads:
             options.intra_op_num_threads = threads
         wanted: list[Any] = ["CPUExecutionProvider"]
+        no_cuda = "this ONNX Runtime cannot use CUDA: install onnxruntime-gpu, or run with --device cpu"
         if device.startswith("cuda"):
+            if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+                raise LrfaceError(no_cuda)
             wanted.insert(0, ("CUDAExecutionProvider", {"device_id": int(device.partition(":")[2] or 0)}))
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
         except Exception as error:  # ONNX Runtime's exceptions share no public base
             raise LrfaceError(f"{path} is not an ONNX model that can be run: {_first_line(error)}") from error
-        if device.startswith("cuda") and "CUDAExecutionProvider" not in self.session.get_providers():
-            raise LrfaceError("this ONNX Runtime cannot use CUDA: install onnxruntime-gpu, or run with --device cpu")
+        if len(wanted) > 1 and "CUDAExecutionProvider" not in self.session.get_providers():
+            raise LrfaceError(no_cuda)  # it falls back to the CPU silently where CUDA's libraries are missing
         self._path = path
         self._input = self.session.get_inputs()[0]
         self._output = self.session.get_outputs()[0].name

@@ -27,6 +27,10 @@ DEFAULT_FAR = 0.01
 Image = np.ndarray | str | Path | bytes
 
 
+class ImageError(LrfaceError):
+    """One image cannot be used, because it cannot be read or shows no face; others can be."""
+
+
 @dataclass(frozen=True)
 class Verification:
     """The answer to: one person or two?
@@ -55,7 +59,8 @@ class FaceEncoder:
 
     Args:
         embedder: the network with its preprocessing.
-        detector: ``auto`` (the first of ``DETECTORS`` that is installed), one of them, or ``none``: images are aligned crops.
+        detector: ``auto`` (the first of ``DETECTORS`` that is installed), one of them, or ``none``: images are aligned
+            crops.
         face: which of several faces; see :func:`lrface.faces.detect.select_face`.
         device: for the detector.
     """
@@ -101,9 +106,11 @@ class FaceEncoder:
             float32 ``[n, dim]``, L2-normalised: the sum over the image and its mirror image.
 
         Raises:
-            LrfaceError: an image cannot be read or shows no face; it is named.
+            ImageError: an image cannot be read or shows no face; it is named.
+            LrfaceError: there are no images, or the detector cannot be had.
         """
-        return self.embed_crops([self.crop(image)[0] for image in images], batch_size)
+        fit = self.embedder.preprocessing.fit  # at once, so that no large photo has to be held
+        return self.embed_crops([fit(self.crop(image)[0]) for image in images], batch_size)
 
     def embed_crops(self, crops: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
         """Embed aligned crops, uint8 RGB of any size: float32 ``[n, dim]``, L2-normalised."""
@@ -118,23 +125,25 @@ class FaceEncoder:
             uint8 RGB crop, and a note where the image itself was taken as the face, else None.
 
         Raises:
-            LrfaceError: the image cannot be read or shows no face.
+            ImageError: the image cannot be read or shows no face.
+            LrfaceError: the detector cannot be had.
         """
         name = str(image) if isinstance(image, str | Path) else "the image"
-        pixels = image if isinstance(image, np.ndarray) else read_image(image, name)
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-            raise LrfaceError(f"{name} must be uint8 RGB [height, width, 3], not {pixels.dtype} {list(pixels.shape)}")
+        pixels = _pixels(image, name)
         if self._wanted == "none":
             return pixels, None
         if min(pixels.shape[:2]) < TINY:
             return pixels, f"{name}: {pixels.shape[1]} x {pixels.shape[0]} pixels, taken as the face itself"
         faces = self._detector.detect(pixels)
         if not faces:
-            raise LrfaceError(
+            raise ImageError(
                 f"{name}: {self._detector.name} found no face; if this is an aligned crop, say --detector none"
             )
         face = select_face(faces, pixels.shape, self._face)
-        return norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), None
+        try:
+            return norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), None
+        except LrfaceError as error:
+            raise ImageError(f"{name}: {error}") from error
 
     def verify(self, a: Image, b: Image, far: float = DEFAULT_FAR, threshold: float | None = None) -> Verification:
         """Tell whether two images show one person.
@@ -145,13 +154,15 @@ class FaceEncoder:
             threshold: a cosine to use instead.
 
         Raises:
-            LrfaceError: no face, or the model carries no threshold for this rate.
+            ImageError: an image cannot be read or shows no face.
+            LrfaceError: the model carries no threshold for this rate, the one given is no cosine, or the detector
+                cannot be had.
         """
+        promised = far if threshold is None else None
         if threshold is None:
             threshold = self.threshold(far)
-            promised: float | None = far
-        else:
-            promised = None
+        elif not -1 <= threshold <= 1:
+            raise LrfaceError(f"a threshold of {threshold} makes no sense: it is a cosine, -1 to 1")
         crops, notes = zip(*(self.crop(image) for image in (a, b)), strict=True)
         left, right = self.embed_crops(crops)
         similarity = float(np.clip(left @ right, -1, 1))
@@ -160,7 +171,7 @@ class FaceEncoder:
         )
 
     def threshold(self, far: float) -> float:
-        """The cosine threshold for a false accept rate. Raises LrfaceError where the model was not calibrated for it."""
+        """The cosine threshold for a false accept rate. Raises LrfaceError if the model was not calibrated for it."""
         for known, value in self.thresholds.items():
             if abs(known - far) <= 1e-9:
                 return value
@@ -185,3 +196,15 @@ class FaceEncoder:
                 "or say --detector none for aligned crops"
             )
         return create_detector(installed[0], self._device)
+
+
+def _pixels(image: Image, name: str) -> np.ndarray:
+    """An image as uint8 RGB ``[h, w, 3]``, read if it is a path or encoded bytes."""
+    if isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise ImageError(f"{name} must be uint8 RGB [height, width, 3], not {image.dtype} {list(image.shape)}")
+        return image
+    try:
+        return read_image(image, name)
+    except LrfaceError as error:
+        raise ImageError(str(error)) from error

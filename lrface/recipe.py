@@ -1,7 +1,7 @@
 """The recipe: everything that decides a training run, as a typed, closed schema.
 
-Read from YAML with OmegaConf (interpolation and ``--set`` overrides), checked by pydantic: an unknown or mistyped key is an
-error that names the nearest right one.
+Read from YAML with OmegaConf (interpolation and ``--set`` overrides), checked by pydantic: an unknown or mistyped key
+is an error that names the nearest right one.
 """
 
 import difflib
@@ -22,30 +22,31 @@ class DataSection(_Section):
 
     store: str
     resolution: Literal["low", "high"] = "low"  # low: the store's low-resolution pixels; high: its aligned crops
-    min_images: int = Field(1, ge=1)  # identities with fewer images are left out
-    holdout_identities: int = Field(0, ge=0)  # kept out of training, for validation pairs
-    workers: int = Field(2, ge=0)  # decode processes of high-resolution training
+    min_images: int = Field(default=1, ge=1)  # identities with fewer images are left out
+    holdout_identities: int = Field(default=0, ge=0)  # kept out of training, for validation pairs
+    workers: int = Field(default=2, ge=0)  # decode processes of high-resolution training
 
 
 class AugmentSection(_Section):
     """What is done to the student's view; the teacher's target stays that of the clean, equally flipped crop.
 
-    With anything but ``flip`` the low-resolution view is made anew each time from ``source_size`` pixels of the aligned crop.
+    With anything but ``flip`` the low-resolution view is made anew each time from ``source_size`` pixels of the
+    aligned crop.
     """
 
     flip: bool = True
-    probability: float = Field(1.0, ge=0, le=1)  # of all that follows; otherwise the stored pixels
-    source_size: int = Field(64, ge=16, le=112)
-    rotate: float = Field(0.0, ge=0, le=45)  # degrees, uniform in +-
-    scale: float = Field(0.0, ge=0, lt=0.5)  # relative, uniform in +-
-    shift: float = Field(0.0, ge=0, lt=0.5)  # of the side, uniform in +-, each axis
+    probability: float = Field(default=1.0, ge=0, le=1)  # of all that follows; otherwise the stored pixels
+    source_size: int = Field(default=64, ge=16, le=112)
+    rotate: float = Field(default=0.0, ge=0, le=45)  # degrees, uniform in +-
+    scale: float = Field(default=0.0, ge=0, lt=0.5)  # relative, uniform in +-
+    shift: float = Field(default=0.0, ge=0, lt=0.5)  # of the side, uniform in +-, each axis
     sides: tuple[int, int] | None = None  # random intermediate side in pixels before the final one
     kernels: tuple[Literal["bilinear", "bicubic", "area"], ...] = ("bilinear",)
-    brightness: float = Field(0.0, ge=0, lt=1)
-    contrast: float = Field(0.0, ge=0, lt=1)
-    grey: float = Field(0.0, ge=0, le=1)  # probability
-    noise: float = Field(0.0, ge=0, le=0.5)  # largest standard deviation, of the full range
-    erase: float = Field(0.0, ge=0, le=1)  # probability that a random rectangle is painted grey
+    brightness: float = Field(default=0.0, ge=0, lt=1)
+    contrast: float = Field(default=0.0, ge=0, lt=1)
+    grey: float = Field(default=0.0, ge=0, le=1)  # probability
+    noise: float = Field(default=0.0, ge=0, le=0.5)  # largest standard deviation, of the full range
+    erase: float = Field(default=0.0, ge=0, le=1)  # probability that a random rectangle is painted grey
 
     @property
     def only_flips(self) -> bool:
@@ -72,25 +73,30 @@ class ClassificationSection(_Section):
     """L_cls of Eq. 13."""
 
     kind: Literal["arcface", "cosface"] = "arcface"
-    weight: float = Field(1.0, ge=0)
-    scale: float = Field(64.0, gt=0)
-    margin: float = Field(0.5, ge=0)
+    weight: float = Field(default=1.0, ge=0)
+    scale: float = Field(default=64.0, gt=0)
+    margin: float = Field(default=0.5, ge=0)
 
 
 class KDSection(_Section):
     """L_kd, Eq. 12; ``weight`` is the paper's alpha."""
 
-    weight: float = Field(0.5, ge=0)
-    temperature: float = Field(4.0, gt=0)
+    weight: float = Field(default=0.5, ge=0)
+    temperature: float = Field(default=4.0, gt=0)
 
 
 class CRRCDSection(_Section):
-    """L_rcd, Eq. 7-11; ``weight`` is the paper's beta."""
+    """L_rcd, Eq. 7-11; ``weight`` is the paper's beta.
 
-    weight: float = Field(2.0, ge=0)
-    negatives: int = Field(512, ge=1)
-    temperature: float = Field(0.1, gt=0)
-    projected_dim: int = Field(128, ge=1)
+    The relation modules have Adam and a learning rate of their own: under the network's SGD the critic stays at chance for
+    thousands of steps, and a critic at chance teaches nothing.
+    """
+
+    weight: float = Field(default=2.0, ge=0)
+    lr: float = Field(default=1e-3, gt=0)  # of the relation modules; follows the schedule of optim.lr
+    negatives: int = Field(default=512, ge=1)
+    temperature: float = Field(default=0.1, gt=0)
+    projected_dim: int = Field(default=128, ge=1)
     sampling: Literal["supervised", "unsupervised"] = "supervised"
     queue: bool = True
     normaliser: Literal["paper", "crd"] = "crd"
@@ -100,7 +106,7 @@ class CRRCDSection(_Section):
 class RegressionSection(_Section):
     """Cosine regression of the teacher's embedding."""
 
-    weight: float = Field(1.0, ge=0)
+    weight: float = Field(default=1.0, ge=0)
 
 
 class LossSection(_Section):
@@ -115,27 +121,27 @@ class LossSection(_Section):
 class OptimSection(_Section):
     """SGD and its schedule."""
 
-    epochs: int = Field(35, ge=1)
-    batch_size: int = Field(96, ge=2)  # of all processes together
-    lr: float = Field(0.05, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(5e-4, ge=0)
+    epochs: int = Field(default=35, ge=1)
+    batch_size: int = Field(default=96, ge=2)  # of all processes together
+    lr: float = Field(default=0.05, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=5e-4, ge=0)
     nesterov: bool = False
     schedule: Literal["step", "cosine"] = "step"
     milestones: tuple[int, ...] = (21, 28, 32)  # epochs at which the step schedule multiplies by gamma
-    gamma: float = Field(0.1, gt=0, le=1)
-    warmup_epochs: float = Field(0.0, ge=0)
-    clip_norm: float | None = Field(None, gt=0)  # of the gradient
-    average: float = Field(0.0, ge=0, lt=1)  # decay of an exponential average of the weights, 0: none
+    gamma: float = Field(default=0.1, gt=0, le=1)
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    clip_norm: float | None = Field(default=None, gt=0)  # of the gradient
+    average: float = Field(default=0.0, ge=0, lt=1)  # decay of an exponential average of the weights, 0: none
 
 
 class ValidationSection(_Section):
     """Pairs for choosing the best epoch. Never a set that is reported on."""
 
-    pairs_per_kind: int = Field(1500, ge=10)  # same and different pairs drawn from the held-out identities
+    pairs_per_kind: int = Field(default=1500, ge=10)  # same and different pairs drawn from the held-out identities
     images: str | None = None  # instead: a store relative to the data root ...
     pairs: tuple[str, ...] = ()  # ... and pairs files over its images, such as LFW View 1
-    every: int = Field(1, ge=1)  # epochs
+    every: int = Field(default=1, ge=1)  # epochs
 
 
 class Recipe(_Section):
@@ -177,7 +183,7 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises:
         LrfaceError: the file is missing or not YAML, or a key is unknown, mistyped or missing.
     """
-    from omegaconf import OmegaConf
+    from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
@@ -185,14 +191,32 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise LrfaceError(f"no such recipe: {path}")
     try:
         content = OmegaConf.load(path)
-        wrong = next((text for text in overrides if "=" not in text), None)
-        if wrong is not None:
-            raise LrfaceError(f"--set {wrong}: write it as section.key=value")
-        merged = OmegaConf.merge(content, OmegaConf.from_dotlist(list(overrides)))
-        plain = OmegaConf.to_container(merged, resolve=True)
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise LrfaceError(f"{path} is not a YAML file that can be read: {' '.join(str(error).split())}") from error
+        if not isinstance(content, DictConfig):
+            raise LrfaceError(f"{path} is not a recipe: it holds a list")
+        for text in overrides:
+            content.merge_with(_parse_override(text))
+        plain = OmegaConf.to_container(content, resolve=True)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
+        raise LrfaceError(f"{path} is not a recipe that can be read: {_line(error)}") from error
     return parse_recipe(plain, str(path))
+
+
+def _parse_override(text: str) -> Any:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    key, sign, _ = text.partition("=")
+    if not sign or not all(part.isidentifier() for part in key.split(".")):
+        raise LrfaceError(f"--set {text}: write it as section.key=value")
+    try:
+        return OmegaConf.from_dotlist([text])
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise LrfaceError(f"--set {text}: the value is not YAML: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def parse_recipe(content: Any, where: str) -> Recipe:

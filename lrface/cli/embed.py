@@ -7,7 +7,9 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
 
 @click.command("embed")
 @click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option("--out", type=click.Path(), required=True, help="File to write: NumPy .npz with `embeddings` and `paths`.")
+@click.option(
+    "--out", type=click.Path(), required=True, help="File to write: NumPy .npz with `embeddings` and `paths`."
+)
 @MODEL
 @ENCODER_DETECTOR
 @FACE
@@ -20,7 +22,9 @@ def command(images: tuple[str, ...], out: str, model: str | None, detector: str,
     from lrface.encoder import FaceEncoder
     from lrface.encoder_files import embed_files
 
-    result = embed_files(FaceEncoder.load(model, detector, face, device), images, out)
-    for name, reason in result.refused:
+    report = embed_files(FaceEncoder.load(model, detector, face, device), images, out)
+    for name, reason in report.refused:
         click.echo(f"left out {name}: {reason}", err=True)
-    click.echo(f"{result.embedded} faces embedded, {len(result.refused)} images left out: {out}")
+    for note in report.notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo(f"{report.embedded:,} faces embedded, {len(report.refused):,} images left out: {out}")

@@ -1,7 +1,10 @@
 """``lrface``: finds the command, and turns every error that a user can mend into one line and exit status 2."""
 
+import os
 import sys
+import traceback
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -34,6 +37,13 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `lrface ... | head`: click would exit with 1, which `verify` says for "different"
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
@@ -42,7 +52,11 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 for success, 1 for a negative answer, 2 for an error, 130 for Ctrl-C."""
+    """Run the command line and exit.
+
+    Exit status: 0 for success, 1 for a negative answer and nothing else, 2 for an error, 130 for Ctrl-C, 141 where
+    whoever read the output has gone.
+    """
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except LrfaceError as error:
@@ -54,6 +68,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # `lrface ... | head`
-        sys.stderr.close()
-        sys.exit(0)
+    except Exception:  # Python's own exit status for these is 1, the answer "different"
+        traceback.print_exc()
+        sys.exit(2)

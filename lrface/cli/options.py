@@ -1,19 +1,33 @@
 """Options that several commands share, said once."""
 
+import re
+
 import click
 
 from lrface.errors import LrfaceError
 
 DATA_ROOT = click.option(
     "--data", "data_root", envvar="LRFACE_DATA", default=".", show_default="LRFACE_DATA, else .",
-    type=click.Path(), help="Folder that a recipe's paths are relative to.",
+    type=click.Path(), help="The data root: recipes name their data relative to it.",
 )  # fmt: skip
 
 MODEL = click.option(
-    "--model", default=None, help="Model file (.safetensors, .onnx, .pt) or insightface:PACK; the shipped one by default."
+    "--model",
+    default=None,
+    help="Model file (.safetensors, .onnx, .pt) or insightface:PACK; the shipped one by default.",
 )
 
-DEVICE = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+
+def check_device(context: click.Context, option: click.Parameter, text: str) -> str:
+    """A device that can be there: torch's own complaint about others is no help."""
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", text):
+        raise LrfaceError(f"--device {text}: choose cpu, cuda, cuda:1, ... or mps")
+    return text
+
+
+DEVICE = click.option(
+    "--device", default="cpu", show_default=True, callback=check_device, help="cpu, cuda, cuda:1, ... or mps."
+)
 
 FACE = click.option(
     "--face", default="largest-central", show_default=True,
@@ -42,10 +56,13 @@ def parse_eyes(context: click.Context, option: click.Parameter, text: str | None
 
 EYES = click.option(
     "--eyes", callback=parse_eyes, metavar="X1,Y1,X2,Y2", default=None,
-    help="Eyes' positions in a set that was aligned by others: alone with --detector eyes, or where a detector finds no face.",
+    help="Eyes' positions in a set that was aligned by others: alone with --detector eyes, or where a detector finds "
+    "no face.",
 )  # fmt: skip
 
-LOW_SIZE = click.option("--low-size", default=16, show_default=True, type=click.IntRange(1, 112), help="Low-resolution side.")
+LOW_SIZE = click.option(
+    "--low-size", default=16, show_default=True, type=click.IntRange(1, 112), help="Low-resolution side."
+)
 KERNEL = click.option(
     "--kernel", default="bilinear", show_default=True, type=click.Choice(["bilinear", "area", "bicubic", "nearest"]),
     help="Of the reduction to low resolution.",

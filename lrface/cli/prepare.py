@@ -4,7 +4,7 @@ import os
 
 import click
 
-from lrface.cli.options import ANTIALIAS, EYES, FACE, KERNEL, LOW_SIZE
+from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, LOW_SIZE
 from lrface.errors import LrfaceError
 
 
@@ -21,20 +21,29 @@ def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> 
 @click.option("--out", type=click.Path(), required=True, help="The store to make.")
 @click.option(
     "--detector", default=None, type=click.Choice(["insightface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
-    help="How faces are found; none: the images are aligned crops.  [default: insightface; none for .rec; landmarks with --landmarks]",
+    help="How faces are found; none: the images are aligned crops.  "
+    "[default: insightface; none for .rec; landmarks with --landmarks]",
 )  # fmt: skip
 @click.option("--landmarks", type=click.Path(), default=None, help="CSV: path, then 2 eyes or 5 points.")
 @EYES
 @FACE
-@click.option("--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of the aligned crops.")
+@click.option(
+    "--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of the aligned crops."
+)
 @LOW_SIZE
 @KERNEL
 @ANTIALIAS
-@click.option("--encoding", default="jpg", show_default=True, type=click.Choice(["jpg", "png"]), help="Of crops that are cut.")
+@click.option(
+    "--encoding", default="jpg", show_default=True, type=click.Choice(["jpg", "png"]), help="Of crops that are cut."
+)
 @click.option("--quality", default=95, show_default=True, type=click.IntRange(1, 100), help="Of JPEG.")
-@click.option("--shard", callback=_parse_shard, default="0/1", show_default=True, help="Which part, i/n, counted from 0.")
-@click.option("--workers", default=os.cpu_count() or 1, show_default="all cores", type=click.IntRange(1), help="Processes.")
-@click.option("--device", default="cpu", show_default=True, help="For the detector.")
+@click.option(
+    "--shard", callback=_parse_shard, default="0/1", show_default=True, help="Which part, i/n, counted from 0."
+)
+@click.option(
+    "--workers", default=os.cpu_count() or 1, show_default="all cores", type=click.IntRange(1), help="Processes."
+)
+@DEVICE
 @click.option("--overwrite", is_flag=True, help="Begin anew instead of going on.")
 def command(
     source: str, out: str, detector: str | None, landmarks: str | None, eyes: tuple[float, float, float, float] | None,
@@ -57,7 +66,9 @@ def command(
     settings = Settings(size, detector, eyes, face, Degradation(low_size, kernel, antialias), encoding, quality)
     summary = prepare(source, out, settings, landmarks, *shard, workers, device, overwrite)
     total = sum(summary.counts.values())
-    listed = ", ".join(f"{count:,} {status}" for status, count in sorted(summary.counts.items(), key=lambda item: -item[1]))
+    listed = ", ".join(
+        f"{count:,} {status}" for status, count in sorted(summary.counts.items(), key=lambda item: -item[1])
+    )
     click.echo(f"{total:,} images: {listed}")
     click.echo(f"{summary.identities:,} identities, {summary.single:,} of them with a single image")
     click.echo(f"fingerprint {summary.fingerprint[:16]}; look at {summary.folder / 'contact.png'}")

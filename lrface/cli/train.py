@@ -9,7 +9,9 @@ from lrface.cli.options import DATA_ROOT
 
 @click.command("train")
 @click.argument("recipe", type=click.Path())
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. optim.lr=0.02; repeatable.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. optim.lr=0.02; repeatable."
+)
 @click.option("--out", type=click.Path(), default=None, help="Folder of the run.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, cuda:0,1, mps.")

@@ -12,14 +12,24 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
 @click.argument("a", type=click.Path())
 @click.argument("b", type=click.Path())
 @MODEL
-@click.option("--far", default=0.01, show_default=True, help="False accept rate to promise; the model says which it knows.")
+@click.option(
+    "--far", default=0.01, show_default=True, help="False accept rate to promise; the model says which it knows."
+)
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @ENCODER_DETECTOR
 @FACE
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    a: str, b: str, model: str | None, far: float, threshold: float | None, detector: str, face: str, device: str, as_json: bool
+    a: str,
+    b: str,
+    model: str | None,
+    far: float,
+    threshold: float | None,
+    detector: str,
+    face: str,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Tell whether the images A and B show one person.
 

@@ -62,8 +62,8 @@ def alignment(landmarks: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
 def norm_crop(image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
     """Cut the aligned face out of an image: uint8 RGB ``[size, size, 3]``, black where the image ends.
 
-    Equal to insightface's ``norm_crop`` at 112 (bilinear ``cv2.warpAffine``, border 0), up to its matrix being computed in
-    float32: on smooth pictures one grey level in some pixels.
+    Equal to insightface's ``norm_crop`` at 112 (bilinear ``cv2.warpAffine``, border 0), except that its matrix is
+    computed in float32: on photographs that is one grey level in some pixels.
 
     Args:
         image: uint8 ``[height, width, 3]``.

@@ -5,8 +5,8 @@ Two operators share the word "bilinear", and accuracies differ by points between
 - ``antialias=True`` widens the kernel by the reduction factor, so that every source pixel counts, as a camera sensor
   integrates light over its pixels. This is Pillow's ``resize`` and torchvision's ``antialias=True``. The default.
 - ``antialias=False`` samples the image at the centres of the target pixels with the unwidened kernel, as OpenCV's
-  ``INTER_LINEAR`` and ``INTER_CUBIC`` do. At 112 -> 16 those centres fall on pixels, so that bilinear and bicubic read one
-  pixel of every 49 and are the same as ``nearest``.
+  ``INTER_LINEAR`` and ``INTER_CUBIC`` do. At 112 -> 16 those centres fall on pixels, so that bilinear and bicubic read
+  one pixel of every 49 and are the same as ``nearest``.
 
 The operator therefore travels with every store, checkpoint and result under its :attr:`Degradation.name`.
 """

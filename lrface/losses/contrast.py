@@ -60,9 +60,9 @@ def mean_softplus(
     query: float [A, J, P]; anchors: [A, P]; others: [K, P]; weight: [P, P]; bias: [P]; offset: scalar, no gradient.
     Returns the mean (scalar, differentiable once) and log(sum(exp(l))) over all valid triples (scalar, no gradient).
     """
-    count = exclusions.count()
+    count = exclusions.count().to(query.dtype)
     pairs = (count > 0).sum().clamp_min(1)
-    pair_weight = torch.where(count > 0, 1 / (count.clamp_min(1) * pairs), 0).to(query.dtype)
+    pair_weight = torch.where(count > 0, 1 / (count.clamp_min(1) * pairs), 0)
     loss, log_sum = _TiledSoftplus.apply(query, anchors, others, weight, bias, offset, pair_weight, exclusions)
     return loss, log_sum
 

@@ -1,4 +1,4 @@
-"""What a training step gets: pixels, labels, the teacher's embeddings. Low-resolution data lives in the device's memory."""
+"""What a training step gets: pixels, labels, the teacher's embeddings. Low resolution lives in the device's memory."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +18,10 @@ from lrface.train.augment import degrade_views, draw
 from lrface.train.split import Split
 
 
-@dataclass(frozen=True)
 class Batch:
     """One step's samples on the training device.
+
+    Not a dataclass or a tuple: mixed precision would convert the tensors in it, the teacher's embeddings too.
 
     Attributes:
         pixels: float32 ``[b, 3, side, side]``, normalised, flips applied.
@@ -29,10 +30,8 @@ class Batch:
         teacher: float32 ``[b, dim]``, of the equally flipped crops; None without a teacher.
     """
 
-    pixels: Tensor
-    labels: Tensor
-    index: Tensor
-    teacher: Tensor | None
+    def __init__(self, pixels: Tensor, labels: Tensor, index: Tensor, teacher: Tensor | None) -> None:
+        self.pixels, self.labels, self.index, self.teacher = pixels, labels, index, teacher
 
 
 class Faces(Protocol):
@@ -77,7 +76,10 @@ class HighFaces:
     def batches(self, indices: list[Tensor]) -> Iterator[Tensor]:
         """See :class:`Faces`."""
         loader = torch.utils.data.DataLoader(
-            self._crops, batch_sampler=[index.tolist() for index in indices], num_workers=self._workers
+            self._crops,
+            batch_sampler=[index.tolist() for index in indices],
+            num_workers=self._workers,
+            generator=torch.Generator(),  # it would draw from the global one, which resuming would then see
         )
         yield from loader
 
@@ -92,7 +94,7 @@ class _Crops(torch.utils.data.Dataset[Tensor]):
 
 
 class TeacherTargets:
-    """The teacher's embeddings of training images: from memory (``cached``), or computed from the crops in every step."""
+    """The teacher's embeddings of training images: from memory (``cached``), or from the crops in every step."""
 
     def __init__(
         self, cached: np.ndarray | None, online: tuple[Store, Embedder] | None, split: Split, device: torch.device
@@ -169,7 +171,8 @@ class Batches:
 
 def normalise(pixels: Tensor) -> Tensor:
     """uint8 to float32 from -1 to 1, as every network of ours takes it."""
-    return pixels.float().sub_(127.5).mul_(1 / 127.5)
+    values = pixels.float().sub_(127.5).mul_(1 / 127.5)
+    return values.contiguous(memory_format=torch.channels_last)
 
 
 def _generator(*key: int) -> torch.Generator:

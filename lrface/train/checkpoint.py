@@ -43,7 +43,8 @@ def load_checkpoint(path: Path, recipe: dict[str, Any], fingerprint: str) -> dic
     different = _differences(content["recipe"], recipe)
     if different:
         raise LrfaceError(
-            f"{path} was trained with another recipe ({', '.join(different)} differ): resume with that recipe, or choose another --out"
+            f"{path} was trained with another recipe ({', '.join(different)} differ): resume with that recipe, "
+            "or choose another --out"
         )
     if content["store"] != fingerprint:
         raise LrfaceError(f"{path} was trained on other faces than the store that the recipe names now")
@@ -64,8 +65,8 @@ def restore(module: torch.nn.Module, state: dict[str, Any], where: Path) -> None
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys at which two recipes differ. The length of training may change: a run may be made longer."""
-    free = {"optim.epochs", "description", "name"}
+    """Dotted keys at which two recipes differ, but for those that may: a run can be made longer, or calmed down."""
+    free = {"optim.epochs", "optim.lr", "optim.clip_norm", "description", "name"}
     result = []
     for key in sorted(before.keys() | now.keys()):
         left, right, name = before.get(key), now.get(key), f"{prefix}{key}"

@@ -9,27 +9,29 @@ from torch import Tensor
 
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write
+from lrface.files import atomic_write, file_digest
 from lrface.losses import ArcFace, CosFace
 from lrface.train.split import Split
 
 FILE = "head.safetensors"
 
 
-def save_head(path: Path, head: ArcFace | CosFace, store: Store, split: Split) -> None:
-    """Write a margin classifier's weights ``[classes, dim]`` with the identities that they are of."""
+def save_head(model: Path, head: ArcFace | CosFace, store: Store, split: Split) -> None:
+    """Write a margin classifier's weights ``[classes, dim]`` beside the model file that they were trained with."""
     import safetensors.torch
 
     content = {"weight": head.weight.detach().cpu().contiguous()}
-    with atomic_write(path) as file:
-        file.write(safetensors.torch.save(content, {"identities": _identities(store, split)}))
+    facts = {"identities": _identities(store, split), "model": file_digest(model)}
+    with atomic_write(model.parent / FILE) as file:
+        file.write(safetensors.torch.save(content, facts))
 
 
 def load_head(model: Path, store: Store, split: Split) -> Tensor | None:
-    """The classifier that lies beside a teacher's model file, if it is one over exactly these identities.
+    """The classifier that lies beside a teacher's model file, if it is this model's and over exactly these identities.
 
     Returns:
-        float32 ``[classes, dim]``, rows of unit length; None if there is none or it is of other identities.
+        float32 ``[classes, dim]``, rows of unit length; None if there is none or it is of other identities or another
+        model.
 
     Raises:
         LrfaceError: the file cannot be read.
@@ -37,11 +39,12 @@ def load_head(model: Path, store: Store, split: Split) -> Tensor | None:
     import safetensors
 
     path = model.parent / FILE
-    if not path.exists():
+    if not path.exists() or not model.is_file():
         return None
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
-            if (file.metadata() or {}).get("identities") != _identities(store, split):
+            facts = file.metadata() or {}
+            if facts.get("identities") != _identities(store, split) or facts.get("model") != file_digest(model):
                 return None
             return F.normalize(file.get_tensor("weight").to(torch.float32))
     except safetensors.SafetensorError as error:

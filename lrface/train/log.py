@@ -6,10 +6,11 @@ from types import TracebackType
 from typing import Any
 
 from lrface.errors import LrfaceError
+from lrface.files import atomic_write
 
 
 class RunLog:
-    """Writes ``log.jsonl`` and TensorBoard events, and draws the bar. In processes other than the first it does nothing.
+    """Writes ``log.jsonl`` and TensorBoard events, and draws the bar; in processes other than the first, nothing.
 
     Args:
         folder: of the run.
@@ -84,4 +85,5 @@ def _cut(path: Path, steps: int) -> None:
                 kept.append(line + "\n")
         except ValueError:
             break
-    path.write_text("".join(kept))
+    with atomic_write(path, "w") as file:
+        file.write("".join(kept))

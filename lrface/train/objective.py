@@ -41,13 +41,13 @@ class Objective(nn.Module):
             self.kd = losses.KD(section.kd.temperature)
             self.register_buffer("teacher_classifier", teacher_classifier)
         if section.crrcd:
-            options = section.crrcd.model_dump(exclude={"weight"})
+            options = section.crrcd.model_dump(exclude={"weight", "lr"})
             self.crrcd = losses.CRRCD(cardinality=images, teacher_dim=teacher_dim or dim, student_dim=dim, **options)
         if section.cosine:
             if teacher_dim != dim:
                 raise LrfaceError(
-                    f"loss.cosine compares embeddings of equal length: the teacher's have {teacher_dim}, the student's {dim}; "
-                    "set model.kw.embedding_dim"
+                    f"loss.cosine compares embeddings of equal length: the teacher's have {teacher_dim}, "
+                    f"the student's {dim}; set model.kw.embedding_dim"
                 )
             self.cosine = losses.CosineRegression()
 
@@ -77,6 +77,10 @@ class Objective(nn.Module):
         if section.cosine:
             result.append(("cosine", section.cosine.weight, self.cosine(embeddings, batch.teacher)))
         return result
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Of the relation modules of CRRCD; empty without it."""
+        return list(self.crrcd.parameters()) if self.section.crrcd else []
 
     def remember(self, embeddings: Tensor, labels: Tensor, index: Tensor) -> None:
         """After a step: let the samples of all processes enter the queue."""

@@ -34,7 +34,7 @@ class Outcome:
     Attributes:
         finished: False if it was interrupted.
         model: the model file of the best epoch (of the last one without validation).
-        history: validation results, an entry an epoch.
+        history: validation results, an entry a validated epoch.
     """
 
     finished: bool
@@ -49,8 +49,8 @@ def train(
 
     Args:
         recipe: see :mod:`lrface.recipe`.
-        out: the run's folder: ``recipe.yaml``, ``log.jsonl``, ``tensorboard/``, ``last.ckpt``, ``best.ckpt``, and at the end
-            ``model.safetensors`` (the best epoch), ``last.safetensors`` and ``head.safetensors``.
+        out: the run's folder: ``recipe.yaml``, ``log.jsonl``, ``tensorboard/``, ``last.ckpt``, ``best.ckpt``, and at the
+            end ``model.safetensors`` (the best epoch) with its ``head.safetensors``, and ``last.safetensors``.
         data_root: what the recipe's paths are relative to.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``cuda:0,1``, ``mps``. Under ``torchrun``, one process each.
         resume: go on from ``last.ckpt``.
@@ -63,10 +63,11 @@ def train(
         raise LrfaceError(f"{out} holds a run already: --resume goes on with it, or choose another --out")
     fabric = make_fabric(device, recipe.precision)
     fabric.launch()
-    if recipe.optim.batch_size % fabric.world_size:
+    each, rest = divmod(recipe.optim.batch_size, fabric.world_size)
+    if rest or each < 2:
         raise LrfaceError(
             f"optim.batch_size {recipe.optim.batch_size} cannot be shared by {fabric.world_size} processes: "
-            "it must be a multiple of their number"
+            "it must be a multiple of their number, two images or more for each"
         )
     store = Store(root / recipe.data.store)
     split = split_store(store, recipe.data)
@@ -79,10 +80,11 @@ def train(
     total, done = loop.total_steps * batch, loop.progress.step * batch
     with RunLog(out, total, done, loop.progress.step, fabric.is_global_zero) as log:
         finished = loop.run(log)
+    history = loop.progress.history
     if finished and fabric.is_global_zero:
         _write_models(loop, store, split, out)
     fabric.barrier()
-    return Outcome(finished, out / "model.safetensors", loop.progress.history)
+    return Outcome(finished, out / "model.safetensors", history)
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
@@ -94,13 +96,17 @@ def make_fabric(device: str, precision: str) -> Fabric:
         raise LrfaceError(f"unknown device {device!r}: choose auto, cpu, cuda, cuda:0, cuda:0,1 or mps")
     if kind == "cuda" and not torch.cuda.is_available():
         raise LrfaceError(f"--device {device}: this torch finds no CUDA device; `lrface doctor` tells more")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise LrfaceError("--device mps: this torch finds no Apple GPU; `lrface doctor` tells more")
     if precision == "auto":
         precision = "bf16-mixed" if kind == "cuda" else "32"
     if kind == "cpu" and precision != "32":
         raise LrfaceError(
             f"precision {precision} is for CUDA: on the CPU it is slower and less exact; set precision=32"
         )
-    devices: Any = [int(number) for number in numbers.split(",")] if numbers and kind == "cuda" else 1
+    devices: Any = [int(number) for number in numbers.split(",") if number] if numbers and kind == "cuda" else 1
+    if isinstance(devices, list) and not all(number < torch.cuda.device_count() for number in devices):
+        raise LrfaceError(f"--device {device}: this machine has the CUDA devices 0 to {torch.cuda.device_count() - 1}")
     if "LOCAL_WORLD_SIZE" in os.environ:  # torchrun has started the processes
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1 or (isinstance(devices, list) and len(devices) > 1)
@@ -114,26 +120,22 @@ def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Pat
     teacher = _open_teacher(recipe, root, fabric)
     cached, targets, dim, classifier = None, None, None, None
     if teacher is not None and recipe.teacher is not None:
-        online = None
-        if recipe.teacher.cached or recipe.loss.kd:
-            if fabric.is_global_zero:
-                cached_embeddings(store, teacher)
-            fabric.barrier()
+        online = None if recipe.teacher.cached else (store, teacher)
+        classifier = load_head(root / recipe.teacher.model, store, split) if recipe.loss.kd else None
+        means = recipe.loss.kd is not None and classifier is None
+        if recipe.teacher.cached or means:
+            # Of several processes one computes and the others wait, for hours if need be, as no barrier would.
             cached = cached_embeddings(store, teacher)
-        if not recipe.teacher.cached:
-            online = (store, teacher)
+            classifier = class_mean_classifier(cached, split) if means else classifier
         dim = teacher.embed([store.crop(0)]).shape[1]
         targets = TeacherTargets(None if online else cached, online, split, fabric.device)
-        if recipe.loss.kd:
-            assert cached is not None
-            classifier = load_head(root / recipe.teacher.model, store, split)
-            classifier = class_mean_classifier(cached, split) if classifier is None else classifier
     torch.manual_seed(recipe.seed)
     student = create(recipe.model.name, **recipe.model.kw)
     objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier)
     section, low = recipe.augment, recipe.data.resolution == "low"
+    high = None if low else HighFaces(store, split, preprocessing, recipe.data.workers)
     batches = Batches(
-        faces=LowFaces(store, split, fabric.device) if low else HighFaces(store, split, preprocessing, recipe.data.workers),
+        faces=high or LowFaces(store, split, fabric.device),
         targets=targets,
         views=None if section.only_flips else RandomViews(store, split, section, fabric.device),
         split=split, section=section, size=preprocessing.input_size, batch_size=recipe.optim.batch_size,
@@ -141,7 +143,8 @@ def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Pat
     )  # fmt: skip
     if not batches.steps:
         raise LrfaceError(
-            f"{len(split.train)} training images do not fill one batch of {recipe.optim.batch_size}: lower optim.batch_size"
+            f"{len(split.train)} training images do not fill one batch of {recipe.optim.batch_size}: "
+            "lower optim.batch_size"
         )
     pairs = validation_pairs(recipe, store, split, root)
     return Loop(recipe, fabric, objective, batches, preprocessing, pairs, store.fingerprint, out)
@@ -164,7 +167,7 @@ def _open_teacher(recipe: Recipe, root: Path, fabric: Fabric) -> Embedder | None
         return None
     model = recipe.teacher.model
     spec = model if model.startswith("insightface:") else root / model
-    device = "cuda" if fabric.device.type == "cuda" else "cpu"
+    device = str(fabric.device) if fabric.device.type == "cuda" else "cpu"
     return open_embedder(spec, device, declared=recipe.teacher.declared)
 
 
@@ -178,11 +181,12 @@ def _write_recipe(recipe: Recipe, out: Path) -> None:
 def _write_models(loop: Loop, store: Store, split: Split, out: Path) -> None:
     """The last and the best epoch as model files with their cards, and the classifier over the training identities."""
     _write_model(loop, store, split, out / "last.safetensors")
-    if loop.objective.head is not None:
-        save_head(out / "head.safetensors", loop.objective.head, store, split)
     if (out / BEST).exists():
         loop.load(BEST)
-    _write_model(loop, store, split, out / "model.safetensors")
+    model = out / "model.safetensors"
+    _write_model(loop, store, split, model)
+    if loop.objective.head is not None:
+        save_head(model, loop.objective.head, store, split)
 
 
 def _write_model(loop: Loop, store: Store, split: Split, path: Path) -> None:

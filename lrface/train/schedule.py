@@ -9,7 +9,7 @@ def learning_rate(section: OptimSection, step: int, steps_per_epoch: int) -> flo
     """Learning rate of a step counted from 0: warm-up, then the paper's steps or half a cosine."""
     epoch = step / steps_per_epoch
     if epoch < section.warmup_epochs:
-        return section.lr * (step + 1) / (section.warmup_epochs * steps_per_epoch)
+        return section.lr * min((step + 1) / (section.warmup_epochs * steps_per_epoch), 1.0)
     if section.schedule == "step":
         return section.lr * section.gamma ** sum(epoch >= milestone for milestone in section.milestones)
     part = (epoch - section.warmup_epochs) / max(section.epochs - section.warmup_epochs, 1e-9)

@@ -10,6 +10,8 @@ from lrface.recipe import DataSection
 
 #: Held-out identities are the same for every seed of a recipe, so that its runs can be compared.
 HOLDOUT_SEED = 20_000
+#: Of the protocol that validates, and so the fewest pairs.
+FOLDS = 10
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ def split_store(store: Store, section: DataSection) -> Split:
         able = np.flatnonzero(kept & (counts >= 2))
         if len(able) < section.holdout_identities:
             raise LrfaceError(
-                f"data.holdout_identities is {section.holdout_identities}, but only {len(able)} identities of {store.path} "
-                "have two images or more: hold out fewer"
+                f"data.holdout_identities is {section.holdout_identities}, but only {len(able)} identities of "
+                f"{store.path} have two images or more: hold out fewer"
             )
         held[np.random.default_rng(HOLDOUT_SEED).permutation(able)[: section.holdout_identities]] = True
     train = np.flatnonzero((kept & ~held)[store.labels])
@@ -69,7 +71,7 @@ def draw_pairs(
         int64 ``[2k]``, int64 ``[2k]``: positions in ``labels``; bool ``[2k]``: same.
 
     Raises:
-        LrfaceError: no identity has two images, or there is only one identity.
+        LrfaceError: no identity has two images, there is only one identity, or there are fewer than ``FOLDS`` pairs.
     """
     rng = np.random.default_rng(seed)
     order = np.argsort(labels, kind="stable")
@@ -85,5 +87,9 @@ def draw_pairs(
     different = labels[c] != labels[d]
     c, d = c[different][: len(a)], d[different][: len(a)]
     count = min(len(a), len(c))
+    if 2 * count < FOLDS:
+        raise LrfaceError(
+            f"only {2 * count} validation pairs can be drawn, {FOLDS} are needed: hold out more identities"
+        )
     left, right = np.stack([a[:count], c[:count]], 1).ravel(), np.stack([b[:count], d[:count]], 1).ravel()
     return left, right, np.tile([True, False], count)

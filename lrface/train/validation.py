@@ -18,7 +18,7 @@ IMPOSTORS = 2_000_000
 
 
 def validation_pairs(recipe: Recipe, store: Store, split: Split, root: Path) -> PairSet | None:
-    """The pairs that a recipe validates on: files over another store, or drawn from held-out identities; None if neither.
+    """The pairs of a recipe: files over another store, or drawn from held-out identities; None if neither.
 
     Raises:
         LrfaceError: the named store or files are wrong.

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE, alignment, norm_crop, umeyama
 

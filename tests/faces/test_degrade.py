@@ -3,6 +3,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import KERNELS, Degradation, resize
 

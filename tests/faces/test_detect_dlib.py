@@ -2,6 +2,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+
 from lrface.errors import LrfaceError
 from lrface.faces.detect import create_detector
 from lrface.faces.detect.dlib_backend import SMALL_SIDE, Dlib, five_points
@@ -71,5 +72,5 @@ def test_missing_models_are_named(installed, tmp_path, monkeypatch):
         submodule_search_locations = (str(tmp_path),)
 
     monkeypatch.setattr("lrface.faces.detect.dlib_backend.find_spec", lambda package: Spec if installed else None)
-    with pytest.raises(LrfaceError, match="face-recognition-models.*pip install dlib-bin face-recognition-models"):
+    with pytest.raises(LrfaceError, match=r"face-recognition-models.*pip install dlib-bin face-recognition-models"):
         create_detector("dlib")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from lrface.errors import LrfaceError
 from lrface.faces.detect import create_detector
 from lrface.faces.detect.insightface_backend import PACK, InsightFace
@@ -72,7 +73,7 @@ def test_cuda_without_cuda(home, monkeypatch):
 
 
 def write_constant_detector(path: Path):
-    """A network with the nine outputs of SCRFD for 640 x 640, which always sees one face at cell (20, 10) of stride 8."""
+    """A network with the nine outputs of SCRFD for 640 x 640, which always sees one face: cell (20, 10) of stride 8."""
     onnx = pytest.importorskip("onnx")
     helper = onnx.helper
     values = []

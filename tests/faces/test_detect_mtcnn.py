@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+
 from lrface.errors import LrfaceError
 from lrface.faces.detect import create_detector
 from lrface.faces.detect.mtcnn_backend import _cut, _suppress_contained
@@ -16,7 +17,7 @@ def pictures():
     data = pytest.importorskip("skimage.data", reason="scikit-image is not installed")
     astronaut = data.astronaut()
     crowd = np.vstack([np.hstack([astronaut[:300], astronaut[:300, ::-1]]), np.hstack([data.coffee()[:, :512]] * 2)])
-    return [astronaut, crowd, cv2.resize(astronaut, (333, 127)), astronaut[40:200, 150:300]]
+    return [astronaut, crowd, cv2.resize(astronaut, (300, 200)), astronaut[40:200, 150:300]]
 
 
 @needs_weights
@@ -34,6 +35,14 @@ def test_equals_the_package(pictures, index):
         np.testing.assert_allclose(face.box, boxes[place].astype(float), atol=0.01)
         np.testing.assert_allclose(face.landmarks, landmarks[place].astype(float), atol=0.01)
         assert face.score == pytest.approx(scores[place], abs=1e-4)
+
+
+@needs_weights
+def test_a_face_of_thirty_pixels(pictures):
+    image = cv2.resize(pictures[0][20:220, 120:320], (64, 64), interpolation=cv2.INTER_AREA)
+    (face,) = create_detector("mtcnn").detect(image)
+    expected = (np.array([[204, 101], [247, 103], [225, 129], [201, 139], [246, 141]]) - [120, 20]) * 64 / 200
+    assert np.abs(face.landmarks - expected).max() < 2
 
 
 @needs_weights

@@ -88,9 +88,9 @@ def _session(onnxruntime: Any, path: Path, device: str, threads: int | None) -> 
 
 
 def _reason(error: Exception) -> str:
-    """The error in one line of bounded length: those of the network run to paragraphs."""
+    """The error in one line of bounded length: those of the network run to paragraphs, and end with the cause."""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:160]}"
+    return f"{type(error).__name__}: {text if len(text) <= 160 else '... ' + text[-160:]}"
 
 
 class InsightFace:
