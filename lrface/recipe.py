@@ -88,8 +88,8 @@ class KDSection(_Section):
 class CRRCDSection(_Section):
     """L_rcd, Eq. 7-11; ``weight`` is the paper's beta.
 
-    The relation modules have Adam and a learning rate of their own: under the network's SGD the critic stays at chance for
-    thousands of steps, and a critic at chance teaches nothing.
+    The relation modules have Adam and a learning rate of their own: under the network's SGD the critic stays at chance
+    for thousands of steps, and a critic at chance teaches nothing.
     """
 
     weight: float = Field(default=2.0, ge=0)

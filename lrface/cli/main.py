@@ -58,7 +58,7 @@ def main() -> None:
     whoever read the output has gone.
     """
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        sys.exit(cli.main(prog_name="lrface", standalone_mode=False) or 0)
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -74,7 +74,7 @@ def _pack(name: str, title: str, purpose: str, pairs: int, page: str) -> DataSet
         f"{ZOO} (the .bin files lie in the archives of the training sets; MS1M-ArcFace's has all of them); "
         f"the photos: {page}",
         f"{name}.bin, in the data root or in a folder of it such as faces_emore/",
-        ((f"{name}.bin",), (f"*/{name}.bin",)), f"lrface eval lfw: it takes any .bin pack, DATA/{name}.bin too",
+        ((f"{name}.bin",), (f"*/{name}.bin",)), f"lrface eval lfw --bin DATA/{name}.bin",
     )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ CATALOG: tuple[DataSet, ...] = (
         "lfw/images/NAME/NAME_0001.jpg\nlfw/pairs.txt (View 2), lfw/pairsDevTrain.txt, lfw/pairsDevTest.txt (View 1)\n"
         "or lfw.bin, aligned crops as insightface packs them",
         (("lfw/pairs.txt", "lfw/images/*/*_0001.*"), ("lfw.bin",), ("*/lfw.bin",)),
-        "lrface data get lfw fetches it; lrface eval lfw measures on it",
+        "lrface data get lfw; then lrface eval lfw --images DATA/lfw/images --pairs DATA/lfw/pairs.txt",
     ),
     _records(
         "casia-webface", "CASIA-WebFace: 490,623 aligned crops of 10,572 people",
@@ -104,7 +104,7 @@ CATALOG: tuple[DataSet, ...] = (
         "free download; derived from LFW", "https://martlgap.github.io/xqlfw/pages/download.html",
         "xqlfw/images/NAME/NAME_0001.jpg (xqlfw_aligned_112.zip, unpacked under this name)\nxqlfw/xqlfw_pairs.txt",
         (("xqlfw/xqlfw_pairs.txt", "xqlfw/images/*/*_0001.*"),),
-        "lrface eval lfw: the images and the pairs file have LFW's format",
+        "lrface eval lfw --images DATA/xqlfw/images --pairs DATA/xqlfw/xqlfw_pairs.txt --detector none",
     ),
     DataSet(
         "uccs", "UnConstrained College Students: faces at 100 to 150 m", "open-set identification in surveillance",

@@ -1,7 +1,6 @@
 """One image of a source -> an aligned high-resolution crop and its low-resolution pixels, or the reason why not."""
 
 import hashlib
-import io
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,7 +11,7 @@ from lrface.errors import LrfaceError
 from lrface.faces.align import norm_crop
 from lrface.faces.degrade import Degradation, resize
 from lrface.faces.detect import DETECTORS, FACE_RULES, Detector, select_face
-from lrface.faces.images import encode_image, read_image
+from lrface.faces.images import Loaded, encode_image, load_image, read_image
 
 #: What can become of an image; every image of the source gets exactly one.
 STATUSES = ("ok", "unreadable", "no landmarks", "no face", "bad landmarks")
@@ -111,9 +110,10 @@ def crop_item(item: Item, source: Source, settings: Settings, detector: Detector
         "landmarks": None, "score": None, "status": "ok", "reason": None,
     }  # fmt: skip
     try:
-        data, image = _read(item, source)
+        data, (image, plain) = _read(item, source)
         if settings.detector == "none":
-            encoded = data if _is_plain_crop(data, settings.size) else _encode(resize(image, settings.size), settings)
+            as_it_is = plain and image.shape == (settings.size, settings.size, 3)
+            encoded = data if as_it_is else _encode(resize(image, settings.size), settings)
         else:
             landmarks, row["score"] = _locate(item, image, settings, detector)
             row["landmarks"] = landmarks.ravel().tolist()
@@ -125,12 +125,12 @@ def crop_item(item: Item, source: Source, settings: Settings, detector: Detector
     return Crop(row, encoded, hashlib.sha256(encoded).hexdigest(), settings.degradation(stored))
 
 
-def _read(item: Item, source: Source) -> tuple[bytes, np.ndarray]:
+def _read(item: Item, source: Source) -> tuple[bytes, Loaded]:
     if not item.known:
         raise _RefusedError("no landmarks", "the landmarks file does not list this image")
     try:
         data = source.load(item)
-        return data, read_image(data, item.path)
+        return data, load_image(data, item.path)
     except LrfaceError as error:
         raise _RefusedError("unreadable", str(error)) from error
 
@@ -151,31 +151,15 @@ def _locate(
 
 
 def _cut(image: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
-    import cv2
-
     height, width = image.shape[:2]
     x, y = landmarks.mean(0)
     if not (-1 <= x <= width and -1 <= y <= height):  # also where they are not numbers
         raise _RefusedError("bad landmarks", f"the landmarks do not lie in the image of {width} x {height} pixels")
     try:
         return norm_crop(image, landmarks, size)
-    except (LrfaceError, cv2.error) as error:  # OpenCV 4 refuses images with a side of 32,768 pixels or more
+    except LrfaceError as error:
         raise _RefusedError("bad landmarks", str(error)) from error
 
 
 def _encode(image: np.ndarray, settings: Settings) -> bytes:
     return encode_image(image, settings.encoding, settings.quality)
-
-
-def _is_plain_crop(data: bytes, size: int) -> bool:
-    """Whether a file can go into the store byte for byte: an upright, opaque RGB JPEG or PNG of the right size."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        return (
-            image.format in ("JPEG", "PNG")
-            and image.mode == "RGB"
-            and image.size == (size, size)
-            and image.getexif().get(0x0112, 1) == 1
-            and "transparency" not in image.info
-        )

@@ -38,6 +38,7 @@ def fetch_lfw(out: str | Path) -> int:
         (home / "lfw_funneled").replace(out / "images")
         shutil.rmtree(work, ignore_errors=True)
     except (OSError, HTTPException, tarfile.TarError, EOFError) as error:
+        _tidy(work)
         reason = " ".join(str(error).split()) or type(error).__name__
         raise LrfaceError(
             f"cannot download LFW ({reason:.200}): try again with a network, or get it by hand as "
@@ -53,6 +54,14 @@ def _download(work: Path) -> None:
         warnings.simplefilter("ignore")  # a warning for each try; the last failure is an error
         # It downloads all images and pairs files, then loads the pairs asked for: the fewest, and small.
         fetch_lfw_pairs(subset="test", data_home=str(work), resize=0.1, n_retries=1)
+
+
+def _tidy(work: Path) -> None:
+    """After a failure: whole files that were downloaded stay for the next try, empty folders go."""
+    if not any(path.is_file() for path in work.rglob("*")):
+        shutil.rmtree(work, ignore_errors=True)
+        if work.parent.is_dir() and not any(work.parent.iterdir()):
+            work.parent.rmdir()
 
 
 def _check(out: Path, advice: str) -> int:

@@ -17,8 +17,9 @@ from lrface.losses.relation import hidden
 
 # Norms are held above this: a relation of zeros gets a zero score and a finite gradient.
 NORM_MIN = 1e-6
-# Numbers in a tile's largest tensor: 2^18 float32 are 1 MB, a core's level-2 cache. An accelerator wants few launches.
-_TILE_CPU = 2**18
+# Numbers in a tile's largest tensor: 2^19 float32 are 2 MB, the level-2 caches of two cores. More would leave the cache,
+# fewer would wait for threads more often; an accelerator wants few launches.
+_TILE_CPU = 2**19
 _TILE_ACCELERATOR = 2**26
 
 
@@ -39,9 +40,10 @@ class Exclusions:
         return ((~self.anchor).float() @ (~self.partner).float().T).masked_fill_(self.pair, 0)
 
 
-def unit(vectors: Tensor) -> Tensor:
-    """Vectors [..., P] scaled to length 1; those shorter than ``NORM_MIN`` stay shorter than 1."""
-    return F.normalize(vectors, dim=-1, eps=NORM_MIN)
+def unit(vectors: Tensor, length: float = 1.0) -> Tensor:
+    """Vectors [..., P] scaled to ``length``; those shorter than ``NORM_MIN`` are lengthened as if they had that."""
+    norms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min(NORM_MIN)
+    return vectors / (norms / length)
 
 
 def mean_softplus(

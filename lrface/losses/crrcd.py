@@ -152,7 +152,7 @@ class CRRCD(nn.Module):
         """unit(H1 v_t) / tau, [B, B, P]."""
         weight, bias = self.teacher_relation.composed(self.teacher_head)
         relations = hidden(self.teacher_relation.anchor(anchors), self.teacher_relation.other(anchors))
-        return unit(F.linear(relations, weight, bias)) / self.temperature
+        return unit(F.linear(relations, weight, bias), length=1 / self.temperature)
 
     def _candidates(self, others: Tensor, labels: Tensor, index: Tensor) -> Samples:
         rows = min(len(others), self.negatives)
@@ -201,10 +201,8 @@ class CRRCD(nn.Module):
         if self.normaliser == "paper" or not self.training:
             return
         batch = self._batch_log_z(log_sum, exclusions).to(self.log_z)
-        kept, added = (
-            torch.tensor(w).log().to(batch) for w in (self.normaliser_momentum, 1 - self.normaliser_momentum)
-        )
-        average = torch.logaddexp(self.log_z + kept, batch + added)
+        kept = self.log_z + _log(self.normaliser_momentum)
+        average = torch.logaddexp(kept, batch + _log(1 - self.normaliser_momentum))
         average = torch.where(self.log_z.isnan(), batch, average)
         self.log_z.copy_(torch.where(batch.isnan(), self.log_z, average))
 
@@ -215,6 +213,10 @@ def _unit_mean_square(embeddings: Tensor) -> Tensor:
     At length 1 the projections would be smaller than the initial biases, and all relations would start out alike.
     """
     return F.normalize(embeddings) * math.sqrt(embeddings.shape[1])
+
+
+def _log(weight: float) -> float:
+    return math.log(weight) if weight > 0 else -math.inf
 
 
 def _choice(name: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -21,9 +21,8 @@ def save_head(model: Path, head: ArcFace | CosFace, store: Store, split: Split) 
     import safetensors.torch
 
     content = {"weight": head.weight.detach().cpu().contiguous()}
-    facts = {"identities": _identities(store, split), "model": file_digest(model)}
     with atomic_write(model.parent / FILE) as file:
-        file.write(safetensors.torch.save(content, facts))
+        file.write(safetensors.torch.save(content, {"of": _owner(model, store, split)}))
 
 
 def load_head(model: Path, store: Store, split: Split) -> Tensor | None:
@@ -43,14 +42,14 @@ def load_head(model: Path, store: Store, split: Split) -> Tensor | None:
         return None
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
-            facts = file.metadata() or {}
-            if facts.get("identities") != _identities(store, split) or facts.get("model") != file_digest(model):
+            if (file.metadata() or {}).get("of") != _owner(model, store, split):
                 return None
             return F.normalize(file.get_tensor("weight").to(torch.float32))
     except safetensors.SafetensorError as error:
         raise LrfaceError(f"{path} is not a classifier that can be read: {error}") from error
 
 
-def _identities(store: Store, split: Split) -> str:
-    """Names the training identities in their order, by the store and the images of each."""
-    return hashlib.sha256(store.fingerprint.encode() + split.train.tobytes() + split.labels.tobytes()).hexdigest()
+def _owner(model: Path, store: Store, split: Split) -> str:
+    """Names a model with the training identities in their order, by the store and the images of each."""
+    facts = f"{file_digest(model)} {store.fingerprint} ".encode()
+    return hashlib.sha256(facts + split.train.tobytes() + split.labels.tobytes()).hexdigest()

@@ -60,9 +60,9 @@ class Loop:
         self.preprocessing, self.pairs, self.store_fingerprint = preprocessing, pairs, store_fingerprint
         self.objective = objective
         objective.student.to(memory_format=torch.channels_last)  # a quarter faster on CPUs, and what tensor cores want
-        self.optimizers = _optimizers(objective, recipe)
+        optimizers = _optimizers(objective, recipe)
         self.module = fabric.setup_module(objective)
-        self.optimizers = [fabric.setup_optimizers(optimizer) for optimizer in self.optimizers]
+        self.optimizers: list[Any] = [fabric.setup_optimizers(optimizer) for optimizer in optimizers]
         self.average = _average(objective.student, recipe.optim.average)
         self.progress = Progress()
         self._terms: tuple[str, ...] = ()
@@ -229,7 +229,10 @@ class Loop:
         content: dict[str, Any] = load_checkpoint(path, self.recipe.model_dump(mode="json"), self.store_fingerprint)
         restore(self.objective, content["objective"], path)
         for optimizer, state in zip(self.optimizers, content["optimizers"], strict=True):
+            rates = [group["full_lr"] for group in optimizer.param_groups]
             optimizer.load_state_dict(state)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["full_lr"] = rate  # the recipe's, which may have been lowered since
         if self.average is not None:
             restore(self.average, content["average"], path)
         self.progress = Progress(**content["progress"])

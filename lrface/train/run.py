@@ -49,8 +49,8 @@ def train(
 
     Args:
         recipe: see :mod:`lrface.recipe`.
-        out: the run's folder: ``recipe.yaml``, ``log.jsonl``, ``tensorboard/``, ``last.ckpt``, ``best.ckpt``, and at the
-            end ``model.safetensors`` (the best epoch) with its ``head.safetensors``, and ``last.safetensors``.
+        out: the run's folder: ``recipe.yaml``, ``log.jsonl``, ``tensorboard/``, ``last.ckpt``, ``best.ckpt``, and at
+            the end ``model.safetensors`` (the best epoch) with its ``head.safetensors``, and ``last.safetensors``.
         data_root: what the recipe's paths are relative to.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``cuda:0,1``, ``mps``. Under ``torchrun``, one process each.
         resume: go on from ``last.ckpt``.

@@ -400,14 +400,13 @@ def test_state_dict_continues_identically():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
-def test_critic_tells_pairs_apart_from_the_start():
-    """Initial relations must depend on the samples: with biases above the projections all scores would be one."""
+def test_initial_scores_differ():
+    """Were the projections smaller than the initial biases, all relations would start alike, and so all scores."""
     torch.manual_seed(0)
-    module = CRRCD(1000, teacher_dim=64, student_dim=64, projected_dim=32)
-    anchors = torch.randn(20, 64)
-    relations = module.cross_relation(anchors / anchors.square().mean(1, keepdim=True).sqrt(), torch.randn(20, 64))
-    flat = torch.nn.functional.normalize(relations.flatten(0, 1))
-    assert (flat @ flat.T).std() > 0.1
+    module = CRRCD(1000, teacher_dim=128, student_dim=128, projected_dim=32).double()
+    student, teacher = torch.randn(2, 5, 128, dtype=DOUBLE)
+    _, negative = oracle.CRRCDOracle(module).scores(student, teacher, torch.arange(5), torch.arange(5))
+    assert torch.tensor([s.item() for scores in negative.values() for s in scores]).std() > 0.1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+# Two commands do all the set-up on a fresh machine: `make quickstart` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help quickstart test lint format clean
+
+help:  ## Show this list.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+# The stamp is remade when the dependencies change. facenet-pytorch carries the MTCNN weights; its pins are stale, so it comes alone.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps 'facenet-pytorch==2.6.0'
+	@touch $@
+
+quickstart: $(VENV)/.installed  ## Install, then the main job on drawn faces: teacher, two students, a table.
+	$(BIN)/python tools/quickstart.py --out quickstart
+
+test: $(VENV)/.installed  ## Install, then all tests.
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed  ## Style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed  ## Mend what the linter can mend.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove the environment and the quickstart's results.
+	rm -rf $(VENV) quickstart

@@ -1,0 +1,179 @@
+"""``lrface prepare`` on aligned crops against a bare loop over the same files, and its memory as the set grows.
+
+The bare loop decodes, warps and reduces each file, with OpenCV and the store's own reduction, and keeps nothing. A
+second one reduces with OpenCV's sampled bilinear kernel, which is another definition of low resolution and a far
+cheaper one. Both run in as many processes as ``prepare``; the three take turns, the start of the processes is part of
+each time, and the ratios of the medians are what counts. ``prepare`` moreover hashes, writes and syncs a store.
+
+The faces are drawn. Run it on a machine that does nothing else:
+
+    python benchmarks/prepare_speed.py --images 20000 --runs 5
+"""
+
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+import PIL
+
+from lrface.data.crop import Settings
+from lrface.data.prepare import CHUNK, prepare
+from lrface.data.synthetic import generate
+from lrface.faces.align import TEMPLATE, norm_crop
+from lrface.faces.degrade import Degradation
+from lrface.files import write_json
+
+EACH = 20
+GOAL = 0.8
+Reduce = Callable[[np.ndarray], np.ndarray]
+
+
+def sampled(image: np.ndarray) -> np.ndarray:
+    """OpenCV's way to 16 pixels."""
+    return cv2.resize(image, (16, 16), interpolation=cv2.INTER_LINEAR)
+
+
+def bare_chunk(reduce: Reduce, paths: list[str]) -> int:
+    """Decode, warp and reduce."""
+    for path in paths:
+        image = cv2.imread(path)
+        assert image is not None, path
+        reduce(norm_crop(image, TEMPLATE))
+    return len(paths)
+
+
+def time_bare(reduce: Reduce, folder: Path, workers: int) -> float:
+    """Seconds for all files of a folder."""
+    start = time.perf_counter()
+    paths = sorted(str(path) for path in folder.glob("*/*.jpg"))
+    chunks = [paths[at : at + CHUNK] for at in range(0, len(paths), CHUNK)]
+    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        assert sum(pool.map(partial(bare_chunk, reduce), chunks)) == len(paths)
+    return time.perf_counter() - start
+
+
+def time_prepare(folder: Path, workers: int, scratch: Path) -> float:
+    """Seconds for a store of all files of a folder."""
+    out = scratch / "store"
+    start = time.perf_counter()
+    summary = prepare(folder, out, Settings(detector="none"), workers=workers, progress=False)
+    elapsed = time.perf_counter() - start
+    assert set(summary.counts) == {"ok"}
+    shutil.rmtree(out)
+    return elapsed
+
+
+def peak_memory(folder: Path, workers: int, scratch: Path) -> float:
+    """Peak MiB of the parent process alone, in a fresh one."""
+    command = [sys.executable, __file__, "--measure", str(folder), str(scratch / "store"), str(workers)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    shutil.rmtree(scratch / "store")
+    return float(output)
+
+
+def measure(folder: str, out: str, workers: str) -> None:
+    """The fresh process of ``peak_memory``."""
+    prepare(folder, out, Settings(detector="none"), workers=int(workers), progress=False)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+
+
+def quarter(folder: Path, scratch: Path) -> Path:
+    """The first quarter of the identities."""
+    part = scratch / "quarter"
+    part.mkdir()
+    identities = sorted(path for path in folder.iterdir() if path.is_dir())
+    for identity in identities[: len(identities) // 4]:
+        (part / identity.name).symlink_to(identity)
+    return part
+
+
+def compare(folder: Path, workers: int, runs: int, scratch: Path) -> dict[str, list[float]]:
+    """Seconds of each run of the three, in turn."""
+    jobs: dict[str, Callable[[], float]] = {
+        "prepare": lambda: time_prepare(folder, workers, scratch),
+        "bare": lambda: time_bare(Degradation(), folder, workers),
+        "bare sampled": lambda: time_bare(sampled, folder, workers),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(runs):
+        for name, job in jobs.items():
+            seconds[name].append(job())
+            click.echo(f"{name:14s} {seconds[name][-1]:8.2f} s", err=True)
+    return seconds
+
+
+def report(seconds: dict[str, list[float]], memory: dict[int, float], images: int, workers: int) -> dict[str, Any]:
+    """Print the table; return what is written."""
+    rates = {name: images / statistics.median(values) for name, values in seconds.items()}
+    ratios = {name: rates["prepare"] / rate for name, rate in rates.items() if name != "prepare"}
+    click.echo(f"{images:,} drawn 112 px JPEG crops, {workers} processes, median of {len(seconds['prepare'])} runs")
+    for name, rate in rates.items():
+        ratio = f"   prepare / {name} = {ratios[name]:.2f}" if name in ratios else ""
+        click.echo(f"{name:14s} {rate:8,.0f} images/s{ratio}")
+    click.echo(f"goal: prepare / bare >= {GOAL:.2f}: {'reached' if ratios['bare'] >= GOAL else 'MISSED'}")
+    for count, peak in memory.items():
+        click.echo(f"peak memory of the parent at {count:7,} images: {peak:6.1f} MiB")
+    return {
+        "images": images,
+        "workers": workers,
+        "seconds": seconds,
+        "images_per_second": rates,
+        "ratios": ratios,
+        "goal": GOAL,
+        "parent_peak_mib": memory,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "opencv": cv2.__version__,
+        "pillow": PIL.__version__,
+    }
+
+
+@click.command()
+@click.option("--images", default=20_000, show_default=True, help="At least; starting processes takes 1 to 2 s.")
+@click.option("--workers", default=os.cpu_count() or 1, show_default=True)
+@click.option("--runs", default=5, show_default=True)
+@click.option(
+    "--scratch", type=click.Path(path_type=Path), default=None, help="Where the files go; a temporary folder."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path(__file__).parent / "results" / "prepare_speed.json"
+)
+@click.option("--measure", "measured", nargs=3, hidden=True)
+def main(
+    images: int, workers: int, runs: int, scratch: Path | None, out: Path, measured: tuple[str, str, str] | None
+) -> None:
+    """Compare ``prepare`` with a bare loop."""
+    if measured:
+        measure(*measured)
+        return
+    with tempfile.TemporaryDirectory(dir=scratch) as name:
+        folder = Path(name) / "faces"
+        identities = -(-images // EACH)
+        generate(folder, identities, EACH, seed=0, workers=workers)
+        seconds = compare(folder, workers, runs, Path(name))
+        part = quarter(folder, Path(name))
+        memory = {
+            len(list(part.glob("*/*.jpg"))): peak_memory(part, workers, Path(name)),
+            identities * EACH: peak_memory(folder, workers, Path(name)),
+        }
+    write_json(out, report(seconds, memory, identities * EACH, workers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""``lrface eval``."""
+
+from pathlib import Path
+
+import click
+
+from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, MODEL
+from lrface.errors import LrfaceError
+
+
+@click.group("eval")
+def command() -> None:
+    """Measure a model."""
+
+
+@command.command("lfw")
+@MODEL
+@click.option("--images", type=click.Path(), default=None, help="Folder NAME/NAME_0001.jpg, or a store made of it.")
+@click.option("--pairs", type=click.Path(), multiple=True, help="pairs.txt, over --images; repeatable.")
+@click.option(
+    "--bin", "pack", type=click.Path(), default=None, help="Verification pack such as lfw.bin, instead of both."
+)
+@click.option(
+    "--detector", default="insightface", show_default=True, type=click.Choice(["insightface", "mtcnn", "dlib", "eyes", "none"]),
+    help="How faces are found in a folder of images.",
+)  # fmt: skip
+@EYES
+@FACE
+@click.option(
+    "--side",
+    "sides",
+    type=click.IntRange(1, 112),
+    multiple=True,
+    help="Low-resolution side; repeatable.  [default: the model's own]",
+)
+@KERNEL
+@ANTIALIAS
+@click.option(
+    "--mode",
+    "modes",
+    type=click.Choice(["lr-lr", "hr-lr", "hr-hr"]),
+    multiple=True,
+    default=["lr-lr"],
+    show_default=True,
+    help="Which images of a pair are reduced; repeatable.",
+)
+@click.option("--hr-model", default=None, help="Model of the high-resolution side in hr-lr, e.g. the teacher.")
+@click.option("--thresholds", type=click.Choice(["grid", "exact"]), default="grid", show_default=True)
+@click.option("--json", "json_file", type=click.Path(), default=None, help="Write the rows to this file too.")
+@DEVICE
+def lfw(
+    model: str | None, images: str | None, pairs: tuple[str, ...], pack: str | None, detector: str,
+    eyes: tuple[float, float, float, float] | None, face: str, sides: tuple[int, ...], kernel: str, antialias: bool,
+    modes: tuple[str, ...], hr_model: str | None, thresholds: str, json_file: str | None, device: str,
+) -> None:  # fmt: skip
+    """LFW verification, and any set in its format: ten folds, accuracy, AUC, EER, TAR at FAR."""
+    from lrface.data import pair_set
+    from lrface.data.crop import Settings
+    from lrface.embedder import open_embedder
+    from lrface.encoder import SHIPPED
+    from lrface.eval.lfw import table, verify_pairs
+    from lrface.faces.degrade import Degradation
+    from lrface.files import write_json
+    from lrface.version import code_version
+
+    if (pack is None) == (images is None) or (images is not None and not pairs):
+        raise LrfaceError("give either --bin PACK, or --images FOLDER with --pairs FILE")
+    embedder = open_embedder(model or SHIPPED, device)
+    other = open_embedder(hr_model, device) if hr_model else None
+    if pack is not None:
+        chosen = pair_set.from_bin(pack)
+    elif any(Path(str(images)).glob("shard-*-of-*")):
+        chosen = pair_set.from_store(str(images), pairs)
+    else:
+        chosen = pair_set.from_folder(str(images), pairs, Settings(detector=detector, eyes=eyes, face=face), device)
+    own = embedder.preprocessing.degradation
+    degradations = [Degradation(side, kernel, antialias) for side in sides] or [own]
+    rows = []
+    for mode in modes:
+        for degradation in degradations if mode != "hr-hr" else [None]:
+            rows.append(verify_pairs(embedder, chosen, degradation, mode, other, thresholds, progress=True))  # type: ignore[arg-type]
+    click.echo(f"alignment: {chosen.alignment}")
+    click.echo(table(rows))
+    if json_file:
+        facts = {"model": str(model or SHIPPED.name), "fingerprint": embedder.fingerprint, "hr_model": hr_model}
+        write_json(json_file, facts | {"code": code_version(), "rows": [row.as_dict() for row in rows]})

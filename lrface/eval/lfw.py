@@ -1,0 +1,102 @@
+"""LFW and its relatives: one model, one set of pairs, at any resolution and across resolutions."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from lrface.data.pair_set import PairSet
+from lrface.embedder import Embedder
+from lrface.errors import LrfaceError
+from lrface.eval.embeddings import flip_sum
+from lrface.eval.verification import VerificationResult, evaluate
+from lrface.faces.degrade import Degradation
+
+Mode = Literal["lr-lr", "hr-lr", "hr-hr"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a results table.
+
+    Attributes:
+        pair_set: name of the pairs.
+        alignment: how the crops were made.
+        mode: which sides of a pair were reduced.
+        operator: the reduction, or ``none``.
+        result: the scores.
+    """
+
+    pair_set: str
+    alignment: str
+    mode: str
+    operator: str
+    result: VerificationResult
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        facts = {"pair_set": self.pair_set, "alignment": self.alignment, "mode": self.mode, "operator": self.operator}
+        return facts | self.result.as_dict()
+
+
+def verify_pairs(
+    embedder: Embedder,
+    pairs: PairSet,
+    degradation: Degradation | None = None,
+    mode: Mode = "lr-lr",
+    hr_embedder: Embedder | None = None,
+    thresholds: Literal["grid", "exact"] = "grid",
+    progress: bool = False,
+) -> Row:
+    """Run the ten-fold protocol.
+
+    Args:
+        embedder: the model.
+        pairs: the set.
+        degradation: what an image of the low-resolution side goes through before the model's own preprocessing. A 16 px student
+            reduces any crop by itself; a 112 px model sees the reduced face enlarged again.
+        mode: ``lr-lr`` reduces both images of a pair, ``hr-lr`` the second alone, ``hr-hr`` none.
+        hr_embedder: the model of the high-resolution side in ``hr-lr``, such as the student's teacher; ``embedder`` by default.
+        thresholds: see :func:`lrface.eval.verification.evaluate`.
+        progress: show a bar.
+
+    Raises:
+        LrfaceError: ``hr-lr`` without a degradation, or two models whose embeddings differ in length.
+    """
+    if mode == "hr-lr" and degradation is None:
+        raise LrfaceError("hr-lr needs a low-resolution side: say which with --side")
+    label = "LFW" if progress else None
+    low = flip_sum(embedder, pairs.images, None if mode == "hr-hr" else degradation, progress=label)
+    high = low
+    if mode == "hr-lr":
+        high = flip_sum(hr_embedder or embedder, pairs.images, progress=label)
+        if high.shape[1] != low.shape[1]:
+            raise LrfaceError(
+                f"the two models' embeddings cannot be compared: {high.shape[1]} and {low.shape[1]} dimensions"
+            )
+    operator = "none" if mode == "hr-hr" or degradation is None else degradation.name
+    result = evaluate(high[pairs.a], low[pairs.b], np.asarray(pairs.same), thresholds=thresholds)
+    return Row(pairs.name, pairs.alignment, mode, operator, result)
+
+
+def table(rows: list[Row]) -> str:
+    """A readable table."""
+    import pandas as pd
+
+    lines = [
+        {
+            "pairs": row.pair_set,
+            "mode": row.mode,
+            "operator": row.operator,
+            "accuracy %": f"{100 * row.result.accuracy:.2f} ± {100 * row.result.std:.2f}",
+            "AUC": f"{row.result.auc:.4f}",
+            "EER %": f"{100 * row.result.eer:.2f}",
+            **{f"TAR@{far:g}": _percent(tar) for far, tar in row.result.tar_at_far.items()},
+        }
+        for row in rows
+    ]
+    return pd.DataFrame(lines).to_string(index=False)
+
+
+def _percent(share: float) -> str:
+    return "-" if np.isnan(share) else f"{100 * share:.2f}"
