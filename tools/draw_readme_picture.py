@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage.data import astronaut
 
 from lrface import FaceEncoder
-from lrface.data.synthetic import face, sample_identity
+from lrface.data.synthetic import face
 from lrface.faces.degrade import Degradation, resize
 from lrface.files import atomic_write
 
@@ -44,7 +44,7 @@ def main(model: str | None, out: Path, detector: str) -> None:
     """Draw the README's picture."""
     encoder, low = FaceEncoder.load(model, detector), Degradation()
     photo = astronaut()
-    other_photo, stranger = variant(photo), face(sample_identity(3), 0, seed=0)
+    other_photo, stranger = variant(photo), face(3, 0, seed=0)
     crop, other = encoder.crop(photo)[0], encoder.crop(other_photo)[0]
     first, second, third = encoder.embed_crops([crop, other, stranger])
     threshold = encoder.threshold(0.01)
@@ -57,7 +57,7 @@ def main(model: str | None, out: Path, detector: str) -> None:
         panel(square, "photo, 512 px"),
         panel(crop, "aligned crop, 112 px"),
         panel(low(crop), f"what the student sees, {low.size} px"),
-        panel(low(other), f"another picture of her, {low.size} px\n{answer(float(first @ second))}"),
+        panel(low(other), f"turned, darkened, mirrored, {low.size} px\n{answer(float(first @ second))}"),
         panel(low(stranger), f"a drawn face, {low.size} px\n{answer(float(first @ third))}"),
     ]
     sheet = Image.new("RGB", (len(panels) * (SIDE + GAP) - GAP, SIDE + CAPTION), "white")

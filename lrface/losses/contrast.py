@@ -17,8 +17,8 @@ from lrface.losses.relation import hidden
 
 # Norms are held above this: a relation of zeros gets a zero score and a finite gradient.
 NORM_MIN = 1e-6
-# Numbers in a tile's largest tensor: 2^19 float32 are 2 MB, the level-2 caches of two cores. More would leave the cache,
-# fewer would wait for threads more often; an accelerator wants few launches.
+# Numbers in a tile's largest tensor: 2^19 float32 are 2 MB, the level-2 caches of two cores. More would leave the
+# cache, fewer would wait for threads more often; an accelerator wants few launches.
 _TILE_CPU = 2**19
 _TILE_ACCELERATOR = 2**26
 

@@ -1,5 +1,6 @@
 """What a training step gets: pixels, labels, the teacher's embeddings. Low resolution lives in the device's memory."""
 
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from lrface.faces.degrade import resize
 from lrface.preprocessing import Preprocessing
 from lrface.recipe import AugmentSection
 from lrface.train.augment import degrade_views, draw
+from lrface.train.interrupt import Interrupt
 from lrface.train.split import Split
 
 
@@ -79,9 +81,16 @@ class HighFaces:
             self._crops,
             batch_sampler=[index.tolist() for index in indices],
             num_workers=self._workers,
+            worker_init_fn=_leave_signals_to_the_parent,
             generator=torch.Generator(),  # it would draw from the global one, which resuming would then see
         )
         yield from loader
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; the parent finishes its step and saves, and needs its workers for that."""
+    for number in Interrupt.SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Crops(torch.utils.data.Dataset[Tensor]):

@@ -134,7 +134,9 @@ def test_impossible_identities(labels, word):
 
 
 def test_too_many_records_for_float32_labels(monkeypatch):
-    monkeypatch.setattr(recordio, "MAX_EXACT_LABEL", 2**8)  # float32 counts to 2**24: as many labels would be slow
+    monkeypatch.setattr(
+        recordio.format, "MAX_EXACT_LABEL", 2**8
+    )  # float32 counts to 2**24: as many labels would be slow
     with pytest.raises(LrfaceError, match="several shards"):
         next(recordio.identity_records([0] * (2**8 - 2)))
     assert next(recordio.identity_records([0] * (2**8 - 3)))[0] == 2**8 - 2
@@ -270,7 +272,7 @@ def test_index_in_blocks_equals_whole(casia, monkeypatch):
     path, _ = casia
     whole = RecordReader(path)
     for size in (1, 3, 7):
-        monkeypatch.setattr(recordio, "_INDEX_BLOCK", size)
+        monkeypatch.setattr(recordio.reader, "_INDEX_BLOCK", size)
         assert RecordReader(path).keys.tolist() == whole.keys.tolist()
     path.with_suffix(".idx").write_bytes(path.with_suffix(".idx").read_bytes().rstrip(b"\n"))
     assert RecordReader(path).keys.tolist() == whole.keys.tolist()
@@ -430,6 +432,6 @@ def test_property(tmp_path):
 
 
 def test_record_too_long(monkeypatch):
-    monkeypatch.setattr(recordio, "MAX_RECORD_BYTES", 10)
+    monkeypatch.setattr(recordio.format, "MAX_RECORD_BYTES", 10)
     with pytest.raises(LrfaceError, match="at most 10 bytes, this one has 11"):
         encode(b"x" * 11)

@@ -1,200 +1,34 @@
-"""insightface's RecordIO (``train.rec``, ``train.idx``, ``property``), read and written without mxnet.
-
-The bytes follow dmlc-core ``recordio.h``; the image header follows mxnet ``recordio.py``; which keys are images follows
-insightface's ``rec_builder.py`` and ``arcface_torch/dataset.py``. A data set of 42 million images costs 16 bytes per
-record in memory, and nothing else grows with it.
-"""
+"""Random access to ``.rec`` files."""
 
 import os
 import struct
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lrface.data.recordio.format import (
+    CHUNK,
+    FIRST,
+    HEADER,
+    LAST,
+    MAGIC,
+    MAGIC_BYTES,
+    MAX_EXACT_LABEL,
+    MAX_RECORD_BYTES,
+    WHOLE,
+    Header,
+    reading,
+    unpack,
+    unpack_header,
+)
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write
 
-MAGIC = 0x3ED7230A
-MAX_RECORD_BYTES = 2**30 - 1
-MAX_EXACT_LABEL = 2**24
-"""Labels are stored as float32, which counts without gaps up to here only."""
-
-_MAGIC_BYTES = struct.pack("<I", MAGIC)
-_CHUNK = struct.Struct("<II")
-_HEADER = struct.Struct("<IfQQ")
-_WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 _INDEX_BLOCK = 1 << 25
-
-
-class Header(NamedTuple):
-    """The 24 bytes before the labels and the image; ``label`` counts only where ``flag`` is 0."""
-
-    flag: int
-    label: float
-    id: int
-    id2: int
-
-
-def pack(labels: float | Sequence[float] | NDArray[Any], image: bytes, id: int, id2: int = 0) -> bytes:
-    """Payload of one record: a scalar goes into the header, a sequence behind it as float32 with ``flag`` its length.
-
-    Raises:
-        LrfaceError: no label, or a label beyond 2**24, which float32 does not hold exactly.
-    """
-    values = np.asarray(labels, dtype=np.float64).ravel()
-    if not values.size or not np.all(np.abs(values) <= MAX_EXACT_LABEL):
-        raise LrfaceError(f"record {id}: labels must be given and at most 2**24 to be exact in a .rec, got {labels}")
-    if np.ndim(labels) == 0:
-        return _HEADER.pack(0, values[0], id, id2) + image
-    return _HEADER.pack(values.size, 0.0, id, id2) + values.astype("<f4").tobytes() + image
-
-
-def unpack_header(payload: bytes) -> Header:
-    """The header of a payload, of which the first 24 bytes are enough.
-
-    Raises:
-        LrfaceError: fewer than 24 bytes.
-    """
-    if len(payload) < _HEADER.size:
-        raise LrfaceError(f"a record of {len(payload)} bytes is too short for the {_HEADER.size} bytes of its header")
-    return Header(*_HEADER.unpack_from(payload))
-
-
-def unpack(payload: bytes) -> tuple[NDArray[np.float32], bytes]:
-    """Labels (float32 [n], n >= 1) and encoded image (empty for meta and identity records) of a payload.
-
-    Raises:
-        LrfaceError: the payload ends before its header or its labels.
-    """
-    header = unpack_header(payload)
-    if header.flag == 0:
-        return np.array([header.label], dtype=np.float32), payload[_HEADER.size :]
-    end = _HEADER.size + 4 * header.flag
-    if len(payload) < end:
-        raise LrfaceError(f"a record of {len(payload)} bytes is too short for its {header.flag} labels")
-    return np.frombuffer(payload, "<f4", header.flag, _HEADER.size).astype(np.float32), payload[end:]
-
-
-def encode(payload: bytes) -> bytes:
-    """The chunk, or chunks, that hold one payload in a ``.rec``, padded to a multiple of 4 bytes.
-
-    A payload that holds the magic at a multiple of 4 is split there, and the magic is left out, so that a reader who
-    looks for the next record from the middle of a file never mistakes data for a chunk.
-
-    Raises:
-        LrfaceError: a payload of 2**30 bytes or more.
-    """
-    if len(payload) > MAX_RECORD_BYTES:
-        raise LrfaceError(f"a record holds at most {MAX_RECORD_BYTES} bytes, this one has {len(payload)}")
-    starts, at = [0], payload.find(_MAGIC_BYTES)
-    while at >= 0:
-        if at % 4 == 0:
-            starts.append(at + 4)
-            at = payload.find(_MAGIC_BYTES, at + 4)
-        else:
-            at = payload.find(_MAGIC_BYTES, at + 1)
-    flags = [_WHOLE] if len(starts) == 1 else [_FIRST, *[_MIDDLE] * (len(starts) - 2), _LAST]
-    ends = [start - 4 for start in starts[1:]] + [len(payload)]
-    chunks = bytearray()
-    for flag, start, end in zip(flags, starts, ends, strict=True):
-        chunks += _CHUNK.pack(MAGIC, flag << 30 | end - start) + payload[start:end]
-    return bytes(chunks) + bytes(-len(chunks) % 4)
-
-
-def identity_records(labels: Sequence[int] | NDArray[Any]) -> Iterator[tuple[int, bytes]]:
-    """The records that follow the images, as insightface's ``rec_builder.py`` writes them.
-
-    Args:
-        labels: class of each image, in the order of the keys 1..N; images of a class stand together.
-
-    Yields:
-        ``(key, payload)``: per class, in order, keys N+1..N+C with labels [first key, last key + 1]; then key 0, the
-        meta record, with labels [N + 1, N + C + 1]. Write them in this order.
-
-    Raises:
-        LrfaceError: no images, a class in two places, or 2**24 records and more (write several shards).
-    """
-    classes = np.asarray(labels, dtype=np.int64)
-    if not classes.size:
-        raise LrfaceError("a .rec needs at least one image")
-    first = np.flatnonzero(np.diff(classes, prepend=classes[0] - 1))
-    if len(np.unique(classes[first])) != len(first):
-        raise LrfaceError("images of one identity must stand together in a .rec, and some are apart")
-    images = len(classes)
-    last_key = images + len(first) + 1
-    if last_key >= MAX_EXACT_LABEL:
-        raise LrfaceError(f"one .rec numbers its records exactly below 2**24, not to {last_key}: write several shards")
-    bounds = np.append(first, images) + 1
-    for number in range(len(first)):
-        key = images + 1 + number
-        yield key, pack(bounds[number : number + 2], b"", key)
-    yield 0, pack([images + 1, last_key], b"", 0, 1)
-
-
-def write_property(path: str | Path, classes: int, size: int) -> None:
-    """Write the ``property`` file: ``classes,size,size``."""
-    with atomic_write(path, "w") as file:
-        file.write(f"{classes},{size},{size}\n")
-
-
-def read_property(path: str | Path) -> tuple[int, int, int]:
-    """Number of classes, height and width, from a ``property`` file.
-
-    Raises:
-        LrfaceError: the file is missing or its first line is not three numbers.
-    """
-    with _reading(path):
-        line = (Path(path).read_text(errors="replace").splitlines() or [""])[0]
-    try:
-        classes, height, width = (int(word) for word in line.split(","))
-    except ValueError as error:
-        raise LrfaceError(f"{path}: expected a first line like 10572,112,112, found {line!r}") from error
-    return classes, height, width
-
-
-class RecordWriter:
-    """Write a ``.rec`` and its ``.idx`` record by record.
-
-    Given paths, both files appear only when the writer is closed, whole; leaving a ``with`` block by an exception
-    leaves what was there before. Given binary files open for writing (both), it appends where they stand and neither
-    flushes nor closes them.
-    """
-
-    def __init__(self, rec: str | Path | IO[bytes], idx: str | Path | IO[bytes] | None = None) -> None:
-        self._stack = ExitStack()
-        if isinstance(rec, str | Path):
-            idx = Path(rec).with_suffix(".idx") if idx is None else idx
-            # The .rec is renamed first: a .rec without its .idx can still be read.
-            self._idx = self._stack.enter_context(atomic_write(idx)) if isinstance(idx, str | Path) else idx
-            self._rec = self._stack.enter_context(atomic_write(rec))
-        elif idx is None or isinstance(idx, str | Path):
-            raise TypeError("give an open file for the index together with an open file for the records")
-        else:
-            self._rec, self._idx = rec, idx
-        self._offset = self._rec.tell()
-
-    def write(self, key: int, payload: bytes) -> int:
-        """Append one record and its index line; returns the byte at which it begins."""
-        chunks, offset = encode(payload), self._offset
-        self._rec.write(chunks)
-        self._idx.write(b"%d\t%d\n" % (key, offset))
-        self._offset += len(chunks)
-        return offset
-
-    def close(self) -> None:
-        self._stack.close()
-
-    def __enter__(self) -> "RecordWriter":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
 
 
 class RecordReader:
@@ -214,7 +48,7 @@ class RecordReader:
 
     def __init__(self, rec_path: str | Path, idx_path: str | Path | None = None) -> None:
         self.path = Path(rec_path)
-        with _reading(self.path):
+        with reading(self.path):
             self._bytes = self.path.stat().st_size
         index = Path(idx_path) if idx_path is not None else self.path.with_suffix(".idx")
         self.index_path = index if idx_path is not None or index.exists() else None
@@ -259,7 +93,7 @@ class RecordReader:
             os.close(descriptor)
 
     def _open(self) -> int:
-        with _reading(self.path):
+        with reading(self.path):
             opened = os.open(self.path, os.O_RDONLY)
         # Two threads may get here together. A lock could be held across a fork; setdefault is atomic and cannot.
         kept: int = self.__dict__.setdefault("_descriptor", opened)
@@ -381,11 +215,11 @@ class RecordReader:
         return np.fromiter(labels, np.int64, len(images))
 
     def _label_at(self, key: int, offset: int) -> int:
-        head = self._pread(_CHUNK.size + _HEADER.size + 4, offset)
-        if len(head) == _CHUNK.size + _HEADER.size + 4:
-            magic, record = _CHUNK.unpack_from(head)
-            header = Header(*_HEADER.unpack_from(head, _CHUNK.size))
-            if magic == MAGIC and _HEADER.size + 4 <= record < _FIRST << 30:  # whole, so the header is where it belongs
+        head = self._pread(CHUNK.size + HEADER.size + 4, offset)
+        if len(head) == CHUNK.size + HEADER.size + 4:
+            magic, record = CHUNK.unpack_from(head)
+            header = Header(*HEADER.unpack_from(head, CHUNK.size))
+            if magic == MAGIC and HEADER.size + 4 <= record < FIRST << 30:  # whole, so the header is where it belongs
                 label = struct.unpack_from("<f", head, len(head) - 4)[0] if header.flag else header.label
                 if label.is_integer():
                     return int(label)
@@ -400,7 +234,7 @@ def scan(rec_path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """
     path = Path(rec_path)
     found = array("q")
-    with _reading(path), open(path, "rb") as file:
+    with reading(path), open(path, "rb") as file:
         size, offset = os.fstat(file.fileno()).st_size, 0
         while offset < size:
             payload, end = _read_record(lambda count, at: os.pread(file.fileno(), count, at), offset, path)
@@ -413,40 +247,32 @@ def scan(rec_path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return pairs[:, 0].copy(), pairs[:, 1].copy()
 
 
-@contextmanager
-def _reading(path: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
-
-
 def _read_record(fetch: Callable[[int, int], bytes], offset: int, path: Path) -> tuple[bytes, int]:
     """Payload of the record at ``offset``, and the byte after its padding. ``fetch(count, at)`` reads the file."""
     parts: list[bytes] = []
     at = offset
     while True:
-        head = fetch(_CHUNK.size, at)
-        if len(head) < _CHUNK.size:
+        head = fetch(CHUNK.size, at)
+        if len(head) < CHUNK.size:
             raise LrfaceError(f"{path} is truncated: the record at byte {offset} goes on past byte {at + len(head)}")
-        magic, record = _CHUNK.unpack(head)
+        magic, record = CHUNK.unpack(head)
         flag, length = record >> 30, record & MAX_RECORD_BYTES
-        if magic != MAGIC or (flag in (_WHOLE, _FIRST)) == bool(parts):
+        if magic != MAGIC or (flag in (WHOLE, FIRST)) == bool(parts):
             raise LrfaceError(f"{path} is damaged at byte {at}, or its .idx is another file's: no record begins there")
         padded = length + -length % 4
-        data = fetch(padded, at + _CHUNK.size)
-        at += _CHUNK.size + len(data)
+        data = fetch(padded, at + CHUNK.size)
+        at += CHUNK.size + len(data)
         if len(data) < padded:
             raise LrfaceError(f"{path} is truncated: the record at byte {offset} goes on past byte {at}")
         parts.append(data[:length])
-        if flag in (_WHOLE, _LAST):
-            return _MAGIC_BYTES.join(parts), at
+        if flag in (WHOLE, LAST):
+            return MAGIC_BYTES.join(parts), at
 
 
 def _read_index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Keys and offsets of an ``.idx``, in blocks: its text need not fit in memory twice."""
     blocks, rest, lines = [np.empty((0, 2), np.int64)], b"", 0
-    with _reading(path), open(path, "rb") as file:
+    with reading(path), open(path, "rb") as file:
         while block := file.read(_INDEX_BLOCK):
             whole, newline, rest = (rest + block).rpartition(b"\n")
             blocks.append(_parse_index(whole + newline, path, lines))
