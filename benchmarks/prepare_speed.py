@@ -5,7 +5,8 @@ second one reduces with OpenCV's sampled bilinear kernel, which is another defin
 cheaper one. Both run in as many processes as ``prepare``; the three take turns, the start of the processes is part of
 each time, and the ratios of the medians are what counts. ``prepare`` moreover hashes, writes and syncs a store.
 
-The faces are drawn. Run it on a machine that does nothing else:
+Elapsed time counts on a machine that does nothing else; on one that is shared, the processor time of all processes
+together says more, and is reported, too. The faces are drawn.
 
     python benchmarks/prepare_speed.py --images 20000 --runs 5
 """
@@ -14,7 +15,6 @@ import os
 import platform
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -34,7 +34,7 @@ import PIL
 from lrface.data.crop import Settings
 from lrface.data.prepare import CHUNK, prepare
 from lrface.data.synthetic import generate
-from lrface.faces.align import TEMPLATE, norm_crop
+from lrface.faces.align import TEMPLATE, alignment
 from lrface.faces.degrade import Degradation
 from lrface.files import write_json
 
@@ -50,32 +50,32 @@ def sampled(image: np.ndarray) -> np.ndarray:
 
 def bare_chunk(reduce: Reduce, paths: list[str]) -> int:
     """Decode, warp and reduce."""
+    matrix = alignment(TEMPLATE)
     for path in paths:
         image = cv2.imread(path)
         assert image is not None, path
-        reduce(norm_crop(image, TEMPLATE))
+        reduce(cv2.warpAffine(image, matrix, (112, 112)))
     return len(paths)
 
 
-def time_bare(reduce: Reduce, folder: Path, workers: int) -> float:
-    """Seconds for all files of a folder."""
-    start = time.perf_counter()
+def run_bare(reduce: Reduce, folder: Path, workers: int) -> None:
+    """All files of a folder."""
     paths = sorted(str(path) for path in folder.glob("*/*.jpg"))
     chunks = [paths[at : at + CHUNK] for at in range(0, len(paths), CHUNK)]
     with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
         assert sum(pool.map(partial(bare_chunk, reduce), chunks)) == len(paths)
-    return time.perf_counter() - start
 
 
-def time_prepare(folder: Path, workers: int, scratch: Path) -> float:
-    """Seconds for a store of all files of a folder."""
-    out = scratch / "store"
-    start = time.perf_counter()
-    summary = prepare(folder, out, Settings(detector="none"), workers=workers, progress=False)
-    elapsed = time.perf_counter() - start
+def run_prepare(folder: Path, workers: int, scratch: Path) -> None:
+    """A store of all files of a folder."""
+    summary = prepare(folder, scratch / "store", Settings(detector="none"), workers=workers, progress=False)
     assert set(summary.counts) == {"ok"}
-    shutil.rmtree(out)
-    return elapsed
+
+
+def clock() -> np.ndarray:
+    """Seconds that have passed, and that this process and its children have computed."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return np.array([time.perf_counter(), own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime])
 
 
 def peak_memory(folder: Path, workers: int, scratch: Path) -> float:
@@ -103,38 +103,46 @@ def quarter(folder: Path, scratch: Path) -> Path:
     return part
 
 
-def compare(folder: Path, workers: int, runs: int, scratch: Path) -> dict[str, list[float]]:
-    """Seconds of each run of the three, in turn."""
-    jobs: dict[str, Callable[[], float]] = {
-        "prepare": lambda: time_prepare(folder, workers, scratch),
-        "bare": lambda: time_bare(Degradation(), folder, workers),
-        "bare sampled": lambda: time_bare(sampled, folder, workers),
+def compare(folder: Path, workers: int, runs: int, scratch: Path) -> dict[str, np.ndarray]:
+    """The ``clock`` of each run of the three, in turn: ``[runs, 2]``."""
+    jobs: dict[str, Callable[[], None]] = {
+        "prepare": lambda: run_prepare(folder, workers, scratch),
+        "bare": lambda: run_bare(Degradation(), folder, workers),
+        "bare sampled": lambda: run_bare(sampled, folder, workers),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    seconds: dict[str, list[np.ndarray]] = {name: [] for name in jobs}
     for _ in range(runs):
         for name, job in jobs.items():
-            seconds[name].append(job())
-            click.echo(f"{name:14s} {seconds[name][-1]:8.2f} s", err=True)
-    return seconds
+            start = clock()
+            job()
+            seconds[name].append(clock() - start)
+            shutil.rmtree(scratch / "store", ignore_errors=True)
+            click.echo("{:14s} {:8.2f} s, {:8.2f} s of the processors".format(name, *seconds[name][-1]), err=True)
+    return {name: np.stack(values) for name, values in seconds.items()}
 
 
-def report(seconds: dict[str, list[float]], memory: dict[int, float], images: int, workers: int) -> dict[str, Any]:
+def report(seconds: dict[str, np.ndarray], memory: dict[int, float], images: int, workers: int) -> dict[str, Any]:
     """Print the table; return what is written."""
-    rates = {name: images / statistics.median(values) for name, values in seconds.items()}
-    ratios = {name: rates["prepare"] / rate for name, rate in rates.items() if name != "prepare"}
+    medians = {name: np.median(values, axis=0) for name, values in seconds.items()}
+    elapsed = {name: float(median[0] / medians["prepare"][0]) for name, median in medians.items()}
+    computed = {name: float(median[1] / medians["prepare"][1]) for name, median in medians.items()}
     click.echo(f"{images:,} drawn 112 px JPEG crops, {workers} processes, median of {len(seconds['prepare'])} runs")
-    for name, rate in rates.items():
-        ratio = f"   prepare / {name} = {ratios[name]:.2f}" if name in ratios else ""
-        click.echo(f"{name:14s} {rate:8,.0f} images/s{ratio}")
-    click.echo(f"goal: prepare / bare >= {GOAL:.2f}: {'reached' if ratios['bare'] >= GOAL else 'MISSED'}")
+    click.echo(f"{'':14s} {'images/s':>10s} {'us of processor':>18s} {'prepare: rate':>16s} {'per processor':>16s}")
+    for name, (wall, processor) in medians.items():
+        click.echo(
+            f"{name:14s} {images / wall:10,.0f} {1e6 * processor / images:18,.0f}"
+            f" {elapsed[name]:16.2f} {computed[name]:16.2f}"
+        )
+    click.echo(f"goal: prepare at {GOAL:.2f} of bare: {'reached' if elapsed['bare'] >= GOAL else 'MISSED'}")
     for count, peak in memory.items():
         click.echo(f"peak memory of the parent at {count:7,} images: {peak:6.1f} MiB")
     return {
         "images": images,
         "workers": workers,
-        "seconds": seconds,
-        "images_per_second": rates,
-        "ratios": ratios,
+        "seconds": {name: values[:, 0].tolist() for name, values in seconds.items()},
+        "processor_seconds": {name: values[:, 1].tolist() for name, values in seconds.items()},
+        "rate_of_prepare_to": elapsed,
+        "rate_of_prepare_to_per_processor_second": computed,
         "goal": GOAL,
         "parent_peak_mib": memory,
         "cores": os.cpu_count(),
