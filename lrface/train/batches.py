@@ -180,8 +180,7 @@ class Batches:
 
 def normalise(pixels: Tensor) -> Tensor:
     """uint8 to float32 from -1 to 1, as every network of ours takes it."""
-    values = pixels.float().sub_(127.5).mul_(1 / 127.5)
-    return values.contiguous(memory_format=torch.channels_last)
+    return pixels.float().sub_(127.5).mul_(1 / 127.5)
 
 
 def _generator(*key: int) -> torch.Generator:

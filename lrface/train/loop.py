@@ -59,7 +59,6 @@ class Loop:
         self.recipe, self.fabric, self.batches, self.out = recipe, fabric, batches, out
         self.preprocessing, self.pairs, self.store_fingerprint = preprocessing, pairs, store_fingerprint
         self.objective = objective
-        objective.student.to(memory_format=torch.channels_last)  # a quarter faster on CPUs, and what tensor cores want
         optimizers = _optimizers(objective, recipe)
         self.module = fabric.setup_module(objective)
         self.optimizers: list[Any] = [fabric.setup_optimizers(optimizer) for optimizer in optimizers]

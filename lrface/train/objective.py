@@ -12,6 +12,11 @@ from lrface.train.batches import Batch
 from lrface.train.split import Split
 
 
+#: From so many channels on, a network computes in the channels-last layout: a quarter faster on CPUs, and what tensor
+#: cores want. With fewer, oneDNN's gradient of a strided 1x1 convolution in that layout writes beyond its memory.
+CHANNELS_LAST = 16
+
+
 class Objective(nn.Module):
     """The student with everything that is trained beside it and thrown away afterwards.
 
@@ -29,7 +34,8 @@ class Objective(nn.Module):
         teacher_dim: int | None = None, teacher_classifier: Tensor | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.student = student
+        self.layout = _layout(student)
+        self.student = student.to(memory_format=self.layout)
         self.section = section
         dim = int(student.embedding_dim)  # type: ignore[arg-type]
         self.head: losses.ArcFace | losses.CosFace | None = None
@@ -53,7 +59,7 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """The terms, unweighted, with their weighted sum as ``loss``; and the student's embeddings ``[b, dim]``."""
-        embeddings = self.student(batch.pixels)
+        embeddings = self.student(batch.pixels.contiguous(memory_format=self.layout))
         terms: dict[str, Tensor] = {}
         total = embeddings.new_zeros((), dtype=torch.float32)
         for name, weight, value in self._terms(batch, embeddings):
@@ -86,6 +92,11 @@ class Objective(nn.Module):
         """After a step: let the samples of all processes enter the queue."""
         if self.section.crrcd:
             self.crrcd.enqueue(embeddings, labels, index)
+
+
+def _layout(student: nn.Module) -> torch.memory_format:
+    channels = [module.out_channels for module in student.modules() if isinstance(module, nn.Conv2d)]
+    return torch.channels_last if min(channels, default=0) >= CHANNELS_LAST else torch.contiguous_format
 
 
 def class_mean_classifier(embeddings: np.ndarray, split: Split) -> Tensor:

@@ -87,6 +87,9 @@ def test_a_torn_line_and_what_it_spoke_of_are_cut_off(tmp_path, lost):
     fill(tmp_path / "torn").close()
     path = tmp_path / "torn" / "journal.jsonl"
     os.truncate(path, max(path.stat().st_size - lost, 0))
+    for name in ("journal.jsonl", "train.rec", "low.npy"):
+        with open(tmp_path / "torn" / name, "ab") as file:
+            file.write(b"what a disk may leave behind a file's end" * 100)
     writer = ShardWriter(tmp_path / "torn", SIDE, HEADER)
     assert writer.rows in (0, 4, 8, 12, 16)
     for chunk in CHUNKS[writer.rows // 4 :]:

@@ -136,3 +136,19 @@ def test_class_means_are_directions_of_both_views():
     found = class_mean_classifier(embeddings, split)
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("width", "layout"), [(2, torch.contiguous_format), (16, torch.channels_last)])
+def test_the_layout_changes_nothing_but_the_speed(width, layout):
+    """And narrow networks keep the plain one, in which their gradients can be computed without a crash."""
+    torch.manual_seed(2)
+    student = create("resnet18", width=width, embedding_dim=DIM)
+    plain = create("resnet18", width=width, embedding_dim=DIM)
+    plain.load_state_dict(student.state_dict())
+    trained = Objective(student, LossSection(cosine={}), CLASSES, IMAGES, DIM)
+    assert trained.student.layer2[0].conv1.weight.is_contiguous(memory_format=layout)
+    given = batch()
+    trained(given)[0]["loss"].backward()
+    losses.CosineRegression()(plain(given.pixels), given.teacher).backward()
+    for (name, one), other in zip(student.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5, msg=name)
