@@ -1,10 +1,10 @@
 """The files that install lrface agree with each other."""
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
+import tomllib
 import yaml
 
 from lrface.recipe import load_recipe

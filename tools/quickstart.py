@@ -4,7 +4,6 @@ The faces are drawn by lrface.data.synthetic, they are nobody's: the numbers sho
 nothing about real faces. Killed, the same command goes on where it was.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -111,10 +110,8 @@ def report(scores: dict[str, list[Row]], seeds: tuple[int, ...], results: Path) 
         spread = f" ± {np.std(accuracies, ddof=1):.2f} over seeds" if len(rows) > 1 else ""
         auc = np.mean([row.result.auc for row in rows])
         click.echo(f"  {name:<{width}}  accuracy {np.mean(accuracies):5.2f} %{spread}   AUC {auc:.4f}")
-    rows = {name: [row.as_dict() for row in found] for name, found in scores.items()}
-    write_json(
-        results, {"faces": "drawn", "seeds": seeds, "code": code_version(), "rows": json.loads(json.dumps(rows))}
-    )
+    written = {name: [row.as_dict() for row in found] for name, found in scores.items()}
+    write_json(results, {"faces": "drawn", "seeds": seeds, "code": code_version(), "rows": written})
     click.echo(f"written to {results}")
 
 

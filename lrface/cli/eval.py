@@ -73,12 +73,13 @@ def lfw(
         chosen = pair_set.from_store(str(images), pairs)
     else:
         chosen = pair_set.from_folder(str(images), pairs, Settings(detector=detector, eyes=eyes, face=face), device)
-    own = embedder.preprocessing.degradation
-    degradations = [Degradation(side, kernel, antialias) for side in sides] or [own]
-    rows = []
-    for mode in modes:
-        for degradation in degradations if mode != "hr-hr" else [None]:
-            rows.append(verify_pairs(embedder, chosen, degradation, mode, other, thresholds, progress=True))  # type: ignore[arg-type]
+    chosen_sides: list[Degradation | None] = [Degradation(side, kernel, antialias) for side in sides]
+    low = chosen_sides or [embedder.preprocessing.degradation]
+    rows = [
+        verify_pairs(embedder, chosen, degradation, mode, other, thresholds, progress=True)  # type: ignore[arg-type]
+        for mode in modes
+        for degradation in (low if mode != "hr-hr" else [None])
+    ]
     click.echo(f"alignment: {chosen.alignment}")
     click.echo(table(rows))
     if json_file:

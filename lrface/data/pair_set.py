@@ -39,7 +39,7 @@ def from_bin(path: str | Path) -> PairSet:
 
     images, same = read_bin(path)
     first = np.arange(len(same)) * 2
-    return PairSet(images, first, first + 1, np.asarray(same, bool), Path(path).stem, "as packed")
+    return PairSet(list(images), first, first + 1, np.asarray(same, bool), Path(path).stem, "as packed")
 
 
 def from_store(path: str | Path, pairs: Sequence[str | Path]) -> PairSet:

@@ -11,7 +11,6 @@ from lrface.recipe import LossSection
 from lrface.train.batches import Batch
 from lrface.train.split import Split
 
-
 #: From so many channels on, a network computes in the channels-last layout: a quarter faster on CPUs, and what tensor
 #: cores want. With fewer, oneDNN's gradient of a strided 1x1 convolution in that layout writes beyond its memory.
 CHANNELS_LAST = 16
