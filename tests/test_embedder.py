@@ -148,7 +148,10 @@ def test_weights_beside_an_onnx_file_count_too(tmp_path):
     assert (tmp_path / "model.onnx.data").stat().st_size >= WEIGHTS.nbytes
     before = open_embedder(path, threads=1, declared=DECLARED)
     np.testing.assert_allclose(before.embed(crops(2)), expected(crops(2), DECLARED), rtol=1e-4, atol=1e-2)
-    write_onnx(tmp_path / "model.onnx", weights=WEIGHTS * 2, external=True)
+    graph = path.read_bytes()
+    (tmp_path / "model.onnx.data").unlink()
+    write_onnx(path, weights=WEIGHTS * 2, external=True)
+    assert path.read_bytes() == graph
     assert open_embedder(path, threads=1, declared=DECLARED).fingerprint != before.fingerprint
 
 

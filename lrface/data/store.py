@@ -77,9 +77,11 @@ class ManifestWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self._flush()
-        self._writer.close()
+        try:
+            if error is None:
+                self._flush()
+        finally:
+            self._writer.close()
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Add rows; keys that are not columns are left out."""

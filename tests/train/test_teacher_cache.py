@@ -188,7 +188,7 @@ def test_of_runs_that_start_together_one_computes(store):
     processes = [context.Process(target=_compute, args=(store.path, barrier, results)) for _ in range(2)]
     for process in processes:
         process.start()
-    (calls, first), (more, second) = results.get(timeout=300), results.get(timeout=300)
+    (calls, first), (more, second) = results.get(timeout=150), results.get(timeout=150)
     for process in processes:
         process.join()
     assert first == second
