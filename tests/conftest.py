@@ -1,6 +1,7 @@
 """Shared by all tests: one thread, some drawn faces as files and as a store, and real faces where there are any."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ def shared_folder() -> Path | None:
     named = os.environ.get("LRFACE_DATA")
     folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
     return folder if folder.is_dir() else None
+
+
+def pytest_configure() -> None:
+    # A shell starts background jobs with Ctrl-C ignored, and tests of Ctrl-C would then wait for nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

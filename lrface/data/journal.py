@@ -77,17 +77,18 @@ class ShardWriter:
 
     def append(self, crops: list[Crop]) -> None:
         """Add one chunk; it is certain within ``COMMIT_SECONDS`` of the last commit, or at the next ``commit``."""
-        rows = []
+        rows, records, low = [], [], []
         for crop in crops:
             row = crop.row
             if crop.encoded is not None and crop.low is not None:
                 row = row | {"offset": self._rec_bytes, "digest": crop.digest}
                 self.images += 1
-                record = recordio.encode(recordio.pack(row["label"], crop.encoded, self.images))
-                self._rec.write(record)
-                self._low.write(crop.low.tobytes())
-                self._rec_bytes += len(record)
+                records.append(recordio.encode(recordio.pack(row["label"], crop.encoded, self.images)))
+                low.append(crop.low.tobytes())
+                self._rec_bytes += len(records[-1])
             rows.append(row)
+        self._rec.write(b"".join(records))
+        self._low.write(b"".join(low))
         self.rows += len(rows)
         self._waiting.append({"images": self.images, "rec_bytes": self._rec_bytes, "rows": rows})
         if time.monotonic() - self._committed >= COMMIT_SECONDS:

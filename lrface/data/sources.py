@@ -14,6 +14,7 @@ from lrface.errors import LrfaceError
 from lrface.faces.images import SUFFIXES
 
 EYE_COLUMNS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
+_SUFFIXES = tuple(SUFFIXES)
 POINT_COLUMNS = (*EYE_COLUMNS, "nose_x", "nose_y", "left_mouth_x", "left_mouth_y", "right_mouth_x", "right_mouth_y")
 
 
@@ -119,7 +120,7 @@ class FolderSource:
 
     def _files(self, identity: str) -> list[str]:
         names = (entry.name for entry in _scan(self.root / identity))
-        return sorted(name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES)
+        return sorted(name for name in names if name.lower().endswith(_SUFFIXES))
 
 
 class RecordSource:

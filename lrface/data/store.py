@@ -102,7 +102,7 @@ class ManifestWriter:
 
 def _as_utf8(text: str) -> str:
     """File names need not be valid UTF-8, Parquet's strings do: what is not appears as ``\\udcff``."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Store:
