@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lrface.errors import LrfaceError
+from lrface.faces.align import OTHER_CROPS, recrop
 from lrface.faces.degrade import Degradation, resize
 
 
@@ -19,7 +20,8 @@ class Preprocessing:
         mean, scale: a pixel ``v`` of 0 to 255 becomes ``(v - mean) * scale``.
         colour: ``RGB`` or ``BGR``.
         layout: ``NCHW`` or ``NHWC``.
-        crop: which alignment the network knows; only ``arcface``, the template of :mod:`lrface.faces.align`.
+        crop: which alignment the network knows: ``arcface``, the template of :mod:`lrface.faces.align`, or one of its
+            ``OTHER_CROPS``, into which aligned crops are turned.
         degradation: for a low-resolution network, how a larger crop is reduced to its input; None otherwise.
     """
 
@@ -45,7 +47,7 @@ class Preprocessing:
         for key, value, known in (
             ("colour", self.colour, ("RGB", "BGR")),
             ("layout", self.layout, ("NCHW", "NHWC")),
-            ("crop", self.crop, ("arcface",)),
+            ("crop", self.crop, ("arcface", *OTHER_CROPS)),
         ):
             if value not in known:
                 raise LrfaceError(f"unknown {key} {value!r}: choose one of {', '.join(known)}")
@@ -78,6 +80,8 @@ class Preprocessing:
         """
         if self.degradation is not None:
             return self.degradation(image)
+        if self.crop in OTHER_CROPS:
+            return recrop(image, self.crop, self.input_size)
         return resize(image, self.input_size)
 
     def batch(self, images: np.ndarray) -> np.ndarray:

@@ -58,6 +58,8 @@ class TeacherSection(_Section):
     """The teacher: a model file relative to the data root, or ``insightface:PACK``."""
 
     model: str
+    ensemble: tuple[str, ...] = ()  # further teachers of equal weight; see lrface.train.targets
+    centred: bool = False  # take off the mean over the training images; always done for an ensemble
     declared: dict[str, Any] | None = None  # preprocessing of an ONNX file that does not carry its own
     cached: bool = True  # embeddings from the disk; otherwise computed in every step
 
@@ -166,6 +168,8 @@ class Recipe(_Section):
             raise ValueError("loss.kd, loss.crrcd and loss.cosine need a teacher: add the section `teacher`")
         if not terms and self.loss.classification is None:
             raise ValueError("loss names no term: add loss.classification, loss.kd, loss.crrcd or loss.cosine")
+        if self.teacher and (self.teacher.ensemble or self.teacher.centred) and not self.teacher.cached:
+            raise ValueError("teacher.ensemble and teacher.centred need teacher.cached: true")
         if self.data.resolution == "high" and not self.augment.only_flips:
             raise ValueError("augment beyond flips is for data.resolution: low")
         if self.validation.pairs and not self.validation.images:

@@ -13,6 +13,10 @@ TEMPLATE = np.array(
 
 TEMPLATE_SIZE = 112
 
+#: The eyes' places, image-left first, in the crops that other networks know, as parts of the side.
+#: dlib: centres between the eye corners of its mean face with a padding of 0.25 (``get_face_chip_details``).
+OTHER_CROPS = {"dlib": np.array([[0.318221, 0.314266], [0.668543, 0.314155]])}
+
 
 def umeyama(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Least-squares similarity (rotation, uniform scale, translation; no reflection) from ``source`` to ``target``.
@@ -72,3 +76,18 @@ def norm_crop(image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZ
     import cv2
 
     return cv2.warpAffine(image, alignment(landmarks, size), (size, size), flags=cv2.INTER_LINEAR, borderValue=0)
+
+
+def recrop(crop: np.ndarray, kind: str, size: int) -> np.ndarray:
+    """Turn an aligned crop into the crop of another network's kind.
+
+    Args:
+        crop: uint8 ``[h, h, 3]``, aligned to the template.
+        kind: one of ``OTHER_CROPS``.
+        size: side of the result. Where it reaches beyond the crop, the border's pixels are repeated.
+    """
+    import cv2
+
+    eyes = TEMPLATE[:2] * (len(crop) / TEMPLATE_SIZE)
+    matrix = umeyama(eyes, OTHER_CROPS[kind] * size)
+    return cv2.warpAffine(crop, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

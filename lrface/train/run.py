@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 
 from lrface.data.store import Store
 from lrface.embedder import Embedder, open_embedder
@@ -15,13 +16,14 @@ from lrface.files import atomic_write
 from lrface.models import create
 from lrface.models.weights import save_model
 from lrface.preprocessing import Preprocessing
-from lrface.recipe import Recipe
+from lrface.recipe import Recipe, TeacherSection
 from lrface.train.batches import Batches, HighFaces, LowFaces, RandomViews, TeacherTargets
 from lrface.train.head import load_head, save_head
 from lrface.train.log import RunLog
 from lrface.train.loop import BEST, LAST, Loop
 from lrface.train.objective import Objective, class_mean_classifier
 from lrface.train.split import Split, split_store
+from lrface.train.targets import centred_targets
 from lrface.train.teacher_cache import cached_embeddings
 from lrface.train.validation import calibrate, validation_pairs
 from lrface.version import code_version
@@ -117,20 +119,11 @@ def make_fabric(device: str, precision: str) -> Fabric:
 
 def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Path, out: Path) -> Loop:
     preprocessing = _preprocessing(recipe, store)
-    teacher = _open_teacher(recipe, root, fabric)
-    cached, targets, dim, classifier = None, None, None, None
-    if teacher is not None and recipe.teacher is not None:
-        online = None if recipe.teacher.cached else (store, teacher)
-        classifier = load_head(root / recipe.teacher.model, store, split) if recipe.loss.kd else None
-        means = recipe.loss.kd is not None and classifier is None
-        if recipe.teacher.cached or means:
-            # Of several processes one computes and the others wait, for hours if need be, as no barrier would.
-            cached = cached_embeddings(store, teacher)
-            classifier = class_mean_classifier(cached, split) if means else classifier
-        dim = teacher.embed([store.crop(0)]).shape[1]
-        targets = TeacherTargets(None if online else cached, online, split, fabric.device)
     torch.manual_seed(recipe.seed)
     student = create(recipe.model.name, **recipe.model.kw)
+    student_dim = int(student.embedding_dim)  # type: ignore[arg-type]
+    with torch.random.fork_rng(devices=[]):  # a torch teacher draws weights before it loads its own
+        targets, dim, classifier = _teach(recipe, fabric, store, split, root, student_dim)
     objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier)
     section, low = recipe.augment, recipe.data.resolution == "low"
     high = None if low else HighFaces(store, split, preprocessing, recipe.data.workers)
@@ -162,13 +155,33 @@ def _preprocessing(recipe: Recipe, store: Store) -> Preprocessing:
     return Preprocessing(input_size=size, degradation=store.degradation)
 
 
-def _open_teacher(recipe: Recipe, root: Path, fabric: Fabric) -> Embedder | None:
-    if recipe.teacher is None:
-        return None
-    model = recipe.teacher.model
+def _teach(
+    recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Path, student_dim: int
+) -> tuple[TeacherTargets | None, int | None, Tensor | None]:
+    """The teacher's embeddings, their length, and its classifier where the KD term asks for one."""
+    section = recipe.teacher
+    if section is None:
+        return None, None, None
+    teachers = [_open_teacher(model, section, root, fabric) for model in (section.model, *section.ensemble)]
+    own = recipe.loss.kd and not (section.ensemble or section.centred)  # a head knows the raw embeddings
+    classifier = load_head(root / section.model, store, split) if own else None
+    means = recipe.loss.kd is not None and classifier is None
+    cached = None
+    if section.cached or means:
+        # Of several processes one computes and the others wait, for hours if need be, as no barrier would.
+        parts = [cached_embeddings(store, teacher) for teacher in teachers]
+        centred = section.centred or section.ensemble
+        cached = centred_targets(parts, split.train, student_dim) if centred else parts[0]
+        classifier = class_mean_classifier(cached, split) if means else classifier
+    online = None if section.cached else (store, teachers[0])
+    dim = teachers[0].embed([store.crop(0)]).shape[1] if cached is None else cached.shape[2]
+    return TeacherTargets(None if online else cached, online, split, fabric.device), dim, classifier
+
+
+def _open_teacher(model: str, section: TeacherSection, root: Path, fabric: Fabric) -> Embedder:
     spec = model if model.startswith("insightface:") else root / model
     device = str(fabric.device) if fabric.device.type == "cuda" else "cpu"
-    return open_embedder(spec, device, declared=recipe.teacher.declared)
+    return open_embedder(spec, device, declared=section.declared if model == section.model else None)
 
 
 def _write_recipe(recipe: Recipe, out: Path) -> None:

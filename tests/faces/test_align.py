@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lrface.errors import LrfaceError
-from lrface.faces.align import TEMPLATE, alignment, norm_crop, umeyama
+from lrface.faces.align import OTHER_CROPS, TEMPLATE, alignment, norm_crop, recrop, umeyama
 
 
 def literal_umeyama(source, target):
@@ -109,3 +109,19 @@ def test_one_landmark_that_is_not_a_number_is_refused():
     landmarks[3, 1] = np.nan
     with pytest.raises(LrfaceError, match="not finite"):
         alignment(landmarks)
+
+
+def test_another_network_s_crop_has_the_eyes_where_it_wants_them():
+    crop = np.zeros((112, 112, 3), np.uint8)
+    for x, y in TEMPLATE[:2]:
+        cv2.circle(crop, (round(float(x)), round(float(y))), 2, (255, 255, 255), -1)
+    chip = recrop(crop, "dlib", 150)
+    assert chip.shape == (150, 150, 3)
+    for half, (x, y) in zip((slice(0, 75), slice(75, 150)), OTHER_CROPS["dlib"] * 150, strict=True):
+        rows, columns = np.nonzero(chip[:, half, 0] > 127)
+        assert np.hypot(columns.mean() + half.start - x, rows.mean() - y) < 1.5
+
+
+def test_another_network_s_crop_repeats_the_border_where_it_reaches_beyond():
+    crop = np.full((112, 112, 3), 77, np.uint8)
+    assert (recrop(crop, "dlib", 150) == 77).all()

@@ -38,6 +38,8 @@ def pack(labels: float | Sequence[float] | NDArray[Any], image: bytes, id: int, 
     Raises:
         LrfaceError: no label, or a label beyond 2**24, which float32 does not hold exactly.
     """
+    if isinstance(labels, int | float) and abs(labels) <= MAX_EXACT_LABEL:
+        return HEADER.pack(0, labels, id, id2) + image  # the usual case, without the cost of an array
     values = np.asarray(labels, dtype=np.float64).ravel()
     if not values.size or not np.all(np.abs(values) <= MAX_EXACT_LABEL):
         raise LrfaceError(f"record {id}: labels must be given and at most 2**24 to be exact in a .rec, got {labels}")
@@ -92,10 +94,10 @@ def encode(payload: bytes) -> bytes:
             at = payload.find(MAGIC_BYTES, at + 1)
     flags = [WHOLE] if len(starts) == 1 else [FIRST, *[MIDDLE] * (len(starts) - 2), LAST]
     ends = [start - 4 for start in starts[1:]] + [len(payload)]
-    chunks = bytearray()
+    parts: list[bytes] = []
     for flag, start, end in zip(flags, starts, ends, strict=True):
-        chunks += CHUNK.pack(MAGIC, flag << 30 | end - start) + payload[start:end]
-    return bytes(chunks) + bytes(-len(chunks) % 4)
+        parts += CHUNK.pack(MAGIC, flag << 30 | end - start), payload[start:end]
+    return b"".join((*parts, bytes(-len(payload) % 4)))
 
 
 def identity_records(labels: Sequence[int] | NDArray[Any]) -> Iterator[tuple[int, bytes]]:
