@@ -88,7 +88,7 @@ def read_weights(content: bytes) -> tuple[np.ndarray, list[tuple[np.ndarray, np.
     reader = Reader(content)
     reader.seek("input_rgb_image_sized")
     means = np.array([reader.number() for _ in range(3)], np.float32)
-    convolutions = []
+    convolutions: list[tuple[np.ndarray, np.ndarray]] = []
     while reader.seek("con_4"):
         values = reader.tensor()
         reader.seek("affine_")

@@ -1,16 +1,17 @@
 """``lrface data``."""
 
+import os
 from pathlib import Path
 
 import click
 
-from lrface.cli.options import DATA_ROOT
+from lrface.cli.options import DATA_ROOT, DEVICE, EYES, FACE
 from lrface.errors import LrfaceError
 
 
 @click.group("data")
 def command() -> None:
-    """Get data sets, or be told where they are to be had."""
+    """Get data sets, be told where they are to be had, rehearse or split them."""
 
 
 @command.command("list")
@@ -56,3 +57,78 @@ def get(name: str, out: str | None, data_root: str) -> None:
     folder = Path(out) if out else Path(data_root) / "lfw"
     click.echo("LFW, some 230 MB, by scikit-learn's fetcher: this can take some minutes ...", err=True)
     click.echo(f"{fetch_lfw(folder):,} images and the pairs files of Views 1 and 2: {folder}")
+
+
+@command.command("rehearse")
+@click.argument("source", type=click.Path())
+@click.option("--out", type=click.Path(), required=True, help="Data root to make the sets in.")
+@click.option(
+    "--set", "sets", multiple=True, type=click.Choice(["tinyface", "uccs", "survface", "scface"]),
+    help="What to rehearse; repeatable.  [default: all]",
+)  # fmt: skip
+@click.option(
+    "--detector", default=None, type=click.Choice(["insightface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
+    help="How faces are found in a folder of photos; none: aligned crops.  "
+    "[default: insightface; landmarks with --landmarks; eyes with --eyes]",
+)  # fmt: skip
+@click.option("--landmarks", type=click.Path(), default=None, help="CSV: path, then 2 eyes or 5 points.")
+@EYES
+@FACE
+@click.option("--seed", default=5, show_default=True, help="Who goes where, and what each photo looks like.")
+@click.option(
+    "--disjoint-from", multiple=True, type=click.Path(), metavar="STORE",
+    help="Leave out people of the same name as in this store; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--workers", default=os.cpu_count() or 1, show_default="all cores", type=click.IntRange(1), help="To find faces."
+)
+@DEVICE
+@click.option("--overwrite", is_flag=True, help="Replace rehearsals that were made otherwise.")
+def rehearse_sets(
+    source: str, out: str, sets: tuple[str, ...], detector: str | None, landmarks: str | None,
+    eyes: tuple[float, float, float, float] | None, face: str, seed: int, disjoint_from: tuple[str, ...], workers: int,
+    device: str, overwrite: bool,
+) -> None:  # fmt: skip
+    """Make sets in the layouts of TinyFace, UCCS, QMUL-SurvFace and SCface out of SOURCE, with small degraded faces.
+
+    SOURCE is a folder per identity, or a store that `lrface prepare` made.
+    """
+    from lrface.data.crop import Settings
+    from lrface.data.rehearse import SETS, rehearse
+
+    settings = None
+    if detector or landmarks or eyes or not any(Path(source).glob("shard-*-of-*")):
+        detector = detector or ("landmarks" if landmarks else "eyes" if eyes else "insightface")
+        settings = Settings(detector=detector, eyes=eyes, face=face)
+    for made in rehearse(
+        source, out, sets or tuple(SETS), settings, landmarks, seed, disjoint_from,
+        workers=workers, device=device, overwrite=overwrite,
+    ):  # fmt: skip
+        counts = ", ".join(f"{count:,} {what}" for what, count in made.marker["counts"].items())
+        click.echo(f"{made.folder}: {counts}{'' if made.made else ' (there already)'}")
+        if disjoint_from:
+            click.echo(f"  {made.marker['people_left_out']:,} people left out, named as in {', '.join(disjoint_from)}")
+        for note in made.marker["notes"]:
+            click.echo(f"  {note}")
+
+
+@command.command("split")
+@click.argument("source", type=click.Path())
+@click.option("--out", type=click.Path(), required=True, help="CSV file to write: path,subject_id,split.")
+@click.option("--subjects", default=180, show_default=True, type=click.IntRange(2), help="People to draw.")
+@click.option("--train", default=3918, show_default=True, type=click.IntRange(2), help="Training images.")
+@click.option("--test", default=907, show_default=True, type=click.IntRange(2), help="Test images.")
+@click.option("--seed", default=5, show_default=True, help="Of the draw.")
+def split(source: str, out: str, subjects: int, train: int, test: int, seed: int) -> None:
+    """Draw people and divide their images into training and test, for identification as on UCCS.
+
+    SOURCE holds the UCCS challenge's gallery.csv and validation.csv, or a folder per identity. The split depends on
+    names and seed alone. It is this project's own: the one of the literature was never published.
+    """
+    from lrface.data.uccs import build_split, write_split
+
+    made = build_split(source, subjects, train, test, seed)
+    write_split(made, out, source)
+    click.echo(f"{made.subjects} people, {len(made.train):,} training and {len(made.test):,} test images: {out}")
+    for note in made.notes:
+        click.echo(f"  {note}")

@@ -78,7 +78,9 @@ def _pack(name: str, title: str, purpose: str, pairs: int, page: str) -> DataSet
     )  # fmt: skip
 
 
-_UNREAD = "no command of this version reads it"
+def _benchmark(only: str) -> str:
+    return f"lrface benchmark --data DATA --only {only}; to rehearse without it: lrface data rehearse PHOTOS --out DIR"
+
 
 CATALOG: tuple[DataSet, ...] = (
     DataSet(
@@ -109,27 +111,38 @@ CATALOG: tuple[DataSet, ...] = (
     DataSet(
         "uccs", "UnConstrained College Students: faces at 100 to 150 m", "open-set identification in surveillance",
         "licence agreement, research only", "https://www.ifi.uzh.ch/en/aiml/challenge.html (earlier: https://vast.uccs.edu/Opensetface/)",
-        "uccs/gallery.csv, uccs/validation.csv and the images that they name, as the challenge gives them out",
-        (("uccs/gallery.csv", "uccs/validation.csv"),), _UNREAD,
+        "uccs/gallery.csv, uccs/gallery_images/0001/0001_0.png, uccs/validation.csv, uccs/validation_images/*.jpg,\n"
+        "uccs/exclude_gallery_validation.txt, as the challenge gives them out\n"
+        "or uccs/split.csv: path,subject_id,split (train or test), paths relative to it; `lrface data split` writes one",
+        (("uccs/gallery.csv", "uccs/validation.csv", "uccs/gallery_images", "uccs/validation_images"), ("uccs/split.csv",)),
+        _benchmark("uccs"),
     ),
     DataSet(
         "tinyface", "TinyFace: 169,403 native low-resolution faces, 5,139 people", "identification at low resolution",
         RESEARCH, "https://qmul-tinyface.github.io/",
         "tinyface/Training_Set/IDENTITY/IMAGE.jpg\n"
-        "tinyface/Testing_Set/{Probe,Gallery_Match,Gallery_Distractor}/IMAGE.jpg and the .mat lists beside them",
+        "tinyface/Testing_Set/{Probe,Gallery_Match,Gallery_Distractor}/IMAGE.jpg\n"
+        "tinyface/Testing_Set/{probe,gallery_match}_img_ID_pairs.mat",
         (
             ("tinyface/Training_Set", "tinyface/Testing_Set/Probe", "tinyface/Testing_Set/Gallery_Match",
              "tinyface/Testing_Set/Gallery_Distractor", "tinyface/Testing_Set/probe_img_ID_pairs.mat",
              "tinyface/Testing_Set/gallery_match_img_ID_pairs.mat"),
         ),
-        _UNREAD,
+        _benchmark("tinyface"),
     ),
     DataSet(
         "qmul-survface", "QMUL-SurvFace: 463,507 surveillance faces of 15,573 people",
         "open-set identification, verification", RESEARCH, "https://qmul-survface.github.io/",
-        "QMUL-SurvFace/Face_Identification_Test_Set/{gallery,mated_probe,unmated_probe} and their .mat lists\n"
-        "QMUL-SurvFace/Face_Verification_Test_Set",
-        (("QMUL-SurvFace/Face_Identification_Test_Set/gallery", "QMUL-SurvFace/Face_Verification_Test_Set"),), _UNREAD,
+        "QMUL-SurvFace/Face_Identification_Test_Set/{gallery,mated_probe,unmated_probe}/IMAGE.jpg\n"
+        "QMUL-SurvFace/Face_Identification_Test_Set/{gallery,mated_probe}_img_ID_pairs.mat\n"
+        "QMUL-SurvFace/Face_Verification_Test_Set/verification_images, {positive,negative}_pairs_names.mat\n"
+        "QMUL-SurvFace/training_set/IDENTITY/IMAGE.jpg",
+        (
+            (*(f"QMUL-SurvFace/Face_Identification_Test_Set/{name}" for name in (
+                "gallery", "mated_probe", "unmated_probe", "gallery_img_ID_pairs.mat", "mated_probe_img_ID_pairs.mat")),
+             "QMUL-SurvFace/Face_Verification_Test_Set/verification_images"),
+        ),
+        _benchmark("survface"),
     ),
     DataSet(
         "scface", "SCface: 130 people, 5 surveillance cameras, 3 distances", "identification across distance",
@@ -137,7 +150,7 @@ CATALOG: tuple[DataSet, ...] = (
         "SCface/mugshot_frontal_cropped_all/001_frontal.jpg\n"
         "SCface/surveillance_cameras_distance_1/cam_1/001_cam1_1.jpg, and so on: 3 distances, 5 cameras",
         (("SCface/mugshot_frontal_cropped_all", *(f"SCface/surveillance_cameras_distance_{n}" for n in (1, 2, 3))),),
-        _UNREAD,
+        _benchmark("scface"),
     ),
 )  # fmt: skip
 

@@ -99,8 +99,13 @@ class Crop:
         return read_image(self.encoded, self.row["path"])
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """Status and reason of an image that cannot be used."""
+
+    @property
+    def reason(self) -> str:
+        """Why not, in words."""
+        return str(self.args[1])
 
 
 def crop_item(item: Item, source: Source, settings: Settings, detector: Detector | None) -> Crop:
@@ -115,10 +120,10 @@ def crop_item(item: Item, source: Source, settings: Settings, detector: Detector
             as_it_is = plain and image.shape == (settings.size, settings.size, 3)
             encoded = data if as_it_is else _encode(resize(image, settings.size), settings)
         else:
-            landmarks, row["score"] = _locate(item, image, settings, detector)
+            landmarks, row["score"] = locate(item, image, settings, detector)
             row["landmarks"] = landmarks.ravel().tolist()
-            encoded = _encode(_cut(image, landmarks, settings.size), settings)
-    except _RefusedError as refusal:
+            encoded = _encode(cut(image, landmarks, settings.size), settings)
+    except RefusedError as refusal:
         row["status"], row["reason"] = refusal.args
         return Crop(row)
     stored = image if encoded is data else read_image(encoded, item.path)
@@ -127,18 +132,22 @@ def crop_item(item: Item, source: Source, settings: Settings, detector: Detector
 
 def _read(item: Item, source: Source) -> tuple[bytes, Loaded]:
     if not item.known:
-        raise _RefusedError("no landmarks", "the landmarks file does not list this image")
+        raise RefusedError("no landmarks", "the landmarks file does not list this image")
     try:
         data = source.load(item)
         return data, load_image(data, item.path)
     except LrfaceError as error:
-        raise _RefusedError("unreadable", str(error)) from error
+        raise RefusedError("unreadable", str(error)) from error
 
 
-def _locate(
+def locate(
     item: Item, image: np.ndarray, settings: Settings, detector: Detector | None
 ) -> tuple[np.ndarray, float | None]:
-    """Landmarks ``[n, 2]``, and the detector's score if it found them."""
+    """Landmarks ``[n, 2]``, and the detector's score if it found them.
+
+    Raises:
+        RefusedError: there is no face, or none that the settings say how to find.
+    """
     if settings.detector == "landmarks":
         return np.array(item.landmarks, np.float64), None
     faces = detector.detect(image) if detector else []
@@ -147,18 +156,19 @@ def _locate(
         return face.landmarks, float(face.score)
     if settings.eyes:
         return np.array(settings.eyes, np.float64).reshape(2, 2), None
-    raise _RefusedError("no face", f"{settings.detector} found no face")
+    raise RefusedError("no face", f"{settings.detector} found no face")
 
 
-def _cut(image: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
+def cut(image: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
+    """The aligned crop, uint8 ``[size, size, 3]``. Raises RefusedError if the landmarks cannot be those of a face in it."""
     height, width = image.shape[:2]
     x, y = landmarks.mean(0)
     if not (-1 <= x <= width and -1 <= y <= height):  # also where they are not numbers
-        raise _RefusedError("bad landmarks", f"the landmarks do not lie in the image of {width} x {height} pixels")
+        raise RefusedError("bad landmarks", f"the landmarks do not lie in the image of {width} x {height} pixels")
     try:
         return norm_crop(image, landmarks, size)
     except LrfaceError as error:
-        raise _RefusedError("bad landmarks", str(error)) from error
+        raise RefusedError("bad landmarks", str(error)) from error
 
 
 def _encode(image: np.ndarray, settings: Settings) -> bytes:

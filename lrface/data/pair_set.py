@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lrface.data.crop import Settings, crop_item
-from lrface.data.pairs import Pair, read_pairs, resolve
+from lrface.data.pairs import Pair, read_pairs, repeated_pairs, resolve
 from lrface.data.sources import FolderSource, Item
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
@@ -23,6 +23,8 @@ class PairSet:
         same: bool ``[n]``, in the order of the protocol's folds.
         name: of the set, for tables.
         alignment: how the crops were made, for tables.
+        names: ``NAME/NAME_0001.jpg`` of each image; none for a pack, which does not say who its people are.
+        notes: what a report has to say beside its figures: pairs that are listed twice.
     """
 
     images: Sequence[np.ndarray]
@@ -31,6 +33,8 @@ class PairSet:
     same: np.ndarray
     name: str
     alignment: str
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def from_bin(path: str | Path) -> PairSet:
@@ -133,4 +137,6 @@ def _pair_set(crops: list[np.ndarray], names: list[str], pairs: list[Pair], titl
     at = {name: number for number, name in enumerate(names)}
     a = np.array([at[pair.a] for pair in pairs])
     b = np.array([at[pair.b] for pair in pairs])
-    return PairSet(crops, a, b, np.array([pair.same for pair in pairs]), title, alignment)
+    repeated = repeated_pairs(pairs)
+    notes = (f"{repeated:,} of the {len(pairs):,} pairs are repetitions and count as listed",) if repeated else ()
+    return PairSet(crops, a, b, np.array([pair.same for pair in pairs]), title, alignment, tuple(names), notes)

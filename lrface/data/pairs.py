@@ -31,7 +31,8 @@ def read_pairs(path: str | Path, suffix: str = ".jpg") -> list[Pair]:
     Raises:
         LrfaceError: the file is missing; there are more or fewer pairs than the first line says; a line (named by its
             number) cannot be read, stands among the pairs of the other kind, contradicts itself (one person as two), or
-            pairs an image with itself. A pair listed twice counts twice, as in every published number.
+            pairs an image with itself. A pair listed twice counts twice, as in every published number; see
+            :func:`repeated_pairs`.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
@@ -72,6 +73,12 @@ def missing_images(pairs: Iterable[Pair], root: str | Path) -> list[str]:
     """Relative paths, each once and in the order of the pairs, that are no files under ``root``."""
     names = dict.fromkeys(name for pair in pairs for name in (pair.a, pair.b))
     return [name for name in names if not Path(root, name).is_file()]
+
+
+def repeated_pairs(pairs: Iterable[Pair]) -> int:
+    """How many pairs were listed before, in either order: they count as listed, and a report says how many there are."""
+    listed = [frozenset((pair.a, pair.b)) for pair in pairs]
+    return len(listed) - len(set(listed))
 
 
 def _read_counts(line: str, path: str | Path) -> tuple[int, int]:

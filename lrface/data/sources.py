@@ -114,7 +114,8 @@ class FolderSource:
     def load(self, item: Item) -> bytes:
         """The encoded image."""
         try:
-            return (self.root / item.path).read_bytes()
+            with open(f"{self.root}/{item.path}", "rb", buffering=0) as file:
+                return file.read()
         except OSError as error:
             raise LrfaceError(f"cannot read {item.path}: {error.strerror or error}") from error
 

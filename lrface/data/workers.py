@@ -5,15 +5,18 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from itertools import islice
 from multiprocessing.synchronize import Event
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from lrface.data.crop import Crop, Settings, crop_item
 from lrface.data.sources import Item, Source
 from lrface.faces.detect import Detector, create_detector
+
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
 
 
 def crop_chunks(
@@ -28,47 +31,80 @@ def crop_chunks(
         concurrent.futures.process.BrokenProcessPool: a worker died.
     """
     # Made here first: a failure is one clear error, and weights are downloaded once instead of by each worker.
-    detector = _make_detector(settings, device)
+    detector = make_detector(settings, device)
     if workers == 1:
         for chunk in chunks:
             yield [crop_item(item, source, settings, detector) for item in chunk]
         return
     del detector
+    yield from in_processes(_crop, chunks, workers, _start, (source, settings, device))
+
+
+def in_processes(
+    work: Callable[[Chunk], Result], chunks: Iterable[Chunk], workers: int,
+    start: Callable[..., None], arguments: tuple[Any, ...],
+) -> Generator[Result, None, None]:  # fmt: skip
+    """``work(chunk)`` of chunk after chunk, in order, by spawned processes that first call ``start(*arguments)`` once.
+
+    Closing the generator early makes :func:`stopping` true in the processes, which then should return at once.
+
+    Raises:
+        concurrent.futures.process.BrokenProcessPool: a worker died.
+    """
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    with ProcessPoolExecutor(workers, context, _start, (source, settings, device, stop)) as pool:
+    with ProcessPoolExecutor(workers, context, _begin, (stop, start, arguments)) as pool:
         try:
             # Twice as many chunks as workers: nobody waits, and memory does not grow with the number of images.
-            waiting: deque[Future[list[Crop]]] = deque()
-            waiting.extend(pool.submit(_crop, chunk) for chunk in islice(chunks, 2 * workers))
-            while waiting:
-                crops = waiting.popleft().result()
-                waiting.extend(pool.submit(_crop, chunk) for chunk in islice(chunks, 1))
-                yield crops
+            yield from in_order(pool, work, chunks, 2 * workers)
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
+
+
+def in_order(
+    pool: Executor, work: Callable[[Chunk], Result], chunks: Iterable[Chunk], ahead: int
+) -> Generator[Result, None, None]:
+    """``work(chunk)`` of chunk after chunk, in order, ``ahead`` of them in hand or done before they are asked for."""
+    remaining = iter(chunks)
+    waiting: deque[Future[Result]] = deque(pool.submit(work, chunk) for chunk in islice(remaining, ahead))
+    while waiting:
+        result = waiting.popleft().result()
+        waiting.extend(pool.submit(work, chunk) for chunk in islice(remaining, 1))
+        yield result
 
 
 class _Worker(NamedTuple):
     source: Source
     settings: Settings
     detector: Detector | None
-    stop: Event
 
 
 _worker: _Worker | None = None
+_stop: Event | None = None
 
 
-def _start(source: Source, settings: Settings, device: str, stop: Event) -> None:
-    """Make a fresh process a worker: one thread, for the processes share the cores, and a detector of its own."""
+def _start(source: Source, settings: Settings, device: str) -> None:
+    """Give a worker its source and a detector of its own."""
     global _worker
+    _worker = _Worker(source, settings, make_detector(settings, device))
+
+
+def stopping() -> bool:
+    """In a worker: whether nobody will read the result of what it is doing."""
+    return _stop is not None and _stop.is_set()
+
+
+def _begin(stop: Event, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """Make a fresh process a worker: one thread, for the processes share the cores."""
+    global _stop
     import cv2
 
+    _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to answer
     threading.Thread(target=_die_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    _worker = _Worker(source, settings, _make_detector(settings, device), stop)
+    start(*arguments)
 
 
 def _die_with_parent() -> None:
@@ -83,11 +119,12 @@ def _crop(chunk: list[Item]) -> list[Crop]:
     assert _worker is not None
     crops = []
     for item in chunk:
-        if _worker.stop.is_set():
-            break  # nobody will read the result
+        if stopping():
+            break
         crops.append(crop_item(item, _worker.source, _worker.settings, _worker.detector))
     return crops
 
 
-def _make_detector(settings: Settings, device: str) -> Detector | None:
+def make_detector(settings: Settings, device: str) -> Detector | None:
+    """The detector that the settings ask for, of one thread, or None. Raises LrfaceError if it cannot be had."""
     return create_detector(settings.detector, device=device, threads=1) if settings.detects else None

@@ -1,18 +1,31 @@
-"""Embeddings as verification wants them, at any resolution."""
+"""Embeddings as protocols want them, at any resolution: of crops in memory, and of faces in files."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from lrface.data.crop import Settings
+from lrface.data.face_crops import Outcome, read_faces
+from lrface.data.face_list import FaceList
+from lrface.data.workers import in_order
 from lrface.embedder import Embedder
+from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
+from lrface.preprocessing import Preprocessing
 
 
 def flip_sum(
-    embedder: Embedder, crops: Sequence[np.ndarray], degradation: Degradation | None = None, batch_size: int = 64,
-    progress: str | None = None,
+    embedder: Embedder, crops: Sequence[np.ndarray] | np.ndarray, degradation: Degradation | None = None,
+    batch_size: int = 64, progress: str | None = None, flip: bool = True,
 ) -> np.ndarray:  # fmt: skip
     """``f(x) + f(mirrored x)``, summed un-normalised and then L2-normalised, as everyone reports LFW.
+
+    Crops are reduced and normalised by threads while the network works on earlier ones.
 
     Args:
         embedder: the network f.
@@ -20,18 +33,135 @@ def flip_sum(
         degradation: what every crop goes through before the network; None for the crops as they are.
         batch_size: how many go through the network at once.
         progress: name of a progress bar; none if None.
+        flip: False for ``f(x)`` alone.
 
     Returns:
-        float32 ``[n, dim]``.
+        float32 ``[n, dim]``, L2-normalised.
+
+    Raises:
+        LrfaceError: there are no crops.
     """
+    if not len(crops):
+        raise LrfaceError("there are no crops to embed")
+    fit = _Fit(degradation, embedder.preprocessing)
+
+    def ready(start: int) -> list[np.ndarray]:
+        return _inputs(embedder, [fit(crop) for crop in crops[start : start + batch_size]], flip)
+
+    threads = min(4, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool, _bar(len(crops), progress) as bar:
+        parts = []
+        for inputs in in_order(pool, ready, range(0, len(crops), batch_size), threads + 1):
+            parts.append(_embed(embedder, inputs))
+            bar.update(len(inputs[0]))
+    return np.concatenate(parts)
+
+
+def embed_list(
+    embedder: Embedder,
+    faces: FaceList,
+    settings: Settings,
+    degradation: Degradation | None = None,
+    flip: bool = True,
+    workers: int = 1,
+    batch_size: int = 64,
+    device: str = "cpu",
+    refused: dict[int, str] | None = None,
+    progress: str | None = None,
+) -> np.ndarray:
+    """Embed faces in files; they are decoded, aligned, reduced and normalised while the network works on earlier ones.
+
+    Args:
+        embedder: the network.
+        faces: what to embed.
+        settings: how faces are found and cut; see :func:`lrface.data.face_crops.read_faces`.
+        degradation: what every crop goes through before the network's own preprocessing; None for the crops as they are.
+        flip: the sum over a crop and its mirror image, as in :func:`flip_sum`; False for the crop alone.
+        workers: processes that decode; 1 is a thread of this process, more are spawned.
+        batch_size: how many go through the network at once.
+        device: for the detector.
+        refused: takes the position and the reason of each face that cannot be used, whose row is then NaN. Without it
+            such a face is an error.
+        progress: name of a progress bar; none if None.
+
+    Returns:
+        float32 ``[n, dim]``, L2-normalised, in the order of ``faces``.
+
+    Raises:
+        LrfaceError: there are no faces, or one cannot be used: it is unreadable, or no face is found in it.
+    """
+    finish = _Fit(degradation, embedder.preprocessing)
+
+    def ready(outcomes: list[Outcome]) -> tuple[list[Outcome], list[np.ndarray]]:
+        return outcomes, _inputs(embedder, [outcome for outcome in outcomes if not isinstance(outcome, str)], flip)
+
+    result: np.ndarray | None = None
+    reasons: dict[int, str] = {}
+    seen = 0
+    with (
+        closing(read_faces(faces, settings, finish, batch_size, workers, device)) as chunks,
+        ThreadPoolExecutor(1) as pool,
+        _bar(len(faces), progress) as bar,
+    ):
+        for outcomes, inputs in in_order(pool, ready, chunks, 2):
+            good = [seen + i for i, outcome in enumerate(outcomes) if not isinstance(outcome, str)]
+            reasons |= {seen + i: outcome for i, outcome in enumerate(outcomes) if isinstance(outcome, str)}
+            seen += len(outcomes)
+            if reasons and refused is None:
+                raise LrfaceError(_complaint(reasons, seen, len(faces)))
+            if good:
+                embeddings = _embed(embedder, inputs)
+                if result is None:
+                    result = np.full((len(faces), embeddings.shape[1]), np.nan, np.float32)
+                result[good] = embeddings
+            bar.update(len(outcomes))
+    if not seen:
+        raise LrfaceError("there are no faces to embed")
+    if refused is not None:
+        refused |= reasons
+    return np.full((seen, _dim(embedder)), np.nan, np.float32) if result is None else result
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """From an aligned crop to uint8 ``[input_size, input_size, 3]``; sent to worker processes."""
+
+    degradation: Degradation | None
+    preprocessing: Preprocessing
+
+    def __call__(self, crop: np.ndarray) -> np.ndarray:
+        return self.preprocessing.fit(self.degradation(crop) if self.degradation else crop)
+
+
+def _inputs(embedder: Embedder, fitted: list[np.ndarray], flip: bool) -> list[np.ndarray]:
+    """The network's input for crops that ``_Fit`` made, and for their mirror images."""
+    if not fitted:
+        return []
+    pixels = np.stack(fitted)
+    return [embedder.preprocessing.batch(side) for side in ((pixels, pixels[:, :, ::-1]) if flip else (pixels,))]
+
+
+def _embed(embedder: Embedder, inputs: list[np.ndarray]) -> np.ndarray:
+    """L2-normalised sum over the inputs."""
+    total = embedder.network(inputs[0])
+    for other in inputs[1:]:
+        total = total + embedder.network(other)
+    normalised: np.ndarray = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    return normalised
+
+
+def _dim(embedder: Embedder) -> int:
+    """Length of an embedding, found out with a blank face."""
+    side = embedder.preprocessing.input_size
+    return _embed(embedder, _inputs(embedder, [np.zeros((side, side, 3), np.uint8)], False)).shape[1]
+
+
+def _complaint(reasons: dict[int, str], seen: int, total: int) -> str:
+    shown = "; ".join(list(reasons.values())[:3])
+    return f"{len(reasons)} of the first {seen} of {total} faces cannot be used: {shown}"
+
+
+def _bar(total: int, name: str | None) -> Any:
     from tqdm import tqdm
 
-    parts = []
-    starts = range(0, len(crops), batch_size)
-    with tqdm(total=len(crops), unit="img", desc=progress, disable=None if progress else True) as bar:
-        for start in starts:
-            batch = [degradation(crop) if degradation else crop for crop in crops[start : start + batch_size]]
-            total = embedder.embed(batch, batch_size) + embedder.embed(batch, batch_size, flip=True)
-            parts.append(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
-            bar.update(len(batch))
-    return np.concatenate(parts)
+    return tqdm(total=total, unit="img", desc=name, disable=None if name else True)

@@ -25,6 +25,7 @@ class Row:
         mode: which sides of a pair were reduced.
         operator: the reduction, or ``none``.
         result: the scores.
+        flip: whether embeddings were summed over a crop and its mirror image.
     """
 
     pair_set: str
@@ -32,11 +33,12 @@ class Row:
     mode: str
     operator: str
     result: VerificationResult
+    flip: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         facts = {"pair_set": self.pair_set, "alignment": self.alignment, "mode": self.mode, "operator": self.operator}
-        return facts | self.result.as_dict()
+        return facts | {"flip": self.flip} | self.result.as_dict()
 
 
 def verify_pairs(
@@ -47,6 +49,7 @@ def verify_pairs(
     hr_embedder: Embedder | None = None,
     thresholds: Literal["grid", "exact"] = "grid",
     progress: bool = False,
+    flip: bool = True,
 ) -> Row:
     """Run the ten-fold protocol.
 
@@ -59,24 +62,36 @@ def verify_pairs(
         hr_embedder: the model of the high-resolution side in ``hr-lr``, such as the student's teacher; ``embedder`` by default.
         thresholds: see :func:`lrface.eval.verification.evaluate`.
         progress: show a bar.
+        flip: sum embeddings over a crop and its mirror image, as everyone reports LFW; False for the crop alone.
 
     Raises:
         LrfaceError: ``hr-lr`` without a degradation, or two models whose embeddings differ in length.
     """
     if mode == "hr-lr" and degradation is None:
         raise LrfaceError("hr-lr needs a low-resolution side: say which with --side")
-    label = "LFW" if progress else None
-    low = flip_sum(embedder, pairs.images, None if mode == "hr-hr" else degradation, progress=label)
-    high = low
+    label = pairs.name if progress else None
     if mode == "hr-lr":
-        high = flip_sum(hr_embedder or embedder, pairs.images, progress=label)
-        if high.shape[1] != low.shape[1]:
+        first = _embed_used(hr_embedder or embedder, pairs, pairs.a, None, label, flip)
+        second = _embed_used(embedder, pairs, pairs.b, degradation, label, flip)
+        if first.shape[1] != second.shape[1]:
             raise LrfaceError(
-                f"the two models' embeddings cannot be compared: {high.shape[1]} and {low.shape[1]} dimensions"
+                f"the two models' embeddings cannot be compared: {first.shape[1]} and {second.shape[1]} dimensions"
             )
+    else:
+        both = np.stack([pairs.a, pairs.b])
+        first, second = _embed_used(embedder, pairs, both, None if mode == "hr-hr" else degradation, label, flip)
     operator = "none" if mode == "hr-hr" or degradation is None else degradation.name
-    result = evaluate(high[pairs.a], low[pairs.b], np.asarray(pairs.same), thresholds=thresholds)
-    return Row(pairs.name, pairs.alignment, mode, operator, result)
+    result = evaluate(first, second, np.asarray(pairs.same), thresholds=thresholds)
+    return Row(pairs.name, pairs.alignment, mode, operator, result, flip)
+
+
+def _embed_used(
+    embedder: Embedder, pairs: PairSet, at: np.ndarray, degradation: Degradation | None, label: str | None, flip: bool
+) -> np.ndarray:
+    """Embeddings of the images in the places ``at``, ``[*at.shape, dim]``, each image embedded once."""
+    used, back = np.unique(at, return_inverse=True)
+    embeddings = flip_sum(embedder, [pairs.images[i] for i in used], degradation, progress=label, flip=flip)
+    return embeddings[back.reshape(at.shape)]
 
 
 def table(rows: list[Row]) -> str:

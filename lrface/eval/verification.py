@@ -7,13 +7,16 @@ View 2). Contiguous folds matter: in ``pairs.txt`` they share no people.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lrface.errors import LrfaceError
+from lrface.eval.thresholds import Threshold, accepted, at_far, exceeded_by, threshold_at_far
+
+__all__ = ["FARS", "VerificationResult", "evaluate", "similarities", "threshold_at_far"]
 
 FARS = (1e-1, 1e-2, 1e-3, 1e-4)
 
@@ -31,6 +34,7 @@ class VerificationResult:
             than one of the impostor pairs at hand, so that 3,000 of them say nothing of 1e-4.
         thresholds: squared L2 distance of each fold.
         pairs: number of pairs.
+        threshold_at_far: cosine threshold for each of those rates that can be measured, over all pairs.
     """
 
     accuracy: float
@@ -40,6 +44,7 @@ class VerificationResult:
     tar_at_far: dict[float, float]
     thresholds: tuple[float, ...]
     pairs: int
+    threshold_at_far: dict[float, Threshold] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: rates become strings such as ``0.001``, and a rate that could not be measured becomes ``None``."""
@@ -52,6 +57,7 @@ class VerificationResult:
             "tar_at_far": rates,
             "thresholds": list(self.thresholds),
             "pairs": self.pairs,
+            "threshold_at_far": {f"{far:g}": known.as_dict() for far, known in self.threshold_at_far.items()},
         }
 
 
@@ -92,6 +98,7 @@ def evaluate(
         threshold = _best_threshold(distances[train], truth[train], thresholds)
         chosen.append(threshold)
         accuracies.append(np.mean((distances[start:stop] < threshold) == truth[start:stop]))
+    impostors = _cosines(unit_a, unit_b)[~truth]
     return VerificationResult(
         accuracy=float(np.mean(accuracies)),
         std=float(np.std(accuracies)),
@@ -100,6 +107,7 @@ def evaluate(
         tar_at_far={far: _tar_at_far(-distances, truth, far) for far in FARS},
         thresholds=tuple(chosen),
         pairs=len(truth),
+        threshold_at_far={far: at_far(impostors, far) for far in FARS if accepted(far, len(impostors))},
     )
 
 
@@ -109,51 +117,17 @@ def similarities(emb_a: ArrayLike, emb_b: ArrayLike) -> NDArray[np.float64]:
     Raises:
         LrfaceError: nothing to score, shapes that do not fit, NaN, infinite or zero embeddings.
     """
-    unit_a, unit_b = _unit_pairs(emb_a, emb_b)
+    return _cosines(*_unit_pairs(emb_a, emb_b))
+
+
+def _cosines(unit_a: NDArray[np.float64], unit_b: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip(np.einsum("nd,nd->n", unit_a, unit_b), -1.0, 1.0)
-
-
-def threshold_at_far(impostor_similarities: ArrayLike, far: float) -> float:
-    """Cosine threshold that falsely accepts at most a share ``far`` of impostor pairs.
-
-    A pair is accepted where its similarity is strictly greater, so that a threshold on tied scores accepts none of them
-    and the share is never above ``far``.
-
-    Args:
-        impostor_similarities: [N] cosine similarities of pairs of different people.
-        far: in [1 / N, 1).
-
-    Raises:
-        LrfaceError: no pairs, NaN among them, a rate outside (0, 1), or too few pairs to measure it.
-    """
-    scores = np.asarray(impostor_similarities, dtype=np.float64).ravel()
-    if not scores.size or not np.isfinite(scores).all():
-        raise LrfaceError("a threshold needs similarities of different people, all of them finite numbers")
-    if not 0 < far < 1:
-        raise LrfaceError(f"a false accept rate lies between 0 and 1, got {far}")
-    allowed = _accepted(far, len(scores))
-    if not allowed:
-        raise LrfaceError(
-            f"a false accept rate of {far:g} needs {int(np.ceil(1 / far))} impostor pairs, not {len(scores)}"
-        )
-    return _quantile(scores, allowed)
-
-
-def _accepted(far: float, count: int) -> int:
-    return int(np.floor(far * count * (1 + 1e-12)))  # 0.1 * 30 is a little more or less than 3
-
-
-def _quantile(impostors: NDArray[np.float64], accepted: int) -> float:
-    """The score that at most ``accepted`` impostors exceed: the next one below them."""
-    return float(np.partition(impostors, -accepted - 1)[-accepted - 1])
 
 
 def _tar_at_far(scores: NDArray[np.float64], truth: NDArray[np.bool_], far: float) -> float:
     impostors = scores[~truth]
-    accepted = _accepted(far, len(impostors))
-    if not accepted:
-        return float("nan")
-    return float(np.mean(scores[truth] > _quantile(impostors, accepted)))
+    allowed = accepted(far, len(impostors))
+    return float(np.mean(scores[truth] > exceeded_by(impostors, allowed))) if allowed else float("nan")
 
 
 def _equal_error_rate(distances: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:

@@ -1,6 +1,7 @@
 """Reading any image file as upright 8-bit RGB, and writing crops."""
 
 import io
+import struct
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,12 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", 
 
 #: The decoders that may run, whatever a file is called: Pillow has others, one of which starts another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+
+#: Segments of a JPEG: the image's frame (baseline and progressive), its scan, and what a file may hold beside them and
+#: still be upright RGB: the JFIF header, tables, a comment.
+_FRAMES, _SCAN = frozenset({0xC0, 0xC2}), 0xDA
+_SIMPLE = _FRAMES | {0xE0, 0xDB, 0xC4, 0xDD, 0xFE}
+_FRAME = struct.Struct(">BHHB")
 
 
 class Loaded(NamedTuple):
@@ -61,12 +68,18 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
             data = Path(str(source)).read_bytes()
         if not data:
             raise LrfaceError(f"{name} is empty (0 bytes)")
+        size = _size_of_simple_jpeg(data)
+        if size is not None:
+            _check_size(*size, name)
+            pixels = _decode_jpeg(data, *size)
+            if pixels is not None:
+                return Loaded(pixels, True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own bomb warning: MAX_PIXELS decides here
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _check_size(image, name)
+                _check_size(*image.size, name)
                 plain = _is_plain(image)
-                pixels = _decode_plain_jpeg(image, data) if plain and image.format == "JPEG" else None
+                pixels = _decode_jpeg(data, *image.size) if plain and image.format == "JPEG" else None
                 return Loaded(_to_rgb(image) if pixels is None else pixels, plain)
     except LrfaceError:
         raise
@@ -85,8 +98,7 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
         raise LrfaceError(f"{name} is damaged: {error}") from error
 
 
-def _check_size(image: Image.Image, name: str) -> None:
-    width, height = image.size
+def _check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise LrfaceError(
             f"{name} is too large: {width} x {height} pixels; at most {MAX_PIXELS:,} are read, {MAX_SIDE:,} a side"
@@ -103,7 +115,30 @@ def _is_plain(image: Image.Image) -> bool:
     )
 
 
-def _decode_plain_jpeg(image: Image.Image, data: bytes) -> np.ndarray | None:
+def _size_of_simple_jpeg(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a JPEG of three 8-bit components and nothing else: no Exif, no profile, no second image.
+
+    None for anything that Pillow has to look at, which takes a third of the time of decoding a small face.
+    """
+    at, size = 2, None
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == _SCAN:
+            return size
+        if marker not in _SIMPLE:
+            return None
+        if marker in _FRAMES:
+            precision, height, width, components = _FRAME.unpack_from(data, at + 4)
+            if precision != 8 or components != 3:
+                return None
+            size = width, height
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def _decode_jpeg(data: bytes, width: int, height: int) -> np.ndarray | None:
     """The pixels that Pillow gives, in half the time: it and OpenCV use the same decoder. None if Pillow has to look.
 
     OpenCV takes a file that was cut short for a whole one, but such a file lacks the end marker.
@@ -113,9 +148,9 @@ def _decode_plain_jpeg(image: Image.Image, data: bytes) -> np.ndarray | None:
     if not data.endswith(b"\xff\xd9"):
         return None
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels is None or pixels.shape[:2] != (image.height, image.width):
+    if pixels is None or pixels.shape[:2] != (height, width):
         return None
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, pixels)
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

@@ -123,3 +123,48 @@ def test_the_catalogue_is_whole():
         assert dataset(entry.name.upper().replace("-", "_")) is entry
         assert "http" in entry.source
         assert all(patterns for patterns in entry.places)
+
+
+def test_rehearsing_needs_a_place_and_tells_what_it_made(lrface, face_folder, tmp_path):
+    outcome = lrface(
+        "data", "rehearse", face_folder, "--out", tmp_path, "--set", "tinyface", "--set", "uccs", "--detector", "none",
+        "--workers", 1,
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    assert "training people, " in outcome.out
+    assert "  1 distractor images, the published set has 153,428\n" in outcome.out
+    states = {found.dataset.name: found.state for found in find(tmp_path)}
+    assert (states["tinyface"], states["uccs"], states["scface"]) == ("found", "found", "missing")
+    again = lrface(
+        "data", "rehearse", face_folder, "--out", tmp_path, "--set", "uccs", "--detector", "none", "--workers", 1,
+        "--disjoint-from", tmp_path / "none",
+    )  # fmt: skip
+    assert again.refused("no store at", "none")
+    assert "Missing option '--out'" in lrface("data", "rehearse", face_folder).err
+
+
+def test_a_rehearsal_that_is_there_already(lrface, tiny_store, tmp_path):
+    command = ("data", "rehearse", tiny_store, "--out", tmp_path, "--set", "uccs")
+    assert "(there already)" not in lrface(*command).out
+    assert "(there already)" in lrface(*command).out
+    assert lrface(*command, "--seed", 1).refused("uccs", "(seed)", "--overwrite")
+    assert lrface(*command, "--detector", "none").refused("is a store")
+    assert lrface(*command, "--disjoint-from", tiny_store, "--overwrite").refused("no people left")
+
+
+def test_a_split_is_written_and_read(lrface, face_folder, tmp_path):
+    out = tmp_path / "split.csv"
+    outcome = lrface(
+        "data", "split", face_folder, "--out", out, "--subjects", 2, "--train", 4, "--test", 2, "--seed", 1
+    )
+    assert outcome.out == f"2 people, 4 training and 2 test images: {out}\n"
+    lines = out.read_text().splitlines()
+    assert lines[0] == "path,subject_id,split"
+    assert len(lines) == 7
+    assert all((face_folder / line.split(",")[0]).is_file() for line in lines[1:])
+    assert lrface("data", "split", tmp_path / "none", "--out", out).refused("none")
+
+
+def test_every_set_that_is_read_says_by_what():
+    for entry in CATALOG:
+        assert entry.use.startswith("lrface "), entry.name

@@ -1,6 +1,6 @@
 import pytest
 
-from lrface.data.pairs import Pair, missing_images, read_pairs, resolve
+from lrface.data.pairs import Pair, missing_images, read_pairs, repeated_pairs, resolve
 from lrface.errors import LrfaceError
 
 VIEW_2 = "2\t1\nAnn\t1\t2\nBob\t3\tCid X\t12345\nDée\t4\t1\nAnn\t1\tBob\t10\n"
@@ -50,8 +50,11 @@ def test_suffix(listing):
     assert read_pairs(listing(VIEW_2), suffix=".png")[0].b == "Ann/Ann_0002.png"
 
 
-def test_repeated_pairs_count_as_listed(listing):
-    assert len(read_pairs(listing("2\nA\t1\t2\nA\t1\t2\nA\t1\tB\t1\nA\t1\tB\t1\n"))) == 4
+def test_repeated_pairs_count_as_listed_and_are_told(listing):
+    pairs = read_pairs(listing("2\nA\t1\t2\nA\t2\t1\nA\t1\tB\t1\nA\t1\tB\t1\n"))
+    assert len(pairs) == 4
+    assert repeated_pairs(pairs) == 2
+    assert repeated_pairs(PAIRS) == 0
 
 
 @pytest.mark.parametrize(

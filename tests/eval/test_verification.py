@@ -126,6 +126,18 @@ def test_rates(coarse):
     assert not math.isnan(result.tar_at_far[1e-2])
 
 
+@pytest.mark.parametrize("coarse", [None, 1])
+def test_thresholds_for_each_rate(coarse):
+    a, b, same = made_pairs(600, seed=6, coarse=coarse)
+    found = evaluate(a, b, same).threshold_at_far
+    scores = similarities(a, b)
+    assert list(found) == [0.1, 0.01]
+    for far, threshold in found.items():
+        assert threshold.cosine == threshold_at_far(scores[~same], far)
+        assert np.mean(scores[~same] > threshold.cosine) <= far
+        assert threshold.low <= threshold.cosine <= threshold.high
+
+
 def test_perfect_and_useless():
     eye, same = np.eye(20), np.arange(20) % 2 == 0
     other = np.where(same[:, None], eye, np.roll(eye, 1, axis=1))
@@ -167,10 +179,12 @@ def test_length_and_type_of_embeddings_do_not_matter():
 def test_as_dict_is_json():
     result = evaluate(*made_pairs(60, seed=1))
     content = json.loads(json.dumps(result.as_dict(), allow_nan=False))
-    assert list(content) == ["accuracy", "std", "auc", "eer", "tar_at_far", "thresholds", "pairs"]
+    assert list(content) == ["accuracy", "std", "auc", "eer", "tar_at_far", "thresholds", "pairs", "threshold_at_far"]
     assert content["tar_at_far"] == {"0.1": result.tar_at_far[0.1], "0.01": None, "0.001": None, "0.0001": None}
     assert content["accuracy"] == result.accuracy
     assert content["pairs"] == 60
+    assert list(content["threshold_at_far"]) == ["0.1"]
+    assert content["threshold_at_far"]["0.1"]["cosine"] == result.threshold_at_far[0.1].cosine
 
 
 def test_similarities():

@@ -1,0 +1,59 @@
+"""SCface's layout; see :mod:`lrface.data.scface`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lrface.data.rehearse.degrade import Camera, Capture
+from lrface.data.rehearse.plan import Plan, Shot, shortfall
+from lrface.data.rehearse.pool import Pool
+from lrface.data.scface import CAMERAS, DISTANCES, MUGSHOTS, SIZES, read_scface
+from lrface.errors import LrfaceError
+
+NAME = "scface"
+FOLDER = "SCface"
+
+
+def plan(pool: Pool, camera: Camera) -> Plan:
+    """The people with the most images, 130 at most: a sharp mugshot, then a camera for every three images that are left.
+
+    The range of native sizes is cut in three, one for each distance; distance 1 is the farthest and has the smallest.
+
+    Raises:
+        LrfaceError: fewer than two people with four images.
+    """
+    people = sorted(pool.people(least=4), key=lambda name: -len(pool.images[name]))[: SIZES["mugshot"]]
+    if len(people) < 2:
+        raise LrfaceError(f"{len(people)} people have four images or more: SCface needs at least two")
+    span = camera.largest - camera.smallest
+    bounds = [camera.smallest + round(span * third / 3) for third in range(4)]
+    shots: list[Shot] = []
+    for subject, name in enumerate(people, 1):
+        images = iter(pool.images[name])
+        shots.append(
+            Shot(next(images), name, "mugshot", subject, f"{MUGSHOTS}/{subject:03d}_frontal.jpg", camera.sharp())
+        )
+        for number in list(CAMERAS)[: (len(pool.images[name]) - 1) // len(DISTANCES)]:
+            for distance in DISTANCES:
+                file = f"{_folder(distance, number)}/{subject:03d}_cam{number}_{distance}.jpg"
+                lens = replace(camera, smallest=bounds[distance - 1], largest=bounds[distance])
+                shots.append(Shot(next(images), name, f"distance {distance}", subject, file, lens))
+    parts = [shot.part for shot in shots]
+    found = {f"{part} images": parts.count(part) for part in SIZES}
+    folders = tuple(_folder(distance, number) for distance in DISTANCES for number in CAMERAS)
+    return Plan(shots, folders, shortfall(found, {f"{part} images": size for part, size in SIZES.items()}))
+
+
+def _folder(distance: int, camera: int) -> str:
+    return f"surveillance_cameras_distance_{distance}/cam_{camera}"
+
+
+def write_lists(folder: Path, shots: Sequence[Shot], captures: Sequence[Capture]) -> None:
+    """SCface has no lists: its file names say everything."""
+
+
+def count(folder: Path) -> dict[str, int]:
+    """Images of each part."""
+    scface = read_scface(folder)
+    distances = {f"distance {distance} images": len(faces) for distance, faces in scface.cameras.items()}
+    return {"people": scface.mugshots.people} | distances

@@ -1,0 +1,92 @@
+"""The layout of the UCCS challenge; see :mod:`lrface.data.uccs`."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from lrface.data.rehearse.degrade import Camera, Capture
+from lrface.data.rehearse.plan import Plan, Shot, allot, shortfall
+from lrface.data.rehearse.pool import Pool
+from lrface.data.subject_split import shuffled
+from lrface.data.uccs import SUBJECTS, TEST_IMAGES, TRAIN_IMAGES, read_uccs
+from lrface.data.uccs_challenge import BOX, POINTS
+from lrface.errors import LrfaceError
+from lrface.files import atomic_write
+
+NAME = "uccs"
+FOLDER = "uccs"
+
+#: People in the challenge's gallery, and images of each there.
+PEOPLE, GALLERY_IMAGES = 1000, 10
+#: Images that one person may give.
+MOST = 60
+
+
+def plan(pool: Pool, camera: Camera) -> Plan:
+    """The people with the most images: up to ten to the gallery, the others to the validation set.
+
+    As many images of unknown people join the validation set as there are of known ones, if there are.
+
+    Raises:
+        LrfaceError: fewer than two people with two images.
+    """
+    people = sorted(pool.people(least=2), key=lambda name: -len(pool.images[name]))[:PEOPLE]  # sorting is stable
+    if len(people) < 2:
+        raise LrfaceError(f"{len(people)} people have two images or more: UCCS needs at least two")
+    shots, photos = [], []
+    counts = allot([len(pool.images[name]) for name in people], sum(len(pool.images[name]) for name in people), MOST)
+    for label, (name, count) in enumerate(zip(people, counts, strict=True), 1):
+        listed = min(GALLERY_IMAGES, (count + 1) // 2)
+        for number, image in enumerate(pool.images[name][:count]):
+            if number < listed:
+                file = f"gallery_images/{label:04d}/{label:04d}_{number}.png"
+                shots.append(Shot(image, name, "gallery", label, file, camera))
+            else:
+                photos.append((image, name, label))
+    known = set(people)
+    strangers = [(pool.images[name][0], name, -1) for name in pool.people() if name not in known][: len(photos)]
+    by_path = {pool.paths[photo[0]]: photo for photo in photos + strangers}
+    for number, path in enumerate(shuffled(by_path, pool.seed, "validation"), 1):
+        image, name, label = by_path[path]
+        shots.append(Shot(image, name, "validation", label, f"validation_images/{number:06d}.jpg", camera))
+    total = sum(shot.label > 0 for shot in shots)
+    found = {"people": len(people), "images of known people": total}
+    notes = shortfall(found, {"people": SUBJECTS, "images of known people": TRAIN_IMAGES + TEST_IMAGES})
+    return Plan(shots, ("gallery_images", "validation_images"), notes)
+
+
+def write_lists(folder: Path, shots: Sequence[Shot], captures: Sequence[Capture]) -> None:
+    """Write ``gallery.csv`` with landmarks, and ``validation.csv`` with a box that is the whole image."""
+    gallery: list[list[object]] = []
+    validation: list[list[object]] = []
+    for shot, capture in zip(shots, captures, strict=True):
+        name = Path(shot.file).name
+        if shot.part == "gallery":
+            gallery.append([name, shot.label, *(f"{value:.3f}" for value in capture.landmarks.ravel())])
+        else:
+            validation.append([name, len(validation) + 1, shot.label, 0, 0, capture.size, capture.size])
+    columns = [f"{point}_{axis}" for point in POINTS for axis in "XY"]
+    _write(folder / "gallery.csv", ["FILE", "SUBJECT_ID", *columns], gallery)
+    _write(folder / "validation.csv", ["FILE", "FACE_ID", "SUBJECT_ID", *BOX], validation)
+    with atomic_write(folder / "exclude_gallery_validation.txt", "w"):
+        pass  # no face is in both lists
+
+
+def _write(file: Path, header: list[str], rows: list[list[object]]) -> None:
+    with atomic_write(file, "w") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def count(folder: Path) -> dict[str, int]:
+    """Images of the two lists, and what the split gives that is made of them."""
+    uccs = read_uccs(folder)
+    rows = {name: len((folder / f"{name}.csv").read_text().splitlines()) - 1 for name in ("gallery", "validation")}
+    return {
+        "gallery images": rows["gallery"],
+        "validation images": rows["validation"],
+        "subjects of the split": uccs.subjects,
+        "training images of the split": len(uccs.train),
+        "test images of the split": len(uccs.test),
+    }
