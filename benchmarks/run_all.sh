@@ -1,20 +1,7 @@
 #!/usr/bin/env bash
-# Measures models on every protocol that this version has, and writes results tables.
-#   LRFACE_DATA=/data benchmarks/run_all.sh 'student=runs/mine/model.safetensors' 'teacher=teacher.onnx@hr'
-# LABEL=MODEL is measured at 16 px, LABEL=MODEL@hr at full resolution. Looks for LFW as `lrface data where lfw` tells, and
-# prepares it once with the detector of $DETECTOR (default mtcnn; fixed eyes where it finds no face in the deep-funneled frame).
+# Every protocol on every model, one report: `lrface benchmark` with the published tables of this folder.
+#   LRFACE_DATA=/data benchmarks/run_all.sh --models student=runs/mine/model.safetensors teacher=teacher.onnx --out results/mine
+# Run the same line again after a kill, or with one model more: finished rows are kept. `lrface benchmark --help` has the options.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-data=${LRFACE_DATA:-.}
-out=${OUT:-benchmarks/results}
-detector=${DETECTOR:-mtcnn}
-[ $# -gt 0 ] || { echo "error: name at least one model as LABEL=FILE" >&2; exit 2; }
-
-if [ -d "$data/lfw/images" ]; then
-  lrface prepare "$data/lfw/images" --out "$data/lfw_$detector" --detector "$detector" --eyes 103,112,146,111
-  python benchmarks/lfw_16px.py "$@" --store "$data/lfw_$detector" --pairs "$data/lfw/pairs.txt" --out "$out/lfw_16px"
-else
-  echo "LFW: not run; looked for $data/lfw/images (lrface data get lfw)"
-fi
-python benchmarks/train_speed.py --out "$out/train_speed.json"
-python benchmarks/prepare_speed.py --out "$out/prepare_speed.json"
+here=$(cd "$(dirname "$0")" && pwd)
+exec lrface benchmark --published "$here/published" "$@"

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from lrface.errors import LrfaceError
+from lrface.shipped import faults
 from lrface.version import code_version
 
 #: Distributions, as pip names them, whose versions matter.
 PACKAGES = (
     "torch", "torchvision", "numpy", "opencv-python", "opencv-python-headless", "pillow", "pandas", "pyarrow",
-    "scikit-learn", "onnxruntime", "onnxruntime-gpu", "safetensors", "pydantic", "omegaconf", "lightning-fabric",
-    "tensorboard", "insightface", "facenet-pytorch", "dlib", "dlib-bin", "face-recognition-models",
-    "faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "matplotlib",
+    "scikit-learn", "onnxruntime", "onnxruntime-gpu", "openvino", "onnx", "onnxscript",
+    "safetensors", "pydantic", "omegaconf", "lightning-fabric", "tensorboard", "insightface",
+    "facenet-pytorch", "dlib", "dlib-bin", "face-recognition-models", "faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "matplotlib",
 )  # fmt: skip
 
 #: Distributions that install the same Python package, so that the last one installed has overwritten the others.
@@ -47,7 +48,7 @@ def examine(root: str | Path) -> dict[str, Any]:
         "detectors": _detectors(),
         "models": _models(Path(root)),
         "data": _data(Path(root)),
-        "warnings": _warnings(packages, devices),
+        "warnings": _warnings(packages, devices) + faults(),
     }
 
 
@@ -106,7 +107,7 @@ def _detectors() -> dict[str, dict[str, Any]]:
 
 
 def _models(root: Path) -> dict[str, Any]:
-    from lrface.encoder import SHIPPED
+    from lrface import shipped
 
     packs = {
         folder.name: sorted(file.name for file in folder.rglob("*.onnx"))
@@ -117,7 +118,7 @@ def _models(root: Path) -> dict[str, Any]:
         path for pattern in ("*.safetensors", "*.onnx", "*/*.safetensors") for path in sorted(root.glob(pattern))
     ]
     return {
-        "shipped": str(SHIPPED) if SHIPPED.exists() else None,
+        "shipped": shipped.names(),
         "insightface_packs": packs,
         "under_data_root": [str(path.relative_to(root)) for path in under_root],
     }

@@ -1,4 +1,4 @@
-"""A network that turns aligned crops into embeddings, wherever its weights come from.
+"""A network that turns aligned crops into embeddings, wherever its weights come from and whatever runs it.
 
 Teachers, students, peers in a benchmark: all are an :class:`Embedder`, opened by :func:`open_embedder`.
 """
@@ -13,12 +13,24 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lrface import shipped
+from lrface.card import places_digest, read_header
 from lrface.errors import LrfaceError
 from lrface.files import file_digest
 from lrface.preprocessing import Preprocessing
+from lrface.runtimes import RUNTIMES
 
-#: How an opened model is named: a file, or a pack of insightface.
+#: How an opened model is named, besides the names of the shipped ones.
 SPECS = "MODEL.safetensors (ours), MODEL.onnx, MODEL.pt or .pth (arcface_torch), insightface:PACK (buffalo_l, ...)"
+
+#: What the recognition networks in insightface's packs are called, by the data that they were trained on.
+PACK_NETWORKS = ("w600k", "glint360k", "webface")
+
+#: ``MODEL.graph.onnx`` beside ``MODEL.safetensors`` is its graph, which has no weights of its own.
+GRAPH_SUFFIX = ".graph.onnx"
+
+#: What the card of an exported file says of its input where preprocessing and flip are inside the graph.
+WHOLE_INPUT = "uint8 RGB [n, height, width, 3]"
 
 
 class _Network(Protocol):
@@ -65,117 +77,89 @@ class Embedder:
         return np.concatenate(results) if results else np.empty((0, 0), np.float32)
 
 
-class TorchNetwork:
-    """A torch module in evaluation mode."""
-
-    def __init__(self, module: Any, device: str = "cpu") -> None:
-        import torch
-
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise LrfaceError("this PyTorch finds no CUDA device: run with --device cpu")
-        self.module = module.eval().to(device)
-        self._device = device
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        import torch
-
-        with torch.inference_mode():
-            result: np.ndarray = self.module(torch.from_numpy(batch).to(self._device)).float().cpu().numpy()
-        return result
-
-
-class OnnxNetwork:
-    """An ONNX file in ONNX Runtime, of any batch size; safe to call from several threads."""
-
-    def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads:
-            options.intra_op_num_threads = threads
-        wanted: list[Any] = ["CPUExecutionProvider"]
-        no_cuda = "this ONNX Runtime cannot use CUDA: install onnxruntime-gpu, or run with --device cpu"
-        if device.startswith("cuda"):
-            if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-                raise LrfaceError(no_cuda)
-            wanted.insert(0, ("CUDAExecutionProvider", {"device_id": int(device.partition(":")[2] or 0)}))
-        try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
-        except Exception as error:  # ONNX Runtime's exceptions share no public base
-            raise LrfaceError(f"{path} is not an ONNX model that can be run: {_first_line(error)}") from error
-        if len(wanted) > 1 and "CUDAExecutionProvider" not in self.session.get_providers():
-            raise LrfaceError(no_cuda)  # it falls back to the CPU silently where CUDA's libraries are missing
-        self._path = path
-        self._input = self.session.get_inputs()[0]
-        self._output = self.session.get_outputs()[0].name
-        fixed = self._input.shape[0] if self._input.shape else None
-        self._fixed_batch = fixed if isinstance(fixed, int) else None
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        step = self._fixed_batch or len(batch)
-        return np.concatenate([self._run(batch[start : start + step], step) for start in range(0, len(batch), step)])
-
-    def _run(self, batch: np.ndarray, size: int) -> np.ndarray:
-        count = len(batch)
-        if count < size:
-            batch = np.concatenate([batch, np.zeros((size - count, *batch.shape[1:]), batch.dtype)])
-        try:
-            result: np.ndarray = self.session.run([self._output], {self._input.name: batch})[0]
-        except Exception as error:  # see above
-            raise LrfaceError(
-                f"{self._path} takes {self._input.type} {self._input.shape} and got float32 {list(batch.shape)}: "
-                f"{_first_line(error)}"
-            ) from error
-        if len(result) != size:
-            raise LrfaceError(f"{self._path} gives {list(result.shape)} for {size} faces: not an embedding for each")
-        return result.reshape(size, -1)[:count]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def open_embedder(
-    spec: str | Path, device: str = "cpu", threads: int | None = None, declared: dict[str, Any] | None = None
+    spec: str | Path | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    declared: dict[str, Any] | None = None,
+    runtime: str = "auto",
 ) -> Embedder:
     """Open a model.
 
     Args:
-        spec: a file or ``insightface:PACK``; see ``SPECS``.
+        spec: a shipped model's name, a file or ``insightface:PACK``, see ``SPECS``; the default shipped model if None.
         device: ``cpu`` or ``cuda``.
-        threads: CPU threads of ONNX Runtime; its own default if None.
+        threads: CPU threads; the runtime's own default if None. torch counts them for the whole process.
         declared: preprocessing of an ONNX file that does not carry its own: ``input_size``, ``mean``, ``scale``,
-            ``colour``, ``layout``.
+            ``colour``, ``layout``, ``crop``.
+        runtime: one of :data:`lrface.runtimes.RUNTIMES`. ``auto`` is ONNX Runtime for ONNX files, and for safetensors
+            files on the CPU that have a graph beside them, as the shipped ones do; else torch.
 
     Raises:
-        LrfaceError: no such file, not a model, or an ONNX file of which nobody says how it wants its input.
+        LrfaceError: no such file, not a model, a shipped model that has been changed, an ONNX file of which nobody says
+            how it wants its input, or a runtime that is not installed or cannot run this kind of file.
     """
+    if runtime not in RUNTIMES:
+        raise LrfaceError(f"unknown runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}")
     if str(spec).startswith("insightface:"):
-        return _open_onnx(_insightface_pack(str(spec).partition(":")[2]), device, threads, {"input_size": 112})
-    path = Path(spec)
+        pack = _insightface_pack(str(spec).partition(":")[2])
+        return _open_onnx(pack, device, threads, {"input_size": 112}, runtime)
+    path = shipped.find(shipped.default() if spec is None else str(spec)) or Path(str(spec))
+    if path.name.endswith(GRAPH_SUFFIX):
+        path = path.with_name(path.name.removesuffix(GRAPH_SUFFIX) + ".safetensors")
     if not path.is_file():
-        raise LrfaceError(f"no model at {path}: give {SPECS}")
+        raise LrfaceError(f"no model at {path}: give {', '.join([*shipped.names(), SPECS])}")
     if path.suffix == ".onnx":
-        return _open_onnx(path, device, threads, declared)
-    from lrface.models.weights import load_arcface_torch, load_model
-
+        return _open_onnx(path, device, threads, declared, runtime)
+    if path.suffix == ".safetensors":
+        return _open_safetensors(path, device, threads, runtime)
     if path.suffix in (".pt", ".pth"):
-        module, card = load_arcface_torch(path), {"source": path.name, "kind": "arcface_torch"}
-        preprocessing = Preprocessing(input_size=int(module.input_size))  # type: ignore[arg-type]
-    elif path.suffix == ".safetensors":
+        return _open_state_dict(path, device, threads, runtime)
+    raise LrfaceError(f"cannot tell what kind of model {path} is: give {SPECS}")
+
+
+def _open_safetensors(path: Path, device: str, threads: int | None, runtime: str) -> Embedder:
+    digest = shipped.checked_digest(path)
+    graph = path.with_name(path.stem + GRAPH_SUFFIX)
+    if runtime == "auto":
+        runtime = "onnxruntime" if device == "cpu" and graph.is_file() else "torch"
+    if runtime == "torch":
+        from lrface.models.weights import load_model
+        from lrface.runtimes.torch import TorchNetwork
+
         module, card = load_model(path)
         preprocessing = Preprocessing.from_card(card["preprocessing"], path)
         if preprocessing.input_size != module.input_size:
             raise LrfaceError(f"{path} takes {module.input_size} pixels and its card says {preprocessing.input_size}")
-    else:
-        raise LrfaceError(f"cannot tell what kind of model {path} is: give {SPECS}")
-    return Embedder(TorchNetwork(module, device), preprocessing, file_digest(path), card)
+        return Embedder(TorchNetwork(module, device, threads), preprocessing, digest, card)
+    if not graph.is_file():
+        raise LrfaceError(
+            f"{path} has no graph that {runtime} could run: make a file that has, `lrface export {path} --out FILE.onnx`"
+        )
+    card, places = read_header(path)
+    shipped.checked_digest(graph)
+    network, record = _open_graph(graph, device, threads, runtime)
+    if (record or {}).get("weights") != {"file": path.name, "places": places_digest(places)}:
+        raise LrfaceError(f"{graph} was not made for {path} as it is now: remove the graph, or write it again")
+    return Embedder(network, Preprocessing.from_card(card["preprocessing"], path), digest, card)
 
 
-def _open_onnx(path: Path, device: str, threads: int | None, declared: dict[str, Any] | None) -> Embedder:
-    network = OnnxNetwork(path, device, threads)
-    own = network.session.get_modelmeta().custom_metadata_map.get("lrface")
+def _open_state_dict(path: Path, device: str, threads: int | None, runtime: str) -> Embedder:
+    if runtime not in ("auto", "torch"):
+        raise LrfaceError(f"{path} runs on torch only: for {runtime}, `lrface export {path} --out FILE.onnx` first")
+    from lrface.models.weights import load_arcface_torch
+    from lrface.runtimes.torch import TorchNetwork
+
+    module, card = load_arcface_torch(path), {"source": path.name, "kind": "arcface_torch"}
+    preprocessing = Preprocessing(input_size=int(module.input_size))  # type: ignore[arg-type]
+    return Embedder(TorchNetwork(module, device, threads), preprocessing, file_digest(path), card)
+
+
+def _open_onnx(path: Path, device: str, threads: int | None, declared: dict[str, Any] | None, runtime: str) -> Embedder:
+    if runtime == "torch":
+        raise LrfaceError(f"{path} is an ONNX file, which torch does not run: choose onnxruntime or openvino")
+    digest = _onnx_digest(path)
+    network, own = _open_graph(path, device, threads, runtime)
     if own and declared:
         raise LrfaceError(f"{path} says itself how it wants its input: leave the declaration (teacher.declared) out")
     if not own and not declared:
@@ -186,17 +170,41 @@ def _open_onnx(path: Path, device: str, threads: int | None, declared: dict[str,
     unknown = [key for key in declared or {} if key not in Preprocessing.__dataclass_fields__]
     if unknown:
         raise LrfaceError(f"{path}: unknown {unknown[0]!r}, declare {', '.join(Preprocessing.__dataclass_fields__)}")
+    card = own or declared or {}
+    if card.get("input") == WHOLE_INPUT:
+        raise LrfaceError(
+            f"{path} does its own preprocessing, for programs without lrface: lrface wants an export without --whole"
+        )
+    # Our exports carry a whole card; other files a preprocessing record alone.
+    return Embedder(network, Preprocessing.from_card(card.get("preprocessing", card), path), digest, card)
+
+
+def _open_graph(path: Path, device: str, threads: int | None, runtime: str) -> tuple[_Network, dict[str, Any] | None]:
+    """A network in a runtime of ONNX files, and what the file says of itself."""
+    network: Any
+    if runtime == "openvino":
+        from lrface.runtimes.openvino import OpenVinoNetwork
+
+        network = OpenVinoNetwork(path, device, threads)
+    else:
+        from lrface.runtimes.onnx import OnnxNetwork
+
+        network = OnnxNetwork(path, device, threads)
+    if not network.record:
+        return network, None
     try:
-        card: Any = json.loads(own) if own else declared
+        record = json.loads(network.record)
     except ValueError as error:
         raise LrfaceError(f"{path} carries a preprocessing record that is not JSON") from error
-    return Embedder(network, Preprocessing.from_card(card, path), _onnx_digest(path), card)
+    if not isinstance(record, dict):
+        raise LrfaceError(f"{path} carries a preprocessing record that is not a mapping")
+    return network, record
 
 
 def _onnx_digest(path: Path) -> str:
     """SHA-256 of the file and, in case the weights lie there, of the data file that exporters write beside it."""
     beside = (path.with_name(name) for name in (f"{path.name}.data", f"{path.name}_data", f"{path.stem}.data"))
-    return " ".join(file_digest(file) for file in (path, *beside) if file.is_file())
+    return " ".join([shipped.checked_digest(path), *(file_digest(file) for file in beside if file.is_file())])
 
 
 def _insightface_pack(name: str) -> Path:
@@ -211,7 +219,7 @@ def _insightface_pack(name: str) -> Path:
     except Exception as error:  # requests, zip and OS errors alike
         raise LrfaceError(f"the insightface pack {name!r} could not be downloaded: {error}") from error
     files = sorted(folder.rglob("*.onnx"))  # antelopev2 is packed with a folder inside
-    networks = [file for file in files if file.stem.startswith(("w600k", "glint360k", "webface"))]
+    networks = [file for file in files if file.stem.startswith(PACK_NETWORKS)]
     if not networks:
         raise LrfaceError(f"the insightface pack {name!r} in {folder} holds no recognition network")
     return networks[0]

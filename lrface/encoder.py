@@ -15,9 +15,6 @@ from lrface.faces.align import TEMPLATE_SIZE, norm_crop
 from lrface.faces.detect import DETECTORS, Detector, create_detector, select_face
 from lrface.faces.images import read_image
 
-#: The model that is used when none is named.
-SHIPPED = Path(__file__).parent / "weights" / "lrface-r18-16px.safetensors"
-
 #: An image with a shorter side than this is taken as the face itself: no detector works there.
 TINY = 40
 
@@ -75,20 +72,27 @@ class FaceEncoder:
 
     @classmethod
     def load(
-        cls, path: str | Path | None = None, detector: str = "auto", face: str = "largest-central", device: str = "cpu"
+        cls,
+        path: str | Path | None = None,
+        detector: str = "auto",
+        face: str = "largest-central",
+        device: str = "cpu",
+        runtime: str = "auto",
+        threads: int | None = None,
     ) -> "FaceEncoder":
         """Open a model.
 
         Args:
-            path: see :func:`lrface.embedder.open_embedder`; the shipped model by default.
+            path: a shipped model's name or a file, see :func:`lrface.embedder.open_embedder`; the default shipped
+                model if None.
             detector, face, device: see the class.
+            runtime, threads: see :func:`lrface.embedder.open_embedder`.
 
         Raises:
             LrfaceError: the model cannot be opened.
         """
-        if path is None and not SHIPPED.exists():
-            raise LrfaceError(f"this installation carries no model ({SHIPPED} is missing): name one with --model")
-        return cls(open_embedder(path or SHIPPED, device), detector, face, device)
+        embedder = open_embedder(path, device, threads, runtime=runtime)
+        return cls(embedder, detector, face, device)
 
     @property
     def thresholds(self) -> dict[float, float]:

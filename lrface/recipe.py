@@ -6,28 +6,31 @@ is an error that names the nearest right one.
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lrface.errors import LrfaceError
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a closed schema: unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DataSection(_Section):
+class DataSection(Section):
     """The faces. Paths are relative to the data root."""
 
     store: str
     resolution: Literal["low", "high"] = "low"  # low: the store's low-resolution pixels; high: its aligned crops
     min_images: int = Field(default=1, ge=1)  # identities with fewer images are left out
+    identities: int | None = Field(default=None, ge=2)  # train on so many, drawn at random: a part of the data
     holdout_identities: int = Field(default=0, ge=0)  # kept out of training, for validation pairs
     workers: int = Field(default=2, ge=0)  # decode processes of high-resolution training
 
 
-class AugmentSection(_Section):
+class AugmentSection(Section):
     """What is done to the student's view; the teacher's target stays that of the clean, equally flipped crop.
 
     With anything but ``flip`` the low-resolution view is made anew each time from ``source_size`` pixels of the
@@ -54,7 +57,7 @@ class AugmentSection(_Section):
         return self == AugmentSection(flip=self.flip, probability=self.probability, source_size=self.source_size)
 
 
-class TeacherSection(_Section):
+class TeacherSection(Section):
     """The teacher: a model file relative to the data root, or ``insightface:PACK``."""
 
     model: str
@@ -64,14 +67,14 @@ class TeacherSection(_Section):
     cached: bool = True  # embeddings from the disk; otherwise computed in every step
 
 
-class ModelSection(_Section):
+class ModelSection(Section):
     """A backbone of :func:`lrface.models.create`."""
 
     name: str = "resnet18"
     kw: dict[str, Any] = Field(default_factory=dict)
 
 
-class ClassificationSection(_Section):
+class ClassificationSection(Section):
     """L_cls of Eq. 13."""
 
     kind: Literal["arcface", "cosface"] = "arcface"
@@ -80,14 +83,14 @@ class ClassificationSection(_Section):
     margin: float = Field(default=0.5, ge=0)
 
 
-class KDSection(_Section):
+class KDSection(Section):
     """L_kd, Eq. 12; ``weight`` is the paper's alpha."""
 
     weight: float = Field(default=0.5, ge=0)
     temperature: float = Field(default=4.0, gt=0)
 
 
-class CRRCDSection(_Section):
+class CRRCDSection(Section):
     """L_rcd, Eq. 7-11; ``weight`` is the paper's beta.
 
     The relation modules have Adam and a learning rate of their own: under the network's SGD the critic stays at chance
@@ -105,13 +108,13 @@ class CRRCDSection(_Section):
     negative_reduction: Literal["sum", "mean"] = "sum"
 
 
-class RegressionSection(_Section):
+class RegressionSection(Section):
     """Cosine regression of the teacher's embedding."""
 
     weight: float = Field(default=1.0, ge=0)
 
 
-class LossSection(_Section):
+class LossSection(Section):
     """The objective: each term is left out unless it is named."""
 
     classification: ClassificationSection | None = None
@@ -120,7 +123,7 @@ class LossSection(_Section):
     cosine: RegressionSection | None = None
 
 
-class OptimSection(_Section):
+class OptimSection(Section):
     """SGD and its schedule."""
 
     epochs: int = Field(default=35, ge=1)
@@ -137,7 +140,7 @@ class OptimSection(_Section):
     average: float = Field(default=0.0, ge=0, lt=1)  # decay of an exponential average of the weights, 0: none
 
 
-class ValidationSection(_Section):
+class ValidationSection(Section):
     """Pairs for choosing the best epoch. Never a set that is reported on."""
 
     pairs_per_kind: int = Field(default=1500, ge=10)  # same and different pairs drawn from the held-out identities
@@ -146,7 +149,7 @@ class ValidationSection(_Section):
     every: int = Field(default=1, ge=1)  # epochs
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """One training run."""
 
     name: str
@@ -187,22 +190,35 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises:
         LrfaceError: the file is missing or not YAML, or a key is unknown, mistyped or missing.
     """
+    return parse_recipe(read_yaml(path, "recipe", overrides), str(path))
+
+
+def read_yaml(path: str | Path, what: str, overrides: tuple[str, ...] = ()) -> Any:
+    """The mapping that a YAML file holds, interpolations resolved; ``what`` it ought to be is named in errors.
+
+    Args:
+        path: YAML file.
+        what: ``recipe``, ``sweep``.
+        overrides: ``section.key=value``, applied on top.
+
+    Raises:
+        LrfaceError: the file is missing or not YAML.
+    """
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
     if not Path(path).is_file():
-        raise LrfaceError(f"no such recipe: {path}")
+        raise LrfaceError(f"no such {what}: {path}")
     try:
         content = OmegaConf.load(path)
         if not isinstance(content, DictConfig):
-            raise LrfaceError(f"{path} is not a recipe: it holds a list")
+            raise LrfaceError(f"{path} is not a {what}: it holds a list")
         for text in overrides:
             content.merge_with(_parse_override(text))
-        plain = OmegaConf.to_container(content, resolve=True)
+        return OmegaConf.to_container(content, resolve=True)
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
-        raise LrfaceError(f"{path} is not a recipe that can be read: {_line(error)}") from error
-    return parse_recipe(plain, str(path))
+        raise LrfaceError(f"{path} is not a {what} that can be read: {_line(error)}") from error
 
 
 def _parse_override(text: str) -> Any:
@@ -229,16 +245,29 @@ def parse_recipe(content: Any, where: str) -> Recipe:
     Raises:
         LrfaceError: a key is unknown, mistyped or missing.
     """
+    return parse(Recipe, content, where)
+
+
+Schema = TypeVar("Schema", bound=Section)
+
+
+def parse(schema: type[Schema], content: Any, where: str) -> Schema:
+    """Check content against any closed schema; ``where`` is named in errors.
+
+    Raises:
+        LrfaceError: a key is unknown, mistyped or missing.
+    """
     try:
-        return Recipe.model_validate(content)
+        return schema.model_validate(content)
     except ValidationError as error:
-        raise LrfaceError(f"{where}: {'; '.join(_explain(fault) for fault in error.errors())}") from error
+        faults = "; ".join(_explain(schema, fault) for fault in error.errors())
+        raise LrfaceError(f"{where}: {faults}") from error
 
 
-def _explain(fault: Any) -> str:
+def _explain(schema: type[Section], fault: Any) -> str:
     place = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        known = _known_keys(fault["loc"][:-1])
+        known = _known_keys(schema, fault["loc"][:-1])
         nearest = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(known)}"
         return f"unknown key {place!r}: {hint}"
@@ -248,9 +277,9 @@ def _explain(fault: Any) -> str:
     return f"{place}: {message} (got {fault['input']!r})" if place else message
 
 
-def _known_keys(place: tuple[Any, ...]) -> list[str]:
+def _known_keys(schema: type[Section], place: tuple[Any, ...]) -> list[str]:
     """The keys of the section at ``place``; optional sections are unwrapped."""
-    section: Any = Recipe
+    section: Any = schema
     for part in place:
         annotation = section.model_fields[part].annotation
         inner = [kind for kind in getattr(annotation, "__args__", ()) if kind is not type(None)]

@@ -8,10 +8,11 @@ import types
 import numpy as np
 import pytest
 
-from lrface.embedder import Embedder, OnnxNetwork, open_embedder
+from lrface.embedder import Embedder, open_embedder
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation, resize
 from lrface.preprocessing import Preprocessing
+from lrface.runtimes.onnx import OnnxNetwork
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 SIZE, DIM = 6, 4

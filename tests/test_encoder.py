@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lrface.data.synthetic import face
-from lrface.embedder import Embedder, TorchNetwork
+from lrface.embedder import Embedder
 from lrface.encoder import TINY, FaceEncoder, ImageError
 from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE, norm_crop
@@ -16,6 +16,7 @@ from lrface.faces.degrade import Degradation
 from lrface.faces.detect import Face
 from lrface.models import create
 from lrface.preprocessing import Preprocessing
+from lrface.runtimes.torch import TorchNetwork
 
 THRESHOLDS = {"0.01": 0.25, "0.001": 0.5}
 
@@ -257,7 +258,7 @@ def test_the_first_detector_that_is_installed_is_taken(make, faces, monkeypatch)
 
 
 def test_an_installation_without_a_model(monkeypatch, tmp_path):
-    monkeypatch.setattr("lrface.encoder.SHIPPED", tmp_path / "none.safetensors")
+    monkeypatch.setattr("lrface.shipped.WEIGHTS", tmp_path)
     with pytest.raises(LrfaceError, match="carries no model"):
         FaceEncoder.load()
     with pytest.raises(LrfaceError, match=r"other\.safetensors"):

@@ -1,39 +1,94 @@
-"""Put a trained model into the package: half precision, with the facts that its card must carry.
+"""Put a trained model into the package: half precision, its graph, int8 beside it, and the checksums of all.
 
-python tools/ship.py runs/celeba_r18_16px/model.safetensors lrface-r18-16px --facts lrface/weights/lrface-r18-16px.yaml
+python tools/ship.py runs/celeba_r18_16px/model.safetensors lrface-r18-16px --facts lrface/weights/lrface-r18-16px.yaml \\
+    --calibration data/celeba_store --images data/lfw_store --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 import click
 import yaml
 
+from lrface import shipped
+from lrface.data.pair_set import PairSet, from_store
+from lrface.data.store import Store
 from lrface.errors import LrfaceError
+from lrface.files import atomic_write, file_digest, write_json
 from lrface.models.weights import load_model, save_model
 
-WEIGHTS = Path(__file__).parent.parent / "lrface" / "weights"
 REQUIRED = ("licence", "data_licence", "teacher", "overlap_check", "intended_use", "limits")
 MAX_BYTES = 30_000_000
+INT8 = "-int8"
 
 
-def ship(model_file: Path, name: str, facts: dict[str, str]) -> Path:
-    """Write ``name`` into the package.
+def ship(
+    model_file: Path,
+    name: str,
+    facts: dict[str, str],
+    calibration: Store | None = None,
+    pairs: PairSet | None = None,
+    default: bool = False,
+) -> list[Path]:
+    """Write the model ``name`` into the package, and with faces to calibrate on also ``name-int8``.
+
+    Args:
+        model_file: what training wrote.
+        name: of the shipped model.
+        facts: what the card says beyond what training recorded; ``REQUIRED`` and others.
+        calibration, pairs: for int8, see :func:`lrface.export.run.export`. Without them an int8 file of earlier weights
+            is removed.
+        default: make it the model that is used when none is named, as the first one is anyway.
+
+    Returns:
+        The files.
 
     Raises:
-        LrfaceError: the model cannot be read, a required fact is missing, or the file would be too large.
+        LrfaceError: the model cannot be read, a required fact is missing, a file would be too large, or an export is
+            not true to the model.
     """
+    from lrface.export.linked import write_graph
+    from lrface.export.run import export
+
     missing = [key for key in REQUIRED if not facts.get(key)]
     if missing:
         raise LrfaceError(f"the facts lack {', '.join(missing)}: a shipped model's card must say them")
     model, card = load_model(model_file)
-    path = WEIGHTS / f"{name}.safetensors"
-    save_model(path, model, card | facts | {"name": name}, half=True)
-    if path.stat().st_size > MAX_BYTES:
-        size = path.stat().st_size
-        path.unlink()
-        raise LrfaceError(f"{name} would take {size:,} bytes in the package, at most {MAX_BYTES:,} may")
-    return path
+    int8 = f"{name}{INT8}"
+    with tempfile.TemporaryDirectory() as folder:  # all files or none
+        path = Path(folder) / f"{name}.safetensors"
+        save_model(path, model, card | facts | {"name": name}, half=True)
+        files = [path, write_graph(path)]
+        if calibration is not None:
+            files.append(export(path, path.with_name(f"{int8}.onnx"), True, False, calibration, pairs).path)
+        for file in files:
+            if file.stat().st_size > MAX_BYTES:
+                raise LrfaceError(
+                    f"{file.name} would take {file.stat().st_size:,} bytes in the package, at most {MAX_BYTES:,} may"
+                )
+        models = {name: path.name} | ({int8: files[-1].name} if calibration is not None else {})
+        return _install(models, files, {name: path.name, int8: f"{int8}.onnx"}, default)
+
+
+def _install(models: dict[str, str], files: list[Path], replaced: dict[str, str], default: bool) -> list[Path]:
+    """Move the files into the package and note them in its listing, in place of what was there."""
+    listing = shipped.listing()
+    for model, known in replaced.items():
+        listing["models"].pop(model, None)
+        listing["sha256"].pop(known, None)
+        if known not in models.values():
+            (shipped.WEIGHTS / known).unlink(missing_ok=True)
+    shipped.WEIGHTS.mkdir(exist_ok=True)
+    for file in files:
+        with atomic_write(shipped.WEIGHTS / file.name) as written:
+            written.write(file.read_bytes())
+        listing["sha256"][file.name] = file_digest(file)
+    listing["models"] |= models
+    if default or listing["default"] not in listing["models"]:
+        listing["default"] = next(iter(models))
+    write_json(shipped.WEIGHTS / shipped.LISTING, listing)
+    return [shipped.WEIGHTS / file.name for file in files]
 
 
 @click.command()
@@ -42,14 +97,23 @@ def ship(model_file: Path, name: str, facts: dict[str, str]) -> Path:
 @click.option(
     "--facts", required=True, type=click.Path(exists=True, path_type=Path), help="YAML with the card's facts."
 )
-def main(model: Path, name: str, facts: Path) -> None:
-    """Put MODEL into the package as NAME."""
+@click.option("--calibration", type=click.Path(), default=None, help="Store of real faces; without it no int8.")
+@click.option("--images", type=click.Path(), default=None, help="Store of the pairs' images.")
+@click.option("--pairs", type=click.Path(), multiple=True, help="Pairs that int8 is measured on; repeatable.")
+@click.option("--default", is_flag=True, help="Make it the model that is used when none is named.")
+def main(
+    model: Path, name: str, facts: Path, calibration: str | None, images: str | None, pairs: tuple[str, ...],
+    default: bool,
+) -> None:  # fmt: skip
+    """Put MODEL into the package as NAME, and as NAME-int8."""
     try:
-        path = ship(model, name, yaml.safe_load(facts.read_text()))
+        store = Store(calibration) if calibration else None
+        chosen = from_store(images, pairs) if images else None
+        for path in ship(model, name, yaml.safe_load(facts.read_text()), store, chosen, default):
+            click.echo(f"{path}: {path.stat().st_size:,} bytes")
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-    click.echo(f"{path}: {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def _devices(devices: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _models(models: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = [("shipped", models["shipped"] or "none: name one with --model")]
+    rows = [("shipped", ", ".join(models["shipped"]) or "none: name one with --model")]
     rows += [
         (f"insightface:{pack}", ", ".join(files) or "empty") for pack, files in models["insightface_packs"].items()
     ]

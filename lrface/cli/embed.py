@@ -2,7 +2,7 @@
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
 
 
 @click.command("embed")
@@ -14,7 +14,12 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
 @ENCODER_DETECTOR
 @FACE
 @DEVICE
-def command(images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, device: str) -> None:
+@RUNTIME
+@THREADS
+def command(
+    images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, device: str, runtime: str,
+    threads: int | None,
+) -> None:  # fmt: skip
     """Write the embeddings of the main face of each of IMAGES (files, or folders of files).
 
     An image without a usable face is counted and named, and left out; if none is usable the exit status is 2.
@@ -22,7 +27,7 @@ def command(images: tuple[str, ...], out: str, model: str | None, detector: str,
     from lrface.encoder import FaceEncoder
     from lrface.encoder_files import embed_files
 
-    report = embed_files(FaceEncoder.load(model, detector, face, device), images, out)
+    report = embed_files(FaceEncoder.load(model, detector, face, device, runtime, threads), images, out)
     for name, reason in report.refused:
         click.echo(f"left out {name}: {reason}", err=True)
     for note in report.notes:

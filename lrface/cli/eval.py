@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, MODEL
+from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, MODEL, RUNTIME, THREADS
 from lrface.errors import LrfaceError
 
 
@@ -48,16 +48,19 @@ def command() -> None:
 @click.option("--thresholds", type=click.Choice(["grid", "exact"]), default="grid", show_default=True)
 @click.option("--json", "json_file", type=click.Path(), default=None, help="Write the rows to this file too.")
 @DEVICE
+@RUNTIME
+@THREADS
 def lfw(
     model: str | None, images: str | None, pairs: tuple[str, ...], pack: str | None, detector: str,
     eyes: tuple[float, float, float, float] | None, face: str, sides: tuple[int, ...], kernel: str, antialias: bool,
     modes: tuple[str, ...], hr_model: str | None, thresholds: str, json_file: str | None, device: str,
+    runtime: str, threads: int | None,
 ) -> None:  # fmt: skip
     """LFW verification, and any set in its format: ten folds, accuracy, AUC, EER, TAR at FAR."""
+    from lrface import shipped
     from lrface.data import pair_set
     from lrface.data.crop import Settings
     from lrface.embedder import open_embedder
-    from lrface.encoder import SHIPPED
     from lrface.eval.lfw import table, verify_pairs
     from lrface.faces.degrade import Degradation
     from lrface.files import write_json
@@ -65,8 +68,8 @@ def lfw(
 
     if (pack is None) == (images is None) or (images is not None and not pairs):
         raise LrfaceError("give either --bin PACK, or --images FOLDER with --pairs FILE")
-    embedder = open_embedder(model or SHIPPED, device)
-    other = open_embedder(hr_model, device) if hr_model else None
+    embedder = open_embedder(model, device, threads, runtime=runtime)
+    other = open_embedder(hr_model, device, threads, runtime=runtime) if hr_model else None
     if pack is not None:
         chosen = pair_set.from_bin(pack)
     elif any(Path(str(images)).glob("shard-*-of-*")):
@@ -83,5 +86,5 @@ def lfw(
     click.echo(f"alignment: {chosen.alignment}")
     click.echo(table(rows))
     if json_file:
-        facts = {"model": str(model or SHIPPED.name), "fingerprint": embedder.fingerprint, "hr_model": hr_model}
+        facts = {"model": model or shipped.default(), "fingerprint": embedder.fingerprint, "hr_model": hr_model}
         write_json(json_file, facts | {"code": code_version(), "rows": [row.as_dict() for row in rows]})

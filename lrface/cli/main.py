@@ -13,11 +13,17 @@ from lrface.version import __version__
 
 #: Command -> one line of help. Each is imported only when it is called, so that `--help` stays fast.
 COMMANDS = {
-    "data": "Get data sets, or be told where they are to be had.",
+    "benchmark": "Run every protocol on every model, and write one report.",
+    "data": "Get data sets, be told where they are to be had, rehearse or split them.",
     "doctor": "Show what is installed, which devices there are, which data and models are found.",
     "embed": "Write the embeddings of images to a file.",
     "eval": "Measure a model: LFW verification.",
+    "export": "Write a model as ONNX, float32 or int8.",
+    "finetune": "Make a classifier of one's own people, or teach a model one kind of faces.",
+    "gallery": "Keep a gallery of named people, and search it.",
+    "identify": "Tell who is on a photo, among the people of a classifier.",
     "prepare": "Turn photos or records into a store that training reads.",
+    "sweep": "Train a recipe many times, and compare: ablations.",
     "train": "Train what a recipe describes.",
     "verify": "Tell whether two images show one person.",
 }

@@ -5,6 +5,7 @@ import re
 import click
 
 from lrface.errors import LrfaceError
+from lrface.runtimes import RUNTIMES
 
 DATA_ROOT = click.option(
     "--data", "data_root", envvar="LRFACE_DATA", default=".", show_default="LRFACE_DATA, else .",
@@ -14,7 +15,7 @@ DATA_ROOT = click.option(
 MODEL = click.option(
     "--model",
     default=None,
-    help="Model file (.safetensors, .onnx, .pt) or insightface:PACK; the shipped one by default.",
+    help="A shipped model's name, a file (.safetensors, .onnx, .pt) or insightface:PACK; the default shipped one if none.",
 )
 
 
@@ -28,6 +29,12 @@ def check_device(context: click.Context, option: click.Parameter, text: str) -> 
 DEVICE = click.option(
     "--device", default="cpu", show_default=True, callback=check_device, help="cpu, cuda, cuda:1, ... or mps."
 )
+
+RUNTIME = click.option(
+    "--runtime", default="auto", show_default=True, type=click.Choice(RUNTIMES),
+    help="What runs the network; auto: ONNX Runtime where the model has a graph, else torch.",
+)  # fmt: skip
+THREADS = click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads of the network.")
 
 FACE = click.option(
     "--face", default="largest-central", show_default=True,

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
 
 
 @click.command("verify")
@@ -19,6 +19,8 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
 @ENCODER_DETECTOR
 @FACE
 @DEVICE
+@RUNTIME
+@THREADS
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     a: str,
@@ -29,6 +31,8 @@ def command(
     detector: str,
     face: str,
     device: str,
+    runtime: str,
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Tell whether the images A and B show one person.
@@ -37,7 +41,7 @@ def command(
     """
     from lrface.encoder import FaceEncoder
 
-    result = FaceEncoder.load(model, detector, face, device).verify(a, b, far, threshold)
+    result = FaceEncoder.load(model, detector, face, device, runtime, threads).verify(a, b, far, threshold)
     if as_json:
         click.echo(json.dumps({"a": a, "b": b, **result.as_dict()}))
     else:

@@ -16,9 +16,9 @@ from lrface.losses.checks import (
     positive_float,
     positive_int,
 )
-from lrface.losses.contrast import Exclusions, mean_softplus, unit
+from lrface.losses.contrast import Critic, Exclusions, Side, contrast
 from lrface.losses.queue import SampleQueue, Samples
-from lrface.losses.relation import FeatureRelation, hidden
+from lrface.losses.relation import FeatureRelation
 
 Sampling = Literal["supervised", "unsupervised"]
 Normaliser = Literal["paper", "crd"]
@@ -26,15 +26,14 @@ Reduction = Literal["sum", "mean"]
 
 
 class CRRCDTerms(NamedTuple):
-    """The two parts of the loss (scalars), to be logged apart."""
+    """The two parts of the loss, to be logged apart, and the loss itself, their sum (scalars).
+
+    All three can be differentiated; the gradient of ``total`` is there already, that of a part alone costs twice.
+    """
 
     positive: Tensor
     negative: Tensor
-
-    @property
-    def total(self) -> Tensor:
-        """positive + negative: the loss itself."""
-        return self.positive + self.negative
+    total: Tensor
 
 
 class CRRCD(nn.Module):
@@ -122,22 +121,23 @@ class CRRCD(nn.Module):
             dtype = at_least_float32(self.teacher_head.weight.dtype)
             anchors = _unit_mean_square(teacher.detach().to(dtype))
             others = _unit_mean_square(student.to(dtype))
-            query = self._query(anchors)
-            anchor_side = self.cross_relation.anchor(anchors)
-            weight, bias = self.cross_relation.composed(self.cross_head)
             candidates = self._candidates(others, labels, index)
-            other_side = self.cross_relation.other(candidates.embeddings)
+            teacher_side = Side(
+                self.teacher_relation.anchor(anchors),
+                self.teacher_relation.other(anchors),
+                *self.teacher_relation.composed(self.teacher_head),
+            )
+            cross_side = Side(
+                self.cross_relation.anchor(anchors),
+                self.cross_relation.other(candidates.embeddings),
+                *self.cross_relation.composed(self.cross_head),
+            )
             exclusions = self._exclusions(labels, index, candidates)
-            same = exclusions.pair
-            sides = (query, anchor_side, other_side, weight, bias)
-            offset = self._offset(sides, exclusions)
-            negative, log_sum = mean_softplus(*sides, offset, exclusions)
-            self._update_log_z(log_sum - offset, exclusions)
-            matching = unit(F.linear(hidden(anchor_side, self.cross_relation.other(others)), weight, bias))
-            losses = F.softplus(-(query * matching).sum(-1) - offset)
-            positive = losses.masked_fill(same, 0).sum() / (~same).sum().clamp_min(1)
+            offset = self._offset(teacher_side, cross_side, exclusions)
             factor = self.negatives if self.negative_reduction == "sum" else 1
-            return CRRCDTerms(positive, factor * negative)
+            found = contrast(teacher_side, cross_side, Critic(self.temperature, offset, exclusions, factor))
+            self._update_log_z(found.log_sum - offset, exclusions)
+            return CRRCDTerms(found.positive, found.negative, found.total)
 
     def enqueue(self, student: Tensor, labels: Tensor, index: Tensor) -> None:
         """Remember student embeddings [B, student_dim] with integer labels [B] and index [B]; the last row is newest.
@@ -148,43 +148,37 @@ class CRRCD(nn.Module):
         if self.training and self.queue is not None:
             self.queue.push(student.detach(), labels, index)
 
-    def _query(self, anchors: Tensor) -> Tensor:
-        """unit(H1 v_t) / tau, [B, B, P]."""
-        weight, bias = self.teacher_relation.composed(self.teacher_head)
-        relations = hidden(self.teacher_relation.anchor(anchors), self.teacher_relation.other(anchors))
-        return unit(F.linear(relations, weight, bias), length=1 / self.temperature)
-
     def _candidates(self, others: Tensor, labels: Tensor, index: Tensor) -> Samples:
-        rows = min(len(others), self.negatives)
-        embeddings, labels, index = others[-rows:], labels[-rows:].long(), index[-rows:].long()
-        filled = torch.ones_like(labels, dtype=torch.bool)
-        if self.queue is None or rows == self.negatives:
-            return Samples(embeddings, labels, index, filled)
-        old = self.queue.newest(self.negatives - rows)
+        """The whole batch, then the queue from its newest sample on. Rows beyond ``negatives`` count as not filled."""
+        age = torch.arange(len(others) - 1, -1, -1, device=others.device)
+        batch = Samples(others, labels.long(), index.long(), age < self.negatives)
+        if self.queue is None or len(others) >= self.negatives:
+            return batch
+        old = self.queue.newest(self.negatives - len(others))
         return Samples(
-            torch.cat([embeddings, _unit_mean_square(old.embeddings.to(embeddings.dtype))]),
-            torch.cat([labels, old.labels]),
-            torch.cat([index, old.index]),
-            torch.cat([filled, old.filled]),
+            torch.cat([batch.embeddings, _unit_mean_square(old.embeddings.to(others.dtype))]),
+            torch.cat([batch.labels, old.labels]),
+            torch.cat([batch.index, old.index]),
+            torch.cat([batch.filled, old.filled]),
         )
 
     def _exclusions(self, labels: Tensor, index: Tensor, candidates: Samples) -> Exclusions:
-        same_sample = index[:, None] == candidates.index
-        partner = same_sample | ~candidates.filled
+        same_sample = candidates.index[:, None] == index
+        partner = same_sample | ~candidates.filled[:, None]
         if self.sampling == "supervised":
-            partner = partner | (labels[:, None] == candidates.labels)
-        return Exclusions(anchor=same_sample, partner=partner, pair=index[:, None] == index)
+            partner = partner | (candidates.labels[:, None] == labels)
+        return Exclusions(anchor=same_sample.T, partner=partner, pair=index[:, None] == index)
 
-    def _offset(self, sides: tuple[Tensor, Tensor, Tensor, Tensor, Tensor], exclusions: Exclusions) -> Tensor:
+    def _offset(self, teacher_side: Side, cross_side: Side, exclusions: Exclusions) -> Tensor:
         """What is added to s / tau: -log(n / m), and -log Z with the normaliser "crd"."""
-        query = sides[0]
-        offset = query.new_tensor(math.log(self.cardinality) - math.log(self.negatives))
+        offset = teacher_side.bias.new_tensor(math.log(self.cardinality) - math.log(self.negatives))
         if self.normaliser == "paper":
             return offset
-        log_z = self.log_z.to(query.dtype)
+        log_z = self.log_z.to(offset.dtype)
         if bool(log_z.isnan()):  # no estimate yet: this batch's own, which takes one more pass
+            critic = Critic(self.temperature, torch.zeros_like(offset), exclusions, 1)
             with torch.no_grad():
-                _, log_sum = mean_softplus(*sides, torch.zeros_like(offset), exclusions)
+                log_sum = contrast(teacher_side, cross_side, critic).log_sum
             # Without one negative there is nothing to normalise: Z of scores 0 keeps the positives' loss finite.
             log_z = self._batch_log_z(log_sum, exclusions).nan_to_num(math.log(self.cardinality))
         return offset - log_z

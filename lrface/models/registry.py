@@ -11,10 +11,13 @@ from torch import nn
 
 from lrface.errors import LrfaceError
 from lrface.models.iresnet import DEPTHS, IResNet
+from lrface.models.mobilefacenet import MobileFaceNet
 from lrface.models.resnet import LowResolutionResNet
 
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     **{name: partial(IResNet, depths) for name, depths in DEPTHS.items()},
+    "mobilefacenet": MobileFaceNet,
+    "resnet16": partial(LowResolutionResNet, (1, 2, 2, 2), width=(32, 64, 96, 128)),
     "resnet18": partial(LowResolutionResNet, (2, 2, 2, 2)),
 }
 

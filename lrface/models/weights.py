@@ -1,7 +1,6 @@
 """Weights on disk: our own safetensors files with a model card, and arcface_torch's state dicts.
 
-A model file is a safetensors file whose metadata has one key, ``lrface``: a JSON object, the card, with at least
-``{"format": 1, "model": {"name": ..., "kw": {...}}, "preprocessing": {...}}``. It holds no code and needs no pickle.
+A model file is a safetensors file with a card (:mod:`lrface.card`). It holds no code and needs no pickle.
 """
 
 import json
@@ -15,13 +14,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from lrface.card import CARD_FORMAT, CARD_KEY, parse_card
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write
 from lrface.models.iresnet import DEPTHS, REDUCTION
 from lrface.models.registry import create, spec_of
-
-CARD_KEY = "lrface"
-CARD_FORMAT = 1
 
 
 def save_model(path: str | Path, model: nn.Module, card: Mapping[str, Any], half: bool = False) -> None:
@@ -66,7 +63,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn
     _check_file(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            card = _read_card(path, file.metadata())
+            card = parse_card(path, file.metadata())
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             model = _create_empty(path, card["model"]["name"], card["model"]["kw"])
             _check_shapes(path, model, shapes)
@@ -74,6 +71,27 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn
     except safetensors.SafetensorError as error:
         raise LrfaceError(f"{path} is not a whole safetensors file: {error}") from error
     return _fill(path, model, state).to(device), card
+
+
+def build_model(path: str | Path, spec: Any, state: Mapping[str, Tensor]) -> nn.Module:
+    """A model of tensors that lie in another kind of file than ``save_model`` writes.
+
+    Args:
+        path: the file, for errors.
+        spec: ``{"name": ..., "kw": {...}}``, as a card has it.
+        state: a tensor for each parameter and buffer.
+
+    Returns:
+        The model, float32, in evaluation mode, on the CPU.
+
+    Raises:
+        LrfaceError: no such architecture, tensors of another one, or weights that are not finite.
+    """
+    if not isinstance(spec, dict) or not isinstance(spec.get("name"), str) or not isinstance(spec.get("kw"), dict):
+        raise LrfaceError(f"{path} does not name its model")
+    model = _create_empty(path, spec["name"], spec["kw"])
+    _check_shapes(path, model, {name: tuple(tensor.shape) for name, tensor in state.items()})
+    return _fill(path, model, state)
 
 
 def load_arcface_torch(path: str | Path, name: str | None = None) -> nn.Module:
@@ -123,24 +141,6 @@ def _check_finite(path: str | Path, state: Mapping[str, Tensor]) -> None:
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise LrfaceError(f"{path}: weights are not finite (NaN or infinity), first in {name}")
-
-
-def _read_card(path: str | Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    text = (metadata or {}).get(CARD_KEY)
-    if text is None:
-        raise LrfaceError(f"{path} has no model card: it was not written by lrface.models.save_model")
-    try:
-        card = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise LrfaceError(f"{path} has a model card that is not JSON") from error
-    if not isinstance(card, dict) or not isinstance(card.get("preprocessing"), dict):
-        raise LrfaceError(f"{path} has a model card without 'preprocessing'")
-    if card.get("format") != CARD_FORMAT:
-        raise LrfaceError(f"{path} has a model card of format {card.get('format')!r}; this version reads {CARD_FORMAT}")
-    model = card.get("model")
-    if not isinstance(model, dict) or not isinstance(model.get("name"), str) or not isinstance(model.get("kw"), dict):
-        raise LrfaceError(f"{path} has a model card that does not name its model")
-    return card
 
 
 def _create_empty(path: str | Path, name: str, kw: dict[str, Any]) -> nn.Module:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lrface.data.store import Store
 from lrface.embedder import Embedder
-from lrface.faces.degrade import resize
+from lrface.faces.degrade import Degradation, resize
 from lrface.preprocessing import Preprocessing
 from lrface.recipe import AugmentSection
 from lrface.train.augment import degrade_views, draw
@@ -43,10 +43,22 @@ class Faces(Protocol):
         """uint8 ``[b, 3, side, side]`` for each list of training images."""
 
 
+class Pictures(Protocol):
+    """What is needed of a :class:`Store` to train at low resolution; finetuning has its faces in memory alone."""
+
+    degradation: Degradation
+
+    def low(self, indices: np.ndarray) -> np.ndarray:
+        """See :meth:`lrface.data.store.Store.low`."""
+
+    def crop(self, index: int) -> np.ndarray:
+        """See :meth:`lrface.data.store.Store.crop`."""
+
+
 class LowFaces:
     """The low-resolution pixels of all training images, held on the device."""
 
-    def __init__(self, store: Store, split: Split, device: torch.device) -> None:
+    def __init__(self, store: Pictures, split: Split, device: torch.device) -> None:
         self._low = _planes(store.low(split.train)).to(device)
 
     def batches(self, indices: list[Tensor]) -> Iterator[Tensor]:
@@ -57,7 +69,7 @@ class LowFaces:
 class RandomViews:
     """Random low-resolution views instead of the stored ones, made from larger crops held on the device."""
 
-    def __init__(self, store: Store, split: Split, section: AugmentSection, device: torch.device) -> None:
+    def __init__(self, store: Pictures, split: Split, section: AugmentSection, device: torch.device) -> None:
         self._section, self._size = section, store.degradation.size
         self._source = _load_source(store, split.train, section.source_size).to(device)
 
@@ -194,7 +206,7 @@ def _planes(images: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
-def _load_source(store: Store, images: np.ndarray, size: int) -> Tensor:
+def _load_source(store: Pictures, images: np.ndarray, size: int) -> Tensor:
     """Aligned crops reduced to ``size``, uint8 ``[n, 3, size, size]``."""
     result = np.empty((len(images), 3, size, size), np.uint8)
 

@@ -10,10 +10,11 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from lrface.data.pair_set import PairSet
-from lrface.embedder import Embedder, TorchNetwork
+from lrface.embedder import Embedder
 from lrface.errors import LrfaceError
 from lrface.preprocessing import Preprocessing
 from lrface.recipe import Recipe
+from lrface.runtimes.torch import TorchNetwork
 from lrface.train.batches import Batch, Batches
 from lrface.train.checkpoint import load_checkpoint, restore, save_checkpoint
 from lrface.train.interrupt import Interrupt

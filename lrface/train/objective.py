@@ -61,26 +61,30 @@ class Objective(nn.Module):
         embeddings = self.student(batch.pixels.contiguous(memory_format=self.layout))
         terms: dict[str, Tensor] = {}
         total = embeddings.new_zeros((), dtype=torch.float32)
-        for name, weight, value in self._terms(batch, embeddings):
-            terms[name] = value
+        for weight, value, parts in self._terms(batch, embeddings):
+            terms |= parts
             total = total + weight * value
         return {"loss": total, **terms}, embeddings
 
-    def _terms(self, batch: Batch, embeddings: Tensor) -> list[tuple[str, float, Tensor]]:
+    def _terms(self, batch: Batch, embeddings: Tensor) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
+        """Weight, value and, by name, what is logged of each term."""
         section, result = self.section, []
         if section.classification and self.head is not None:
-            result.append(("classification", section.classification.weight, self.head(embeddings, batch.labels)))
+            value = self.head(embeddings, batch.labels)
+            result.append((section.classification.weight, value, {"classification": value}))
         if batch.teacher is None:
             return result
         if section.kd and self.head is not None:
             logits = self.head.scale * F.linear(F.normalize(batch.teacher), self.teacher_classifier)  # type: ignore[arg-type]
-            result.append(("kd", section.kd.weight, self.kd(self.head.logits(embeddings), logits)))
+            value = self.kd(self.head.logits(embeddings), logits)
+            result.append((section.kd.weight, value, {"kd": value}))
         if section.crrcd:
-            parts = self.crrcd.terms(embeddings, batch.teacher, batch.labels, batch.index)
-            result.append(("crrcd_positive", section.crrcd.weight, parts.positive))
-            result.append(("crrcd_negative", section.crrcd.weight, parts.negative))
+            found = self.crrcd.terms(embeddings, batch.teacher, batch.labels, batch.index)
+            parts = {"crrcd_positive": found.positive, "crrcd_negative": found.negative}
+            result.append((section.crrcd.weight, found.total, parts))
         if section.cosine:
-            result.append(("cosine", section.cosine.weight, self.cosine(embeddings, batch.teacher)))
+            value = self.cosine(embeddings, batch.teacher)
+            result.append((section.cosine.weight, value, {"cosine": value}))
         return result
 
     def critic_parameters(self) -> list[nn.Parameter]:

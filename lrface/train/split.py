@@ -10,6 +10,8 @@ from lrface.recipe import DataSection
 
 #: Held-out identities are the same for every seed of a recipe, so that its runs can be compared.
 HOLDOUT_SEED = 20_000
+#: So are the identities of a part of the data, and a smaller part lies within a larger one.
+PART_SEED = 20_001
 #: Of the protocol that validates, and so the fewest pairs.
 FOLDS = 10
 
@@ -37,7 +39,8 @@ def split_store(store: Store, section: DataSection) -> Split:
     """Divide a store as a recipe says.
 
     Raises:
-        LrfaceError: fewer than two identities are left to train on, or not enough have two images to hold out.
+        LrfaceError: fewer than two identities are left to train on, or fewer than are asked for, or not enough have two
+            images to hold out.
     """
     counts = np.bincount(store.labels, minlength=store.identities)
     kept = counts >= section.min_images
@@ -50,12 +53,27 @@ def split_store(store: Store, section: DataSection) -> Split:
                 f"{store.path} have two images or more: hold out fewer"
             )
         held[np.random.default_rng(HOLDOUT_SEED).permutation(able)[: section.holdout_identities]] = True
-    train = np.flatnonzero((kept & ~held)[store.labels])
+    train = np.flatnonzero(_part(kept & ~held, store, section)[store.labels])
     known, labels = np.unique(store.labels[train], return_inverse=True)
     if len(known) < 2:
         raise LrfaceError(f"{len(known)} identities of {store.path} are left to train on: at least two are needed")
     holdout = np.flatnonzero(held[store.labels])
     return Split(train, labels, len(known), holdout, store.labels[holdout])
+
+
+def _part(kept: np.ndarray, store: Store, section: DataSection) -> np.ndarray:
+    """Of the identities to train on, bool ``[identities]``, the part that a recipe asks for."""
+    able = np.flatnonzero(kept)
+    if section.identities is None:
+        return kept
+    if len(able) < section.identities:
+        raise LrfaceError(
+            f"data.identities is {section.identities}, but only {len(able)} identities of {store.path} are left to train "
+            "on: ask for fewer"
+        )
+    part = np.zeros_like(kept)
+    part[np.random.default_rng(PART_SEED).permutation(able)[: section.identities]] = True
+    return part
 
 
 def draw_pairs(

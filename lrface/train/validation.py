@@ -11,6 +11,7 @@ from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.eval.verification import FARS, VerificationResult, evaluate, threshold_at_far
 from lrface.recipe import Recipe
+from lrface.train.batches import Pictures
 from lrface.train.split import Split, draw_pairs
 
 #: Impostor pairs that thresholds are read from, at most.
@@ -41,7 +42,7 @@ def validate(embedder: Embedder, pairs: PairSet) -> VerificationResult:
 
 
 def calibrate(
-    embedder: Embedder, recipe: Recipe, store: Store, split: Split, pairs: PairSet | None
+    embedder: Embedder, recipe: Recipe, store: Pictures, split: Split, pairs: PairSet | None
 ) -> dict[str, float]:
     """Cosine thresholds by false accept rate, as a model's card carries them.
 
@@ -72,7 +73,7 @@ def _impostor_scores(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.concatenate([np.einsum("nd,nd->n", embeddings[a[chunk]], embeddings[b[chunk]]) for chunk in chunks])
 
 
-def _pixels(recipe: Recipe, store: Store, images: np.ndarray) -> list[np.ndarray]:
+def _pixels(recipe: Recipe, store: Pictures, images: np.ndarray) -> list[np.ndarray]:
     if recipe.data.resolution == "low":
         return list(store.low(images))
     return [store.crop(int(image)) for image in images]

@@ -102,7 +102,7 @@ def test_models_that_cannot_be_used(lrface, images, tmp_path, model, monkeypatch
     assert lrface("verify", a, a, "--model", tmp_path / "half.safetensors").refused("half.safetensors")
     (tmp_path / "model.txt").write_text("hello")
     assert lrface("verify", a, a, "--model", tmp_path / "model.txt").refused("model.txt", "safetensors")
-    monkeypatch.setattr("lrface.encoder.SHIPPED", tmp_path / "shipped.safetensors")
+    monkeypatch.setattr("lrface.shipped.WEIGHTS", tmp_path)
     assert lrface("verify", a, a).refused("carries no model", "--model")
 
 

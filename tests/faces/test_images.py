@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lrface.errors import LrfaceError
-from lrface.faces.images import MAX_PIXELS, encode_image, read_image
+from lrface.faces import images as images_module
+from lrface.faces.images import MAX_PIXELS, encode_image, load_image, read_image
 
 
 def picture(height=24, width=31):
@@ -71,6 +72,43 @@ def test_lossless_formats_are_exact(kind, options):
 def test_lossy_formats_are_near(kind, options):
     found = read_image(encoded(picture(), kind, quality=95, **options))
     assert np.abs(found.astype(int) - picture()).mean() < 4
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"comment": b"a" * 300}, {"subsampling": 0}])
+def test_a_simple_jpeg_is_read_without_pillow_as_pillow_reads_it(options, monkeypatch):
+    data = encoded(picture(70, 53), "JPEG", quality=90, **options)
+    assert images_module._size_of_simple_jpeg(data) == (53, 70)
+    expected = np.array(Image.open(io.BytesIO(data)))
+    monkeypatch.setattr(Image, "open", None)
+    pixels, plain = load_image(data)
+    assert plain
+    assert np.array_equal(pixels, expected)
+
+
+def test_pillow_looks_at_every_other_jpeg():
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    faces = Image.fromarray(picture())
+    simple = encoded(faces, "JPEG")
+    others = [
+        encoded(faces, "JPEG", exif=exif),
+        encoded(faces, "JPEG", icc_profile=b"profile"),
+        encoded(faces, "MPO", save_all=True, append_images=[faces]),
+        encoded(faces.convert("L"), "JPEG"),
+        encoded(faces.convert("CMYK"), "JPEG"),
+        encoded(faces, "PNG"),
+        simple[:40],
+        simple[:4] + b"\0\0" + simple[6:],
+    ]
+    assert [images_module._size_of_simple_jpeg(data) for data in others] == [None] * len(others)
+
+
+def test_a_simple_jpeg_that_claims_too_much_is_refused():
+    data = bytearray(encoded(picture(), "JPEG"))
+    at = data.index(b"\xff\xc0")
+    data[at + 5 : at + 9] = struct.pack(">HH", 30_000, 30_000)
+    with pytest.raises(LrfaceError, match="30000 x 30000"):
+        read_image(bytes(data))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])

@@ -9,7 +9,7 @@ from lrface.models import create, names, spec_of
 
 
 def test_names():
-    assert names() == ["iresnet100", "iresnet18", "iresnet34", "iresnet50", "resnet18"]
+    assert names() == ["iresnet100", "iresnet18", "iresnet34", "iresnet50", "mobilefacenet", "resnet16", "resnet18"]
 
 
 @pytest.mark.parametrize(

@@ -133,3 +133,31 @@ def test_describe_keeps_mode_and_statistics():
     assert torch.equal(model.bn1.running_mean, before)
     describe(model.eval(), 16)
     assert not model.training
+
+
+def test_the_four_stages_may_have_widths_of_their_own():
+    model = create("resnet18", width=[4, 5, 6, 7], embedding_dim=8)
+    assert [model.conv1.out_channels, *(stage[-1].conv2.out_channels for stage in _stages(model))] == [4, 4, 5, 6, 7]
+    assert model.fc.in_features == 7 * 2 * 2
+    doubled = create("resnet18", width=(4, 8, 16, 32), embedding_dim=8).state_dict()
+    usual = create("resnet18", width=4, embedding_dim=8).state_dict()
+    assert {name: value.shape for name, value in doubled.items()} == {n: value.shape for n, value in usual.items()}
+
+
+def test_the_small_student():
+    model = create("resnet16")
+    assert [len(stage) for stage in _stages(model)] == [1, 2, 2, 2]
+    cost = describe(model, 16)
+    assert (cost.parameters, cost.macs) == (1_292_128, 20_815_872)  # the goal is 1.5 M
+    with torch.no_grad():
+        assert model.eval()(torch.randn(2, 3, 16, 16)).shape == (2, 512)
+
+
+@pytest.mark.parametrize("width", [[4, 5, 6], [4, 5, 6, 0], [4, 5, 6, 7, 8], [4, 5, 6, 7.0], "4567"])
+def test_widths_that_are_none(width):
+    with pytest.raises(LrfaceError, match="width must be an integer of at least 1"):
+        create("resnet18", width=width)
+
+
+def _stages(model):
+    return [model.layer1, model.layer2, model.layer3, model.layer4]

@@ -53,6 +53,26 @@ def test_more_cannot_be_held_out_than_there_are(tiny_store):
         split_store(Store(tiny_store), section(holdout_identities=4))
 
 
+def test_a_part_of_the_identities_leaves_the_held_out_ones_as_they_are(tiny_store):
+    store = Store(tiny_store)
+    whole = split_store(store, section(holdout_identities=1))
+    parts = [split_store(store, section(holdout_identities=1, identities=number)) for number in (2, 3)]
+    for number, part in zip((2, 3), parts, strict=True):
+        assert part.holdout.tolist() == whole.holdout.tolist()
+        assert part.classes == number
+        assert np.unique(part.labels).tolist() == list(range(number))
+        assert set(part.train) <= set(whole.train)
+        known = set(store.labels[part.train])
+        assert part.train.tolist() == [image for image in range(10) if store.labels[image] in known]
+    assert set(parts[0].train) < set(parts[1].train)
+    assert parts[1].train.tolist() == whole.train.tolist()
+
+
+def test_no_part_is_larger_than_the_whole(tiny_store):
+    with pytest.raises(LrfaceError, match=r"data\.identities is 4, but only 3 "):
+        split_store(Store(tiny_store), section(holdout_identities=1, identities=4))
+
+
 @pytest.mark.parametrize("kw", [{"holdout_identities": 3}, {"min_images": 4}, {"min_images": 9}])
 def test_two_identities_must_be_left(tiny_store, kw):
     with pytest.raises(LrfaceError, match="at least two are needed"):

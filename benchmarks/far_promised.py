@@ -1,0 +1,187 @@
+"""The false accept rate that is promised against the one that comes, for small and blurred faces of people unseen.
+
+    python benchmarks/far_promised.py MODEL --store data/celeba_store \\
+        --images data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
+
+The people are split in two halves: what similarities mean is fitted on one (as tools/calibrate.py does for a model's card) and
+measured on the other, and the other way round; the two rates are averaged. LR-LR compares faces of one condition, HR-LR sharp
+faces as they are with faces of the condition. A face is native, cut out of a photo, or enlarged by somebody, at random; what is
+known of its resolution is what lrface/quality.py finds out. Writes benchmarks/results/far_promised.json and .md.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from lrface.calibration import Calibration
+from lrface.data.store import Store
+from lrface.data.variants import Route, Variant
+from lrface.embedder import Embedder, open_embedder
+from lrface.errors import LrfaceError
+from lrface.eval.quality_tables import KNOTS, Observations, fit
+from lrface.files import atomic_write, write_json
+from lrface.train.observe import Source, held_out_source, listed_source, observe, observe_variants
+from lrface.version import code_version
+
+RESULTS = Path(__file__).parent / "results"
+RATES = (0.1, 0.01, 0.001)
+SIDES = (8, 10, 12, 16, 24, None)
+BLURS = (0.0, 1.0)
+KINDS = ("HR-LR", "LR-LR")
+ROUTES: tuple[Route, ...] = ("native", "photo", "enlarged")
+IMAGES_A_PERSON = 2
+
+
+def split(source: Source, seed: int) -> tuple[Source, Source]:
+    """Two halves of the people."""
+    count = int(source.people.max()) + 1
+    first = np.zeros(count, bool)
+    first[np.random.default_rng(seed).permutation(count)[: count // 2]] = True
+    return source.of_people(first), source.of_people(~first)
+
+
+def chosen_images(source: Source, count: int, rng: np.random.Generator) -> np.ndarray:
+    """As many images, of as many people as there are: a person's second image is taken where there are too few people."""
+    order = rng.permutation(len(source.people))
+    _, places = np.unique(source.people[order], return_index=True)
+    first = order[np.sort(places)]
+    others = np.setdiff1d(order, first)
+    _, places = np.unique(source.people[others], return_index=True)
+    return np.concatenate([rng.permutation(first), others[places]])[:count]
+
+
+def measure(
+    embedder: Embedder, calibration: Calibration, sources: list[Source], faces: int, seed: int
+) -> dict[tuple[str, str, float, str], dict[str, list[float]]]:
+    """Rates by source, side, blur and kind: promised by the calibration, and by one threshold for all."""
+    rng = np.random.default_rng(seed)
+    results = {}
+    for source in sources:
+        images = chosen_images(source, faces, rng)
+
+        def look(side: int | None, blur: float, source: Source = source, images: np.ndarray = images) -> Observations:
+            variants = [Variant(side, blur, ROUTES[rng.integers(3)]) for _ in images]
+            return observe_variants(embedder, [source], [images], [variants])
+
+        sharp = look(None, 0.0)
+        for side in SIDES:
+            for blur in BLURS:
+                seen = look(side, blur)
+                for kind, others in zip(KINDS, (sharp, seen), strict=True):
+                    key = (source.name, str(side or "native"), blur, kind)
+                    results[key] = _rates(calibration, others, seen)
+    return results
+
+
+def _rates(calibration: Calibration, a: Observations, b: Observations) -> dict[str, list[float]]:
+    other = a.people[:, None] != b.people[None]
+    if a is b:
+        other = np.triu(other, 1)
+    rows, columns = np.nonzero(other)
+    similarities = (a.embeddings @ b.embeddings.T)[rows, columns]
+    top = float(KNOTS[-1])
+    by_quality, by_one = [], []
+    for rate in RATES:
+        thresholds = calibration.threshold(rate, a.resolutions[:, None], b.resolutions[None])
+        by_quality.append(float(np.mean(similarities > thresholds[rows, columns])))
+        by_one.append(float(np.mean(similarities > float(calibration.threshold(rate, top, top)))))
+    return {"rates": by_quality, "one_threshold": by_one, "pairs": [float(len(rows))]}
+
+
+def average(parts: list[dict[str, list[float]]]) -> dict[str, list[float]]:
+    """Of rates; pairs are added."""
+    return {
+        name: [float(value) for value in (np.sum if name == "pairs" else np.mean)([p[name] for p in parts], axis=0)]
+        for name in parts[0]
+    }
+
+
+def run(embedder: Embedder, sources: list[Source], faces: int, fitted: int) -> list[dict[str, Any]]:
+    """A row for each condition, of each source and of all together."""
+    halves = [split(source, number) for number, source in enumerate(sources)]
+    found: list[dict] = []
+    for turn in (0, 1):
+        ours, theirs = [half[turn] for half in halves], [half[1 - turn] for half in halves]
+        calibration = fit(observe(embedder, ours, fitted, turn))
+        click.echo(f"half {turn + 1}: fitted")
+        found.append(measure(embedder, calibration, theirs, faces, turn))
+    keys = list(found[0])
+    rows = {key: average([part[key] for part in found]) for key in keys}
+    for _, side, blur, kind in keys[: len(keys) // len(sources)]:
+        rows["all", side, blur, kind] = average([rows[source.name, side, blur, kind] for source in sources])
+    names = ("source", "side", "blur", "kind")
+    return [dict(zip(names, key, strict=True)) | values for key, values in rows.items()]
+
+
+def report(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
+    """As Markdown: rates relative to what was promised."""
+    lines = [
+        "# The false accept rate promised, and the one that came",
+        "",
+        f"Model {facts['model']}; fitted on one half of the people, measured on the other, in turns. Entries are measured rate :",
+        "promised rate at 1e-1, 1e-2 and 1e-3; 1 is right, the goal is 0.5 to 2. Blurred: by a Gaussian whose standard",
+        "deviation is a pixel of the face, of a face of 24 pixels where it has more. *One threshold*: that of two sharp faces for",
+        "all, as other toolkits have it. *All*: every source counts the same, as in the calibration.",
+        "",
+    ]
+    for source in dict.fromkeys(row["source"] for row in reversed(rows)):
+        lines += [f"## {source}", ""]
+        lines.append("| face | pairs | HR-LR | LR-LR | one threshold, HR-LR | one threshold, LR-LR |")
+        lines.append("|---|---|---|---|---|---|")
+        chosen = {(r["side"], r["blur"], r["kind"]): r for r in rows if r["source"] == source}
+        for side, blur, _ in (key for key in chosen if key[2] == KINDS[0]):
+            cells = [
+                " / ".join(f"{rate / promised:.2f}" for rate, promised in zip(values, RATES, strict=True))
+                for name in ("rates", "one_threshold")
+                for values in (chosen[side, blur, kind][name] for kind in KINDS)
+            ]
+            what = f"{side if side == 'native' else side + ' px'}, {'blurred' if blur else 'sharp'}"
+            pairs = " / ".join(f"{chosen[side, blur, kind]['pairs'][0]:,.0f}" for kind in KINDS)
+            lines.append(f"| {what} | {pairs} | " + " | ".join(cells) + " |")
+        for name, title in (("rates", "by quality"), ("one_threshold", "one threshold")):
+            ratios = np.array([row[name] for row in chosen.values()]) / RATES
+            inside = np.mean((ratios >= 0.5) & (ratios <= 2))
+            lines.append("")
+            lines.append(f"{title}: {inside:.0%} of the entries within a factor of two, {ratios.min():.2f} to {ratios.max():.2f}.")
+        lines.append("")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--store", type=click.Path(), default=None, help="The store that the model was trained on.")
+@click.option("--images", type=click.Path(), default=None, help="Another store, of the images that the pairs name.")
+@click.option("--pairs", type=click.Path(), multiple=True, help="Lists of pairs in LFW's format, View 1's; repeatable.")
+@click.option("--faces", default=400, show_default=True, help="Faces of each source and half that are measured on.")
+@click.option("--fitted", default=6000, show_default=True, help="Embeddings of each source and half to fit on.")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+def main(
+    model: Path, store: str | None, images: str | None, pairs: tuple[str, ...], faces: int, fitted: int, out: Path
+) -> None:
+    """Measure MODEL."""
+    try:
+        embedder = open_embedder(model, threads=1)
+        sources = [held_out_source(Store(store), embedder.card)] if store else []
+        sources += [listed_source(images, pairs)] if images else []
+        if not sources:
+            raise LrfaceError("name faces: --store, or --images and --pairs")
+        rows = run(embedder, sources, faces, fitted)
+    except LrfaceError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    facts = {
+        "model": embedder.card.get("name") or model.stem, "fingerprint": embedder.fingerprint, "code": code_version(),
+        "sources": [{"name": source.name, **source.facts} for source in sources], "faces": faces, "fitted": fitted,
+        "promised": RATES,
+    }  # fmt: skip
+    write_json(out / "far_promised.json", {**facts, "rows": rows})
+    with atomic_write(out / "far_promised.md", "w") as file:
+        file.write(report(rows, facts))
+    click.echo(report(rows, facts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+"""A gallery of 1,000, 100,000 and 1,000,000 embeddings: how fast it grows, starts and answers, what it takes, what it finds.
+
+The embeddings are made up: people are drawn at random with a spectrum that falls as ``1 / i`` (the directions of real
+embeddings differ as much), ten faces each, disturbed with the same spectrum to a cosine of about 0.3 to 0.8 to one
+another. Queries are further faces of the people. All goes through :class:`lrface.gallery.Gallery`; only faces are not
+embedded. Each measurement has a process of its own.
+
+``--compare N`` measures instead, on N such embeddings, what the approximate index might have been: inverted lists, a
+graph (HNSW), product quantisation with and without a rotation.
+
+    python benchmarks/gallery.py --sizes 1000 --sizes 100000
+    python benchmarks/gallery.py --compare 50000
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from lrface.embedder import Embedder
+from lrface.encoder import FaceEncoder
+from lrface.files import read_json, write_json
+from lrface.gallery import Gallery
+from lrface.gallery.builder import Builder
+from lrface.gallery.index import load_faiss
+from lrface.gallery.recall import Nearest
+from lrface.preprocessing import Preprocessing
+from lrface.version import code_version
+
+DIM = 512
+EACH = 10
+PART = 1000
+QUERIES = 200
+SINGLE = 50
+TOP = 5
+RESULTS = Path(__file__).parent / "results" / "gallery.json"
+SPECTRUM = (np.arange(1, DIM + 1) ** -0.5).astype(np.float32)
+
+
+def encoder() -> FaceEncoder:
+    """A model that is never asked."""
+
+    def network(batch: np.ndarray) -> np.ndarray:
+        return np.ones((len(batch), DIM), np.float32)
+
+    card = {"name": "benchmark", "thresholds": {"0.001": 0.5}}
+    return FaceEncoder(Embedder(network, Preprocessing(16), "benchmark", card), "none")
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """L2-normalised."""
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def faces(part: int, each: int, seed: int) -> tuple[np.ndarray, list[str]]:
+    """``each`` faces of the people of one part, and their names; another seed, other faces of the same people."""
+    people = PART // EACH
+    centres = unit(np.random.default_rng([5, part]).standard_normal((people, DIM), np.float32) * SPECTRUM)
+    rng = np.random.default_rng([seed, part])
+    owner = np.repeat(np.arange(people), each)
+    rest = unit(rng.standard_normal((len(owner), DIM), np.float32) * SPECTRUM)
+    share = rng.uniform(0.6, 0.9, (len(owner), 1)).astype(np.float32)
+    rows = unit(share * centres[owner] + np.sqrt(1 - share**2) * rest)
+    return rows, [f"person {part * people + number}" for number in owner]
+
+
+def queries(count: int) -> tuple[np.ndarray, list[str]]:
+    """Further faces of some of the people, and who they are."""
+    rng = np.random.default_rng(7)
+    rows, names = [], []
+    for part in rng.integers(count // PART, size=QUERIES).tolist():
+        found, who = faces(part, 1, seed=9)
+        chosen = int(rng.integers(len(found)))
+        rows.append(found[chosen])
+        names.append(who[chosen])
+    return np.stack(rows), names
+
+
+def all_faces(count: int) -> Iterator[tuple[int, np.ndarray, list[str]]]:
+    """The gallery's faces, a part at a time."""
+    for part in range(count // PART):
+        yield part, *faces(part, EACH, seed=6)
+
+
+def grow(folder: Path, count: int) -> dict[str, Any]:
+    """Add all, the last ones one at a time."""
+    spent = [0.0]
+    maintain = Builder.maintain
+
+    def timed(self: Builder) -> None:
+        start = time.perf_counter()
+        maintain(self)
+        spent[0] += time.perf_counter() - start
+
+    Builder.maintain = timed  # type: ignore[method-assign]
+    adding, computing, single = 0.0, 0.0, list[float]()
+    with Gallery.open(folder, encoder(), notify=lambda line: click.echo(line, err=True)) as gallery:
+        for part, rows, names in all_faces(count):
+            last = SINGLE if part == count // PART - 1 else 0
+            bulk = len(rows) - last
+            sources = [f"{part}/{number}" for number in range(len(rows))]
+            start, processor = time.perf_counter(), time.process_time()
+            gallery.add_embeddings(names[:bulk], rows[:bulk], sources[:bulk])
+            adding += time.perf_counter() - start
+            computing += time.process_time() - processor
+            for number in range(bulk, len(rows)):
+                start = time.perf_counter()
+                gallery.add_embeddings(
+                    names[number : number + 1], rows[number : number + 1], sources[number : number + 1]
+                )
+                single.append(time.perf_counter() - start)
+        info = gallery.info()
+    return {
+        "add_per_s": (count - SINGLE) / adding,
+        "add_per_cpu_s": (count - SINGLE) / computing,
+        "index_s": spent[0],
+        "add_one_ms": 1e3 * float(np.median(single)),
+        "disk_mb": info["bytes"] / 1e6,
+        "index": info["index"],
+    }
+
+
+def truth(count: int, top: int = TOP) -> list[list[str]]:
+    """The nearest people of each query, by an exact comparison of the embeddings as they are stored."""
+    rows, _ = queries(count)
+    nearest, owners = Nearest(rows, top * EACH), list[str]()
+    for _, found, names in all_faces(count):
+        stored = unit(found.astype(np.float16).astype(np.float32))
+        nearest.see(np.arange(len(owners), len(owners) + len(found)), stored)
+        owners += names
+    return [list(dict.fromkeys(owners[face] for face in row))[:top] for row in nearest.ids.tolist()]
+
+
+def ask(folder: Path, count: int) -> dict[str, Any]:
+    """Open and search, in a fresh process."""
+    rows, who = queries(count)
+    model = encoder()
+    load_faiss()
+    before = memory()
+    start, processor = time.perf_counter(), time.process_time()
+    gallery = Gallery.open(folder, model, create=False)
+    answer = gallery.search_embedding(rows[0], TOP)
+    started, computed = time.perf_counter() - start, time.process_time() - processor
+    seconds, computing, answers = [], [], []
+    for row in rows:
+        start, processor = time.perf_counter(), time.process_time()
+        answer = gallery.search_embedding(row, TOP)
+        seconds.append(time.perf_counter() - start)
+        computing.append(time.process_time() - processor)
+        answers.append([match.name for match in answer.matches])
+    after = memory()
+    gallery.close()
+    expected = truth(count)
+    return {
+        "method": answer.method,
+        "start_ms": 1e3 * started,
+        "start_cpu_ms": 1e3 * computed,
+        "search_ms": 1e3 * float(np.median(seconds)),
+        "search_cpu_ms": 1e3 * float(np.median(computing)),
+        "search_ms_95": 1e3 * float(np.quantile(seconds, 0.95)),
+        "recall_person_1": float(np.mean([got[0] == wanted[0] for got, wanted in zip(answers, expected, strict=True)])),
+        "recall_person_5": float(
+            np.mean([len({*got} & {*wanted}) / TOP for got, wanted in zip(answers, expected, strict=True)])
+        ),
+        "right_person": float(np.mean([got[0] == name for got, name in zip(answers, who, strict=True)])),
+        "process_mib": after,
+        "gallery_mib": {key: after[key] - before[key] for key in after},
+    }
+
+
+def memory() -> dict[str, float]:
+    """MiB of this process: its own, and of files that it has mapped, which it may share."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {name: int(lines[key].split()[0]) / 1024 for name, key in (("own", "RssAnon"), ("mapped", "RssFile"))}
+
+
+def alternatives(count: int) -> list[dict[str, Any]]:
+    """Build time, size, search time and recall of indices that could propose faces."""
+    faiss = load_faiss()
+    rows = np.concatenate([found for _, found, _ in all_faces(count)])
+    probes, _ = queries(count)
+    nearest = Nearest(probes, 10)
+    nearest.see(np.arange(count), rows)
+    lists = 1 << round(np.log2(4 * count**0.5))
+    candidates: dict[str, tuple[str, Callable[[Any], list[tuple[str, int]]], str]] = {
+        "exact, float16": ("SQfp16", lambda index: [("", 0)], ""),
+        "inverted lists, float16": (
+            f"IVF{lists},SQfp16",
+            lambda index: [("nprobe", n) for n in (16, 64, 256)],
+            "nprobe",
+        ),
+        "HNSW, float16": ("HNSW32_SQfp16", lambda index: [("efSearch", n) for n in (64, 256)], "efSearch"),
+        "4-bit product quantisation": (f"PQ{DIM // 4}x4fs", lambda index: [("depth", n) for n in (256, 512, 1024)], ""),
+        "the same, rotated": (f"RR{DIM},PQ{DIM // 4}x4fs", lambda index: [("depth", n) for n in (256, 512, 1024)], ""),
+    }
+    results = []
+    for name, (factory, settings, parameter) in candidates.items():
+        index = faiss.index_factory(DIM, factory, faiss.METRIC_INNER_PRODUCT)
+        start = time.process_time()
+        index.train(rows)
+        index.add(rows)
+        built = time.process_time() - start
+        size = len(faiss.serialize_index(index)) / count
+        for key, value in settings(index):
+            if parameter:
+                faiss.ParameterSpace().set_index_parameter(index, parameter, value)
+            depth = value if key == "depth" else 10
+            seconds, found = [], []
+            for probe, wanted in zip(probes, nearest.ids, strict=True):
+                start = time.process_time()
+                proposed = index.search(probe[None], depth)[1][0]
+                seconds.append(time.process_time() - start)
+                found.append(np.isin(wanted, proposed))
+            hits = np.stack(found)
+            results.append(
+                {
+                    "index": name,
+                    "setting": f"{key} {value}".strip() if key else "",
+                    "build_cpu_s": built,
+                    "bytes_per_face": size,
+                    "search_cpu_ms": 1e3 * float(np.median(seconds)),
+                    "recall_1": float(hits[:, 0].mean()),
+                    "recall_10": float(hits.mean()),
+                }
+            )
+            click.echo(json.dumps(results[-1]), err=True)
+        del index
+    return results
+
+
+def table(results: dict[str, Any]) -> str:
+    """All that was measured, as Markdown."""
+    lines = [
+        "# Galleries",
+        "",
+        f"{DIM}-d embeddings in float16, {EACH} a person, made up as `benchmarks/gallery.py` says; {results['cores']} cores.",
+    ]
+    if results["sizes"]:
+        lines += [
+            "Times are elapsed ones on a machine that others use, too, and in brackets those of the processor.",
+            "",
+            "| faces | search | median search, ms | people found: nearest / 5 nearest, of exact | add, faces/s | add one, ms | "
+            "first answer, ms | memory, MiB own + mapped | disk, MB |",
+            "|---|---|---|---|---|---|---|---|---|",
+        ]
+    for size, row in sorted(results["sizes"].items(), key=lambda item: int(item[0])):
+        taken = row["gallery_mib"]
+        lines.append(
+            f"| {int(size):,} | {row['method']} | {row['search_ms']:.1f} ({row['search_cpu_ms']:.1f}) | "
+            f"{row['recall_person_1']:.3f} / {row['recall_person_5']:.3f} | "
+            f"{row['add_per_s']:,.0f} ({row['add_per_cpu_s']:,.0f}) | {row['add_one_ms']:.1f} | "
+            f"{row['start_ms']:.0f} ({row['start_cpu_ms']:.0f}) | {taken['own']:.0f} + {taken['mapped']:.0f} | "
+            f"{row['disk_mb']:,.0f} |"
+        )
+    for size, rows in results["compare"].items():
+        lines += [
+            "",
+            f"What could propose the faces that are then compared exactly, on {int(size):,} of the same embeddings, one "
+            "thread, processor time:",
+            "",
+            "| index | setting | build, s | bytes a face | search, ms | nearest found | ten nearest found |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {row['index']} | {row['setting']} | {row['build_cpu_s']:.1f} | {row['bytes_per_face']:,.0f} | "
+            f"{row['search_cpu_ms']:.2f} | {row['recall_1']:.3f} | {row['recall_10']:.3f} |"
+            for row in rows
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def fresh(kind: str, folder: Path, count: int) -> dict[str, Any]:
+    """One measurement in a process of its own."""
+    command = [sys.executable, __file__, "--measure", kind, str(folder), str(count)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    measured: dict[str, Any] = json.loads(output)
+    return measured
+
+
+@click.command()
+@click.option("--sizes", multiple=True, type=int, help="Numbers of faces, in thousands; repeatable.")
+@click.option("--compare", default=0, help="Number of faces on which to compare kinds of index.")
+@click.option(
+    "--scratch", type=click.Path(path_type=Path), default=None, help="Where the galleries go; a temporary folder."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS)
+@click.option("--measure", "measured", nargs=3, hidden=True)
+def main(
+    sizes: tuple[int, ...], compare: int, scratch: Path | None, out: Path, measured: tuple[str, str, str] | None
+) -> None:
+    """Measure, and add what was measured to the results."""
+    if measured:
+        kind, place, count = measured
+        click.echo(json.dumps({"grow": grow, "ask": ask}[kind](Path(place), int(count))))
+        return
+    results = read_json(out) if out.exists() else {"sizes": {}, "compare": {}}
+    for size in sizes:
+        folder = Path(tempfile.mkdtemp(dir=scratch))
+        try:
+            results["sizes"][str(size)] = fresh("grow", folder / "gallery", size) | fresh(
+                "ask", folder / "gallery", size
+            )
+        finally:
+            shutil.rmtree(folder)
+    if compare:
+        load_faiss().omp_set_num_threads(1)
+        results["compare"] = {str(compare): alternatives(compare)}
+    results |= {"cores": os.cpu_count(), "python": platform.python_version(), "faiss": load_faiss().__version__}
+    results["code"] = code_version()
+    write_json(out, results)
+    out.with_suffix(".md").write_text(table(results))
+    click.echo(table(results))
+
+
+if __name__ == "__main__":
+    main()

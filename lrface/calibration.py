@@ -1,0 +1,171 @@
+"""What a model's similarities mean, given the resolution of both faces. Travels in the model's card as ``quality``.
+
+Small and blurred faces resemble one another, whoever they show, so that one threshold for all accepts almost any two of
+them. Here everything depends on a pair of resolutions, in pixels of detail: the worse face's and the better one's. Tables
+have a row and a column for each of a few resolutions, and are read by bilinear interpolation in the resolutions'
+logarithms. ``tools/calibrate.py`` fits them (:mod:`lrface.eval.quality_tables`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lrface.errors import LrfaceError
+
+#: Key of the model's card.
+CARD_KEY = "quality"
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Tables over the resolutions ``knots``; the first axis is the worse face's, the second the better one's.
+
+    Attributes:
+        knots: float64 ``[k]``, pixels of detail, rising. What lies outside is taken as the nearest of them.
+        different: share of pairs of different people -> the similarity that as many of them exceed, float64 ``[k, k]``,
+            symmetric.
+        same: the same of pairs of one person.
+        logistic: float64 ``[2, 4]``: offset and slope of the log-odds of one person, each a bilinear form in 1, l, h,
+            l h, where l and h are the resolutions' logarithms, 0 at the first knot and 1 at the last.
+        recognisable: float64 ``[k]``, 0 to 1: of the pairs of one person that the model recognises with two faces of the
+            last knot at a false accept rate of 1 %, the part that is left when one of them has this resolution.
+        facts: what it was fitted on, for people.
+    """
+
+    knots: NDArray[np.float64]
+    different: Mapping[float, NDArray[np.float64]]
+    same: Mapping[float, NDArray[np.float64]]
+    logistic: NDArray[np.float64]
+    recognisable: NDArray[np.float64]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> "Calibration | None":
+        """Read a model's card; None if it carries no such calibration.
+
+        Raises:
+            LrfaceError: it carries one that this version cannot use.
+        """
+        record = card.get(CARD_KEY)
+        if record is None:
+            return None
+        if not isinstance(record, Mapping) or record.get("format") != FORMAT:
+            raise LrfaceError("the model's calibration by quality is of another version of lrface")
+        try:
+            count = len(record["knots"])
+            return cls(
+                _table(record["knots"], count),
+                {float(share): _table(table, count, count) for share, table in record["different"].items()},
+                {float(share): _table(table, count, count) for share, table in record["same"].items()},
+                _table(record["logistic"], 2, 4),
+                _table(record["recognisable"], count),
+                record.get("facts", {}),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LrfaceError(f"the model's calibration by quality is damaged: {error}") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a card holds it."""
+        return {
+            "format": FORMAT,
+            "knots": _rounded(self.knots),
+            "different": {f"{share:g}": _rounded(table) for share, table in self.different.items()},
+            "same": {f"{share:g}": _rounded(table) for share, table in self.same.items()},
+            "logistic": _rounded(self.logistic),
+            "recognisable": _rounded(self.recognisable),
+            "facts": dict(self.facts),
+        }
+
+    def threshold(self, far: float, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+        """The cosine that a share ``far`` of pairs of different people exceeds.
+
+        Args:
+            far: one of the shares of ``different``.
+            a, b: resolutions of the two faces in pixels, of shapes that fit each other.
+
+        Raises:
+            LrfaceError: not calibrated for this rate.
+        """
+        for known, table in self.different.items():
+            if abs(known - far) <= 1e-9:
+                return self._read(table, a, b)
+        raise LrfaceError(f"this model is not calibrated for a false accept rate of {far:g}")
+
+    def probability(self, similarity: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+        """The probability that the two are one person, where as many pairs are of one person as of two.
+
+        It rises with the similarity, whatever the resolutions.
+
+        Args:
+            similarity: cosine.
+            a, b: resolutions of the two faces in pixels.
+        """
+        offset, slope = np.moveaxis(bilinear_terms(self._place(a), self._place(b)) @ self.logistic.T, -1, 0)
+        odds = offset + np.maximum(slope, 0.0) * np.asarray(similarity, np.float64)
+        probability: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
+        return probability
+
+    def recognisability(self, resolution: float) -> float:
+        """How much the model can do with a face, 0 to 1; see ``recognisable``. Falls to 0 at one pixel."""
+        places = np.concatenate([[0.0], np.log2(self.knots)])
+        return float(np.interp(np.log2(max(resolution, 1.0)), places, np.concatenate([[0.0], self.recognisable])))
+
+    def quantiles(self, kind: str, a: float, b: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The distribution of similarities at two resolutions.
+
+        Args:
+            kind: ``same`` or ``different``.
+            a, b: resolutions of the two faces in pixels.
+
+        Returns:
+            Shares of pairs that lie below, rising, and the similarities; both float64 ``[n]``.
+        """
+        tables = self.same if kind == "same" else self.different
+        above = sorted(tables, reverse=True)
+        values = np.array([float(self._read(tables[share], a, b)) for share in above])
+        return 1 - np.array(above), np.maximum.accumulate(values)
+
+    def _place(self, resolution: ArrayLike) -> NDArray[np.float64]:
+        """0 at the first knot, 1 at the last, in logarithms."""
+        ends = np.log2(self.knots[[0, -1]])
+        logs = np.log2(np.clip(np.asarray(resolution, np.float64), self.knots[0], self.knots[-1]))
+        place: NDArray[np.float64] = (logs - ends[0]) / (ends[1] - ends[0])
+        return place
+
+    def _read(self, table: NDArray[np.float64], a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+        value: NDArray[np.float64] = np.einsum(
+            "...i,...j,ij->...", hat_weights(a, self.knots), hat_weights(b, self.knots), table
+        )
+        return value
+
+
+def hat_weights(resolution: ArrayLike, knots: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of linear interpolation in the logarithm, float64 ``[..., k]``: two neighbours' at most, their sum 1."""
+    logs, places = np.log2(np.clip(np.asarray(resolution, np.float64), knots[0], knots[-1])), np.log2(knots)
+    left = np.clip(np.searchsorted(places, logs, side="right") - 1, 0, len(knots) - 2)
+    share = (logs - places[left]) / (places[left + 1] - places[left])
+    columns = np.arange(len(knots))
+    weights: NDArray[np.float64] = (columns == left[..., None]) * (1 - share[..., None])
+    return weights + (columns == left[..., None] + 1) * share[..., None]
+
+
+def bilinear_terms(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1, l, h, l h of the lower and the higher of two places: float64 ``[..., 4]``."""
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    return np.stack([np.ones_like(low), low, high, low * high], axis=-1)
+
+
+def _table(values: Any, *shape: int) -> NDArray[np.float64]:
+    table = np.asarray(values, np.float64)
+    if table.shape != shape or not np.isfinite(table).all():
+        raise ValueError(f"expected {list(shape)} finite numbers, not {list(table.shape)}")
+    return table
+
+
+def _rounded(table: NDArray[np.float64]) -> Any:
+    return np.round(table, 4).tolist()

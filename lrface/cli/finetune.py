@@ -1,0 +1,173 @@
+"""``lrface finetune``."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
+from lrface.errors import LrfaceError
+
+if TYPE_CHECKING:
+    from lrface.embedder import Embedder
+    from lrface.train.finetune_data import FinetuneData
+    from lrface.train.held_out import Check
+    from lrface.train.people import KnownFaces
+    from lrface.train.unfreeze import BackboneSettings
+
+
+@click.command("finetune")
+@click.argument("data", type=click.Path())
+@click.option(
+    "--out", type=click.Path(), default="people.safetensors", show_default=True, help="The one file that is written."
+)
+@click.option(
+    "--as", "kind", type=click.Choice(["classifier", "model"]), default=None,
+    help="classifier: names the people of DATA, for `lrface identify`. model: embeds faces as before, after a lesson in "
+    "faces of this kind; the people are forgotten.  [default: classifier; model for TinyFace]",
+)  # fmt: skip
+@MODEL
+@click.option(
+    "--unfreeze", type=click.Choice(["none", "last", "all"]), default=None,
+    help="What of the network is finetuned: none (of a model, the embedding layer alone), its last stage, or all of it.  "
+    "[default: none for a classifier, last for a model]",
+)  # fmt: skip
+@click.option(
+    "--epochs", type=click.IntRange(0), default=None,
+    help="Of the network, or of a frozen one's layer.  [default: 10 or more, by the number of images; 30 for the layer]",
+)  # fmt: skip
+@click.option("--lr", type=click.FloatRange(0, min_open=True), default=None, help="Learning rate.  [default: 0.003]")
+@click.option("--batch-size", type=click.IntRange(2), default=64, show_default=True, help="Of the network's training.")
+@click.option(
+    "--distil", type=click.FloatRange(0), default=10.0, show_default=True,
+    help="Weight of the distillation that is kept while the network is finetuned: of the cosine to the embeddings that "
+    "it gave before. 0: none is kept.",
+)  # fmt: skip
+@click.option("--teacher", default=None, help="Model whose embeddings to stay near instead; with --as model.")
+@click.option(
+    "--val", "share", type=click.FloatRange(0, 0.5, min_open=True), default=None,
+    help="Share that is held out to calibrate thresholds: of each person's images (in turns, if the network stays "
+    "frozen), or for a model, of the people.  [default: 0.2; 0.1 for a model]",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=5, show_default=True, help="Of everything that is drawn.")
+@ENCODER_DETECTOR
+@FACE
+@DEVICE
+@click.option(
+    "--resume", is_flag=True, help="Go on from the last checkpoint in OUT.run/, where the network is finetuned."
+)
+def command(
+    data: str, out: str, kind: str | None, model: str | None, unfreeze: str | None, epochs: int | None,
+    lr: float | None, batch_size: int, distil: float, teacher: str | None, share: float | None, seed: int,
+    detector: str, face: str, device: str, resume: bool,
+) -> None:  # fmt: skip
+    """Finetune a model on the people of DATA: a folder of images for each person, a store, UCCS, or TinyFace.
+
+    A classifier calls a face "unknown" whose similarity lies below a threshold. It is calibrated on DATA itself: in
+    turns, some people are left out, and then are strangers to a classifier of the others.
+
+    An image that cannot be used is named and counted, and left out. Ctrl-C leaves a run that --resume goes on with; a
+    network that stays frozen takes seconds, and there is nothing to resume.
+    """
+    from lrface.train.finetune_data import open_data
+
+    embedder, source = _open(model, device)
+    opened = open_data(data, embedder, detector, face, device)
+    kind = kind or ("model" if opened.kind == "tinyface" else "classifier")
+    unfreeze = unfreeze or ("none" if kind == "classifier" else "last")
+    if kind == "classifier" and teacher:
+        raise LrfaceError("--teacher is for --as model: a classifier stays near the model itself")
+    for note in opened.notes:
+        click.echo(f"note: {note}", err=True)
+    given = {"epochs": epochs, "lr": lr}
+    options = {"unfreeze": unfreeze, "batch_size": batch_size, "distil": distil, "seed": seed, **given}
+    if kind == "model":
+        _make_model(embedder, source, opened, out, _backbone(**options), share, teacher, device, resume)
+    elif unfreeze == "none":
+        _make_classifier(embedder, source, opened, out, None, given, share, seed, device, resume)
+    else:
+        _make_classifier(embedder, source, opened, out, _backbone(**options), {}, share, seed, device, resume)
+
+
+def _open(model: str | None, device: str) -> "tuple[Embedder, str]":
+    from lrface import shipped
+    from lrface.train.unfreeze import open_backbone
+
+    return open_backbone(model, device), model or shipped.default()
+
+
+def _backbone(**given: Any) -> "BackboneSettings":
+    from lrface.train.unfreeze import BackboneSettings
+
+    if given["epochs"] == 0:
+        raise LrfaceError("--epochs 0 finetunes nothing: give 1 or more")
+    return BackboneSettings(**{key: value for key, value in given.items() if value is not None})
+
+
+def _make_classifier(
+    embedder: "Embedder", source: str, data: "FinetuneData", out: str, backbone: "BackboneSettings | None",
+    layer: dict[str, Any], share: float | None, seed: int, device: str, resume: bool,
+) -> None:  # fmt: skip
+    from lrface.train.finetune import ClassifierSettings, make_classifier
+    from lrface.train.softmax_layer import LayerSettings
+
+    settings = ClassifierSettings(
+        LayerSettings(**{key: value for key, value in layer.items() if value is not None}), share or 0.2, seed, backbone
+    )
+    made = make_classifier(embedder, source, data.people, out, settings, data.test, device, resume)
+    if made is None:
+        raise click.Abort
+    _tell_faces(made.faces)
+    if made.before:
+        click.echo(
+            f"with the network as it was, {100 * made.before.top1:.1f} % of the held-out images are nearest to the right one"
+        )
+    _tell_check(made.check)
+    if made.test:
+        top = ", ".join(f"top-{k} {100 * share:.2f} %" for k, share in made.test.top.items())
+        click.echo(f"{made.test.images:,} test images: {top}")
+    click.echo(f"classifier: {made.path}")
+
+
+def _make_model(
+    embedder: "Embedder", source: str, data: "FinetuneData", out: str, settings: "BackboneSettings",
+    share: float | None, teacher: str | None, device: str, resume: bool,
+) -> None:  # fmt: skip
+    from lrface.embedder import open_embedder
+    from lrface.train.finetune import make_model
+
+    other = (teacher, open_embedder(teacher, device)) if teacher else None
+    made = make_model(embedder, source, data.people, out, settings, share or 0.1, other, device, resume)
+    if made is None:
+        raise click.Abort
+    _tell_faces(made.faces)
+    if made.history:
+        before, best = made.history[0]["accuracy"], made.history[made.epoch]["accuracy"]
+        told = f"{100 * before:.2f} % right before, {100 * best:.2f} % at the best epoch, {made.epoch}"
+        click.echo(f"pairs of {made.held_people} held-out people: {told}")
+        if made.epoch == 0:
+            click.echo("no epoch does better than the model as it was: the file holds it unchanged")
+    else:
+        click.echo("too few people to hold any out: the last epoch counts, and the model has no thresholds")
+    click.echo(f"model: {made.path}")
+
+
+def _tell_faces(faces: "KnownFaces") -> None:
+    for path, reason in faces.refused:
+        click.echo(f"left out {path}: {reason}", err=True)
+    for name in faces.lost:
+        click.echo(f"left out {name}: no image of theirs can be used", err=True)
+    for note in faces.notes:
+        click.echo(f"note: {note}", err=True)
+    single = sum(count == 1 for count in Counter(faces.labels.tolist()).values())
+    alone = f", {single:,} of them with one image, which is learnt and not held out" if single else ""
+    click.echo(f"{len(faces.labels):,} images of {len(faces.names):,} people, {len(faces.refused):,} left out{alone}")
+
+
+def _tell_check(check: "Check") -> None:
+    click.echo(f"held out: {check.images:,} images of known people, {100 * check.top1:.1f} % nearest to the right one")
+    click.echo(f"{check.strangers:,} images of strangers; of the known people then")
+    click.echo(f"{'strangers named':>15}  {'threshold':>9}  {'right':>7}  {'wrong':>7}  {'unknown':>7}")
+    for rate, threshold in check.thresholds.items():
+        shares = "  ".join(f"{100 * share:6.1f}%" for share in check.outcomes[rate].values())
+        click.echo(f"{100 * float(rate):14g}%  {threshold:9.4f}  {shares}")

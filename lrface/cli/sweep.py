@@ -1,0 +1,61 @@
+"""``lrface sweep``."""
+
+from pathlib import Path
+
+import click
+
+from lrface.cli.options import DATA_ROOT
+from lrface.errors import LrfaceError
+
+
+def _seeds(context: click.Context, option: click.Parameter, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise LrfaceError(f"--seeds {text}: give numbers, such as 5,6,7")
+    return [int(part) for part in parts]
+
+
+@click.command("sweep")
+@click.argument("files", nargs=-1, required=True, metavar="SWEEP...", type=click.Path())
+@click.option(
+    "--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Results go to OUT/NAME."
+)
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Runs at once.")
+@click.option(
+    "--device", "devices", multiple=True, default=("auto",), show_default=True,
+    help="As for `lrface train`; give it several times to deal the runs out: --jobs 2 --device cuda:0 --device cuda:1.",
+)  # fmt: skip
+@click.option(
+    "--recipe", default=None, type=click.Path(path_type=Path), help="Another base recipe than the sweep's own."
+)
+@click.option("--seeds", callback=_seeds, default=None, metavar="5,6,...", help="Other seeds than the sweep's own.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in all runs; repeatable.")
+@DATA_ROOT
+def command(
+    files: tuple[str, ...], out: Path, jobs: int, devices: tuple[str, ...], recipe: Path | None, seeds: list[int] | None,
+    overrides: tuple[str, ...], data_root: str,
+) -> None:  # fmt: skip
+    """Train every point of each SWEEP file with every seed, and write one table and one curve of it.
+
+    Stopped by Ctrl-C or killed, the same command goes on: a finished run is not repeated. A run that fails is a row of
+    the table; the exit status is then 2, when all others are done.
+    """
+    from lrface.recipe import parse
+    from lrface.sweep.run import run_sweep
+    from lrface.sweep.spec import SweepSpec, load_sweep
+
+    specs = [(Path(file), load_sweep(file)) for file in files]  # all are checked before one is run
+    failed = 0
+    for file, spec in specs:
+        if seeds:
+            spec = parse(SweepSpec, spec.model_dump() | {"seeds": seeds}, "--seeds")
+        base = recipe or file.parent / spec.recipe
+        folder = out / (f"{spec.name}-{recipe.stem}" if recipe else spec.name)
+        results = run_sweep(spec, base, folder, data_root, jobs, devices, overrides)
+        bad = sum(run["status"] == "failed" for run in results["runs"])
+        failed += bad
+        click.echo(f"{spec.name}: {len(results['runs']) - bad} runs finished, {bad} failed: {folder / 'table.md'}")
+    if failed:
+        raise LrfaceError(f"{failed} runs failed: the tables say why; the same command tries them again")

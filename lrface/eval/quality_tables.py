@@ -1,0 +1,217 @@
+"""Fits what similarities mean by the resolution of both faces, from embeddings of faces of which everything is known."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrface.calibration import Calibration, bilinear_terms, hat_weights
+from lrface.errors import LrfaceError
+from lrface.eval.verification import FARS
+
+#: Resolutions of the tables in pixels of detail; networks that see 16 pixels do no better beyond the last.
+KNOTS = np.array([4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0])
+
+#: Shares of pairs above a similarity, for the tables: thresholds come from the first ones, pictures from all.
+DIFFERENT_SHARES = (*sorted(FARS), 0.25, 0.5, 0.75, 0.9, 0.99)
+SAME_SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+
+#: Faces of one source at each side of a cell, at most: half a million pairs.
+FACES_A_KNOT = 700
+
+#: The rate at which recognisability is defined.
+RECOGNISED_AT = 0.01
+
+#: Pairs of each kind in a cell without which there is nothing to learn.
+FEWEST = 20
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Embeddings of faces at known resolutions, several a person and an image.
+
+    Attributes:
+        embeddings: float32 ``[n, dim]``, L2-normalised.
+        people: int64 ``[n]``, numbered over all sources.
+        images: int64 ``[n]``: two rows of one image are no pair.
+        sources: int64 ``[n]``: each counts as much as another, and pairs are drawn within one only, because faces of two
+            sets differ in more than the person.
+        resolutions: float64 ``[n]``, pixels of detail.
+    """
+
+    embeddings: NDArray[np.float32]
+    people: NDArray[np.int64]
+    images: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    resolutions: NDArray[np.float64]
+
+    def subset(self, mask: NDArray[np.bool_]) -> "Observations":
+        """Those in the mask bool ``[n]``."""
+        return Observations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of one kind: similarities and weights, float64 ``[m]``, and resolutions float64 ``[m, 2]``."""
+
+    similarities: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    resolutions: NDArray[np.float64]
+
+
+def fit(seen: Observations, seed: int = 0) -> Calibration:
+    """Fit a calibration.
+
+    In each cell of the tables a pair weighs what interpolation would give that cell at the pair's resolutions; the entries
+    are weighted quantiles. Thresholds never fall where a face gets worse.
+
+    Raises:
+        LrfaceError: too few faces, people, or images of one person.
+    """
+    rng = np.random.default_rng(seed)
+    same = _same_pairs(seen)
+    if len(same.weights) < FEWEST:
+        raise LrfaceError("a calibration needs people with two images or more")
+    count = len(KNOTS)
+    tables = {share: np.zeros((count, count)) for share in DIFFERENT_SHARES}
+    same_tables = {share: np.zeros((count, count)) for share in SAME_SHARES}
+    logistic: list[tuple[Pairs, bool]] = []
+    for i, j, pairs in _cells_of_different(seen, rng):
+        chosen = _in_cell(same, i, j)
+        if min(len(pairs.weights), len(chosen.weights)) < FEWEST:
+            raise LrfaceError(
+                f"there are too few pairs of faces of about {KNOTS[i]:g} and {KNOTS[j]:g} pixels: give more images"
+            )
+        for target, shares, members in ((tables, DIFFERENT_SHARES, pairs), (same_tables, SAME_SHARES, chosen)):
+            for share, value in zip(shares, _exceeded(members, shares), strict=True):
+                target[share][i, j] = target[share][j, i] = value
+        logistic += [(_sample(pairs, rng), False), (_sample(chosen, rng), True)]
+    for far in FARS:
+        tables[far] = _never_falling(tables[far])
+    weights = _fit_logistic(logistic)
+    draft = Calibration(KNOTS, tables, same_tables, weights, np.ones(count))
+    return Calibration(KNOTS, tables, same_tables, weights, _recognisable(draft, same))
+
+
+def _same_pairs(seen: Observations) -> Pairs:
+    """All pairs of different images of one person; each source weighs 1 in all."""
+    order = np.argsort(seen.people, kind="stable")
+    ends = np.flatnonzero(np.diff(seen.people[order])) + 1
+    found = [np.empty((0, 2), np.int64)]
+    for group in np.split(order, ends):
+        a, b = np.triu_indices(len(group), 1)
+        other = seen.images[group[a]] != seen.images[group[b]]
+        found.append(np.stack([group[a[other]], group[b[other]]], 1))
+    pairs = np.concatenate(found)
+    sources = seen.sources[pairs[:, 0]]
+    return Pairs(
+        np.einsum("nd,nd->n", seen.embeddings[pairs[:, 0]], seen.embeddings[pairs[:, 1]]).astype(np.float64),
+        1 / np.maximum(np.bincount(sources, minlength=1)[sources], 1),
+        seen.resolutions[pairs],
+    )
+
+
+def _cells_of_different(seen: Observations, rng: np.random.Generator) -> Iterator[tuple[int, int, Pairs]]:
+    """Pairs of different people of each cell i <= j of the tables."""
+    hats = hat_weights(seen.resolutions, KNOTS)
+    chosen = []
+    for i in range(len(KNOTS)):
+        groups = [np.flatnonzero((hats[:, i] > 0) & (seen.sources == source)) for source in np.unique(seen.sources)]
+        chosen.append([rng.permutation(group)[:FACES_A_KNOT] for group in groups])
+    for i in range(len(KNOTS)):
+        for j in range(i, len(KNOTS)):
+            parts = [_different(seen, hats, a, b, i, j) for a, b in zip(chosen[i], chosen[j], strict=True)]
+            yield i, j, Pairs(*(np.concatenate([getattr(part, n) for part in parts]) for n in Pairs.__dataclass_fields__))
+
+
+def _different(
+    seen: Observations, hats: NDArray[np.float64], a: NDArray[np.int64], b: NDArray[np.int64], i: int, j: int
+) -> Pairs:
+    """Pairs of faces ``a`` and ``b`` of one source, of different people; their weights in cell i, j sum to 1.
+
+    A pair counts where a is the worse one or b is: the cell is that of a pair without order.
+    """
+    other = seen.people[a][:, None] != seen.people[b][None]
+    if i == j:
+        other &= a[:, None] < b[None]
+    rows, columns = np.nonzero(other)
+    weights = hats[a[rows], i] * hats[b[columns], j]
+    similarities = (seen.embeddings[a] @ seen.embeddings[b].T)[rows, columns].astype(np.float64)
+    resolutions = np.stack([seen.resolutions[a[rows]], seen.resolutions[b[columns]]], 1)
+    return Pairs(similarities, weights / max(weights.sum(), 1e-12), resolutions)
+
+
+def _in_cell(pairs: Pairs, i: int, j: int) -> Pairs:
+    """The pairs that weigh anything in a cell, with what they weigh there."""
+    weights = _weights_in(pairs, i, j)
+    inside = weights > 0
+    return Pairs(pairs.similarities[inside], weights[inside] / max(weights.sum(), 1e-12), pairs.resolutions[inside])
+
+
+def _weights_in(pairs: Pairs, i: int, j: int) -> NDArray[np.float64]:
+    hats = hat_weights(pairs.resolutions, KNOTS)
+    weights = hats[:, 0, i] * hats[:, 1, j]
+    if i != j:
+        weights = weights + hats[:, 0, j] * hats[:, 1, i]
+    return weights * pairs.weights
+
+
+def _exceeded(pairs: Pairs, shares: tuple[float, ...]) -> NDArray[np.float64]:
+    """The similarity that each share of the pairs' weight exceeds."""
+    order = np.argsort(-pairs.similarities)
+    cumulated = np.cumsum(pairs.weights[order])
+    places = np.searchsorted(cumulated, np.array(shares) * cumulated[-1])
+    exceeded: NDArray[np.float64] = pairs.similarities[order][np.minimum(places, len(order) - 1)]
+    return exceeded
+
+
+def _never_falling(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The least table above this one that does not fall towards worse faces."""
+    worse = table[::-1, ::-1]
+    rising: NDArray[np.float64] = np.maximum.accumulate(np.maximum.accumulate(worse, axis=0), axis=1)
+    return rising[::-1, ::-1]
+
+
+def _sample(pairs: Pairs, rng: np.random.Generator, count: int = 2000) -> Pairs:
+    """As many pairs of equal weight, drawn as the weights say; their weights sum to 1."""
+    chosen = rng.choice(len(pairs.weights), count, p=pairs.weights / pairs.weights.sum())
+    return Pairs(pairs.similarities[chosen], np.full(count, 1 / count), pairs.resolutions[chosen])
+
+
+def _fit_logistic(parts: list[tuple[Pairs, bool]], steps: int = 50) -> NDArray[np.float64]:
+    """Offset and slope of the log-odds, float64 ``[2, 4]``, by Newton's method; both kinds weigh the same in each cell."""
+    resolutions = np.concatenate([pairs.resolutions for pairs, _ in parts])
+    similarities = np.concatenate([pairs.similarities for pairs, _ in parts])
+    weights = np.concatenate([pairs.weights for pairs, _ in parts]) / len(parts)
+    truth = np.concatenate([np.full(len(pairs.weights), same, np.float64) for pairs, same in parts])
+    ends = np.log2(KNOTS[[0, -1]])
+    places = (np.log2(np.clip(resolutions, KNOTS[0], KNOTS[-1])) - ends[0]) / (ends[1] - ends[0])
+    form = bilinear_terms(places[:, 0], places[:, 1])
+    terms = np.concatenate([form, form * similarities[:, None]], 1)
+    values = np.zeros(8)
+    ridge = 1e-6 * np.eye(8)  # pairs that can be told apart without error would ask for an infinite slope
+    for _ in range(steps):
+        probability = 1 / (1 + np.exp(-np.clip(terms @ values, -50, 50)))
+        gradient = terms.T @ (weights * (truth - probability)) - ridge @ values
+        curvature = (terms * (weights * probability * (1 - probability))[:, None]).T @ terms + ridge
+        step = np.linalg.solve(curvature, gradient)
+        values += step
+        if np.abs(step).max() < 1e-8:
+            break
+    return values.reshape(2, 4)
+
+
+def _recognisable(draft: Calibration, same: Pairs) -> NDArray[np.float64]:
+    """See :class:`lrface.calibration.Calibration`."""
+    accepted = same.similarities > draft.threshold(RECOGNISED_AT, same.resolutions[:, 0], same.resolutions[:, 1])
+    last = len(KNOTS) - 1
+    rates = np.array([_accepted_in(same, accepted, i, last) for i in range(last + 1)])
+    parts = np.maximum.accumulate(rates) / max(rates.max(), 1e-12)
+    result: NDArray[np.float64] = np.clip(parts, 0.0, 1.0)
+    return result
+
+
+def _accepted_in(same: Pairs, accepted: NDArray[np.bool_], i: int, j: int) -> float:
+    weights = _weights_in(same, i, j)
+    return float(np.average(accepted, weights=weights))

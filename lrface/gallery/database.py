@@ -1,0 +1,172 @@
+"""The SQLite file of a gallery: how it is made, opened and locked, and what its errors mean."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from lrface.errors import LrfaceError
+from lrface.files import locked
+
+DATABASE = "gallery.sqlite"
+LOCK = "gallery.lock"
+
+#: "lrfg": tells a gallery from other SQLite files.
+APPLICATION_ID = 0x6C726667
+FORMAT = 1
+
+#: How long a writer waits for another one. One holds the database for milliseconds only: faces are embedded before.
+BUSY_SECONDS = 60.0
+
+#: Three embeddings of 512 float16 and what belongs to them fill such a page without much rest.
+_PAGE = 8192
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
+CREATE TABLE faces (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    person INTEGER NOT NULL REFERENCES people (id),
+    digest BLOB NOT NULL,
+    source TEXT NOT NULL,
+    added TEXT NOT NULL,
+    quality TEXT,
+    embedding BLOB NOT NULL CHECK (length(embedding) = {size}),
+    UNIQUE (person, digest)
+);
+CREATE TABLE base (id INTEGER PRIMARY KEY CHECK (id = 1), record TEXT NOT NULL);
+"""
+
+
+class Database:
+    """The database of a gallery, for one process; its threads take turns by a lock of their own.
+
+    Args:
+        folder: of the gallery.
+        model: called if there is no gallery, to make one: fingerprint and name of the model, size of its embeddings.
+
+    Attributes:
+        handle: SQLite's.
+        meta: what the gallery said of itself when it was opened.
+
+    Raises:
+        LrfaceError: there is no gallery and none is to be made, it is damaged, or it cannot be read or written.
+    """
+
+    def __init__(self, folder: str | Path, model: Callable[[], tuple[str, str, int]] | None = None) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / DATABASE
+        self._pid = os.getpid()
+        self._nothing = f"no gallery at {self.folder}: `lrface gallery add NAME PHOTO...` makes one"
+        if model is None and not self.path.is_file():
+            raise LrfaceError(self._nothing)
+        if model is None:
+            self._open()
+        else:
+            with locked(self.folder / LOCK):
+                self._open()
+                self._create(model)
+        self._check()
+        self.meta = self.read_meta()
+
+    def close(self) -> None:
+        """Close the database."""
+        self.handle.close()
+
+    def _open(self) -> None:
+        with self.explained():
+            self.handle = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            for pragma in (f"page_size = {_PAGE}", "foreign_keys = ON", "secure_delete = ON", "cache_size = -16000"):
+                self.handle.execute(f"PRAGMA {pragma}")
+
+    def _create(self, model: Callable[[], tuple[str, str, int]]) -> None:
+        """Make the tables, unless they are there. Two processes do not come here at once."""
+        with self.explained():
+            if self.handle.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                return
+            self.handle.execute("PRAGMA journal_mode = WAL")
+        fingerprint, name, dim = model()
+        meta = {"model": fingerprint, "model_name": name, "dim": dim, "people": 0, "faces": 0, "removed": 0}
+        with self.writing():
+            for statement in _SCHEMA.format(size=2 * dim).split(";\n"):
+                self.handle.execute(statement)
+            self.handle.executemany("INSERT INTO meta VALUES (?, ?)", [*meta.items(), ("created", now())])
+            self.handle.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self.handle.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _check(self) -> None:
+        with self.explained():
+            application = self.handle.execute("PRAGMA application_id").fetchone()[0]
+            version = self.handle.execute("PRAGMA user_version").fetchone()[0]
+            self.handle.execute("PRAGMA synchronous = FULL")  # a commit survives loss of power, too
+            empty = not self.handle.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if empty:  # whoever began to make it died
+            raise LrfaceError(self._nothing)
+        if application != APPLICATION_ID:
+            raise LrfaceError(f"{self.path} is not the database of a gallery: give another --gallery")
+        if version != FORMAT:
+            raise LrfaceError(f"{self.path} has format {version}, and this lrface knows {FORMAT}: update lrface")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A block that sees one state of the gallery, whatever others write."""
+        yield from self._transaction("BEGIN")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A block whose changes happen all or not at all; others wait."""
+        yield from self._transaction("BEGIN IMMEDIATE")
+
+    def _transaction(self, begin: str) -> Iterator[None]:
+        if os.getpid() != self._pid:
+            raise LrfaceError("a gallery cannot be used by the child of the process that opened it: open it there")
+        with self.explained():
+            self.handle.execute(begin)
+            try:
+                yield
+                self.handle.execute("COMMIT")
+            except BaseException:
+                if self.handle.in_transaction:
+                    self.handle.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn SQLite's errors that a user can mend into ours."""
+        try:
+            yield
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise
+        except sqlite3.DatabaseError as error:
+            text = str(error)
+            if "locked" in text or "busy" in text:
+                reason = f"another process has kept {self.path} for {BUSY_SECONDS:.0f} seconds: try again"
+            elif isinstance(error, sqlite3.OperationalError) and not text.startswith("no such"):
+                reason = f"cannot use {self.path}: {text}"
+            else:
+                reason = (
+                    f"{self.path} is damaged ({text}): put back a copy of the folder, try `sqlite3 {DATABASE} .recover`, "
+                    "or remove the folder and enrol the people again"
+                )
+            raise LrfaceError(reason) from error
+
+    def read_meta(self) -> dict[str, Any]:
+        """What the gallery says of itself."""
+        with self.explained():
+            return dict(self.handle.execute("SELECT key, value FROM meta"))
+
+    def write_meta(self, key: str, value: Any) -> None:
+        """Change one of ``read_meta``."""
+        with self.writing():
+            self.handle.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self.meta[key] = value
+
+
+def now() -> str:
+    """The time, as the gallery writes it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,104 @@
+"""What rows of one run share: open models, loaded sets, and embeddings, which are computed once."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.files import atomic_write, read_json, write_json
+from lrface.suite.fingerprint import code_digest, digest
+from lrface.suite.options import Options
+from lrface.suite.peers import Model
+from lrface.suite.sets import Located
+
+if TYPE_CHECKING:
+    from lrface.embedder import Embedder
+    from lrface.faces.degrade import Degradation
+
+#: What decides an embedding, given the weights and the pixels.
+EMBEDDING_CODE = (
+    "lrface.eval.embeddings", "lrface.preprocessing", "lrface.faces.degrade", "lrface.faces.align", "lrface.models.resnet",
+    "lrface.models.iresnet", "lrface.runtimes.onnx", "lrface.runtimes.torch",
+)  # fmt: skip
+
+
+class NotApplicableError(LrfaceError):
+    """A row that makes no sense for this model; says why."""
+
+
+class Context:
+    """Opens, loads and embeds on demand.
+
+    Embeddings are kept as files under ``out/cache/embeddings``, so that a run that was killed does not embed a set
+    again for the rows that remain; :meth:`forget` removes them.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._embedders: dict[str, Embedder] = {}
+        self._loaded: tuple[str, Any] = ("", None)
+
+    def embedder(self, model: Model) -> "Embedder":
+        """The open network of a model; raises LrfaceError if it cannot be opened."""
+        if model.digest not in self._embedders:
+            self._embedders[model.digest] = model.open(self.options.device)
+        return self._embedders[model.digest]
+
+    def load(self, located: Located) -> Any:
+        """A set's contents. One set is held at a time."""
+        if self._loaded[0] != located.fingerprint:
+            self._loaded = ("", None)  # the old one first, lest both be in memory
+            self._loaded = (located.fingerprint, located.load())
+        return self._loaded[1]
+
+    def embed_pairs(self, model: Model, located: Located, degradation: "Degradation | None") -> np.ndarray:
+        """Embeddings float32 ``[n, dim]`` of the images of a pair set, L2-normalised."""
+        from lrface.eval.embeddings import flip_sum
+
+        embedder = self.embedder(model)
+        images = self.load(located).images
+        if degradation is not None and _changes_nothing(degradation, embedder, images):
+            degradation = None
+        operator = degradation.name if degradation else "none"
+        name = f"{model.label}, {located.title}, {operator}"
+
+        def compute() -> tuple[np.ndarray, list[str]]:
+            return flip_sum(embedder, images, degradation, progress=name, flip=self.options.flip), []
+
+        return self.cached([model.digest, located.fingerprint, operator, self.options.flip], compute)[0]
+
+    def cached(
+        self, parts: Sequence[Any], compute: Callable[[], tuple[np.ndarray, list[str]]]
+    ) -> tuple[np.ndarray, list[str]]:
+        """What was kept under ``parts``, or what ``compute()`` makes: embeddings, and what a report has to say of them."""
+        path = self._cache / f"{digest([*parts, self._code])[:32]}.npy"
+        beside = path.with_suffix(".json")
+        if not path.exists():
+            result, notes = compute()
+            write_json(beside, notes)
+            with atomic_write(path) as file:
+                np.save(file, np.asarray(result, np.float32))
+        array: np.ndarray = np.load(path, mmap_mode="r")
+        return array, read_json(beside)
+
+    def forget(self) -> None:
+        """Remove the kept embeddings, when no row needs them any more."""
+        for path in self._cache.glob("*"):
+            path.unlink()
+
+    @cached_property
+    def _code(self) -> str:
+        return code_digest(EMBEDDING_CODE)
+
+    @property
+    def _cache(self) -> Path:
+        return self.options.out / "cache" / "embeddings"
+
+
+def _changes_nothing(degradation: "Degradation", embedder: "Embedder", images: Sequence[np.ndarray]) -> bool:
+    """Whether the reduction is the network's own, or to the size that the crops have."""
+    size = degradation.size
+    return degradation == embedder.preprocessing.degradation or all(image.shape[:2] == (size, size) for image in images)

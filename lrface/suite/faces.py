@@ -1,0 +1,72 @@
+"""The hardest mistakes as pairs of faces, at full size and at the resolution that the model saw."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lrface.data.pair_set import PairSet
+from lrface.faces.degrade import Degradation, resize
+from lrface.faces.images import encode_image
+from lrface.files import atomic_write
+
+#: Size of a face on the sheet that is written as a file.
+TILE = 112
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A pair that a model gets most wrong.
+
+    Attributes:
+        names: of the two images; empty where the set does not tell.
+        similarity: cosine.
+        full, low: the two faces, uint8 RGB, as they were and as the model saw them.
+    """
+
+    names: tuple[str, str]
+    similarity: float
+    full: tuple[np.ndarray, np.ndarray]
+    low: tuple[np.ndarray, np.ndarray]
+
+
+def hardest(
+    pairs: PairSet, scores: np.ndarray, operator: Degradation, count: int = 6
+) -> tuple[list[Mistake], list[Mistake]]:
+    """The pairs of different people that are most alike, and the pairs of one person that are least.
+
+    Args:
+        pairs: the set.
+        scores: similarity of each pair.
+        operator: reduces a face to what the model saw.
+        count: how many of each.
+    """
+    same = np.asarray(pairs.same, bool)
+    order = np.argsort(scores, kind="stable")
+    accepts = [at for at in order[::-1] if not same[at]][:count]
+    rejects = [at for at in order if same[at]][:count]
+    return tuple([_mistake(pairs, int(at), scores, operator) for at in chosen] for chosen in (accepts, rejects))  # type: ignore[return-value]
+
+
+def _mistake(pairs: PairSet, at: int, scores: np.ndarray, operator: Degradation) -> Mistake:
+    first, second = int(pairs.a[at]), int(pairs.b[at])
+    full = (pairs.images[first], pairs.images[second])
+    names = (_person(pairs.names[first]), _person(pairs.names[second])) if pairs.names else ("", "")
+    return Mistake(names, float(scores[at]), full, (operator(full[0]), operator(full[1])))
+
+
+def _person(name: str) -> str:
+    return Path(name).stem.replace("_", " ")
+
+
+def write_sheet(mistakes: list[Mistake], path: Path) -> None:
+    """All of them as one PNG: a pair's faces at full size above what the model saw."""
+    from lrface.data.sheet import grid
+
+    tiles = [
+        np.vstack([np.hstack([resize(face, TILE) for face in mistake.full]),
+                   np.hstack([resize(face, TILE, "nearest", antialias=False) for face in mistake.low])])
+        for mistake in mistakes
+    ]  # fmt: skip
+    with atomic_write(path) as file:
+        file.write(encode_image(grid(tiles, 6), "png"))

@@ -1,0 +1,163 @@
+"""Which figures a report has, drawn from the ledger."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrface.suite import plots
+from lrface.suite.ledger import Ledger
+from lrface.suite.options import Options
+from lrface.suite.published import read_published
+from lrface.suite.style import Canvas, drawing, save_figure
+from lrface.suite.table_parts import data_name, input_name, is_view_2, of
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One drawing: what it is of, the name of its files, the SVG for the page, and its caption."""
+
+    kind: str
+    name: str
+    svg: str
+    caption: str
+
+
+def draw_figures(options: Options, rows: list[Row], ledger: Ledger, folder: Path) -> list[Figure]:
+    """Draw all that there are rows for; files go to ``folder``."""
+    done = [row for row in rows if row["status"] == "done"]
+    labels = list(dict.fromkeys(row["model"] for row in done))
+    studio = _Studio(options, done, ledger, {label: number for number, label in enumerate(labels)})
+    figures = []
+    with drawing() as canvas:
+        for kind, name, draw, caption in studio.plan():
+            figures.append(Figure(kind, name, save_figure(draw(canvas), folder, name), caption))
+    return figures
+
+
+Planned = tuple[str, str, Callable[[Canvas], Any], str]
+
+
+class _Studio:
+    def __init__(self, options: Options, rows: list[Row], ledger: Ledger, numbers: dict[str, int]) -> None:
+        self._options, self._rows, self._ledger, self._numbers = options, rows, ledger, numbers
+
+    def plan(self) -> list[Planned]:
+        """Kind, name, how it is drawn, caption."""
+        planned: list[Planned] = []
+        for name in dict.fromkeys(row["set"] for row in of(self._rows, "verification")):
+            planned += self._roc(name)
+        return planned + self._resolution() + self._histograms() + self._tsne() + self._cmc() + self._open_set()
+
+    def _main(self, name: str, mode: str) -> list[Row]:
+        """Rows of the main tables: at the low resolution asked for, or at full resolution."""
+        rows = [row for row in of(self._rows, "verification", name) if row["mode"] == mode]
+        return rows if mode != "lr-lr" else [row for row in rows if row["side"] == self._options.side]
+
+    def _roc(self, name: str) -> list[Planned]:
+        panels = []
+        for mode in ("lr-lr", "hr-lr", "hr-hr"):
+            rows = self._main(name, mode)
+            if rows:
+                curves = [(row["model"], *self._scores(row)) for row in rows]
+                panels.append((f"{mode.upper()}, {input_name(rows[0])}", curves))
+        title = data_name(of(self._rows, "verification", name)[0])
+        caption = (
+            f"{title}: true accept rate against false accept rate, as far down as the pairs allow; dotted: chance."
+        )
+        return [("roc", f"roc_{name}", lambda canvas: plots.roc(canvas, panels, self._numbers), caption)]
+
+    def _scores(self, row: Row) -> tuple[np.ndarray, np.ndarray]:
+        arrays = self._ledger.arrays(row["key"])
+        return arrays["similarities"], arrays["same"]
+
+    def _resolution(self) -> list[Planned]:
+        rows = [row for row in of(self._rows, "verification", "lfw") if row["mode"] == "lr-lr"]
+        curves: dict[str, dict[int, tuple[float, float]]] = {}
+        for row in rows:
+            metrics = row["metrics"]
+            curves.setdefault(row["model"], {})[row["side"]] = (metrics["accuracy"], metrics["std"])
+        if not any(len(points) > 1 for points in curves.values()):
+            return []
+        reference = None
+        if all(is_view_2(row) for row in rows):
+            published = read_published(self._options.published, "lfw_verification", percent=True)
+            best = [row for row in published if row.model == "CRRCD" and row.resolution == "16x16"]
+            reference = ("CRRCD (paper)", 16, best[0].values["accuracy"]) if best else None
+        title = f"{data_name(rows[0])}: accuracy against resolution"
+        caption = (
+            "Both images of a pair reduced to the side and, for networks that take more, enlarged again. Bands: standard "
+            "deviation over the ten folds."
+        )
+
+        def draw(canvas: Canvas) -> Any:
+            return plots.resolution(canvas, title, list(curves.items()), self._numbers, reference)
+
+        return [("resolution", "resolution_lfw", draw, caption)]
+
+    def _histograms(self) -> list[Planned]:
+        rows = self._main("lfw", "lr-lr")
+        if not rows:
+            return []
+        panels = [
+            (row["model"], *self._scores(row), row["metrics"]["expectation_margin"],
+             row["metrics"]["histogram_intersection"])
+            for row in rows
+        ]  # fmt: skip
+        caption = (
+            f"{data_name(rows[0])} at {input_name(rows[0])}: cosine similarities of positive and negative pairs, their means "
+            "dashed. A wide expectation margin and a small intersection are better."
+        )
+        return [("histograms", "histograms_lfw", lambda canvas: plots.histograms(canvas, panels), caption)]
+
+    def _tsne(self) -> list[Planned]:
+        rows = of(self._rows, "tsne")
+        if not rows:
+            return []
+        panels = []
+        for row in rows:
+            arrays = self._ledger.arrays(row["key"])
+            panels.append((row["model"], arrays["places"], arrays["labels"]))
+        metrics = rows[0]["metrics"]
+        caption = (
+            f"Embeddings of {metrics['images']} faces of {metrics['people']} people ({data_name(rows[0])}, "
+            f"{input_name(rows[0])}) by t-SNE, a colour and marker for each person; seeded, perplexity {metrics['perplexity']:.0f}."
+        )
+        return [("tsne", "tsne", lambda canvas: plots.embeddings(canvas, panels), caption)]
+
+    def _cmc(self) -> list[Planned]:
+        panels = []
+        for distractors in (True, False):
+            rows = [row for row in of(self._rows, "retrieval") if row["distractors"] == distractors]
+            if rows:
+                title = f"{data_name(rows[0])}, {'with' if distractors else 'without'} distractors"
+                panels.append((title, [(_learned(row), self._ledger.arrays(row["key"])["curve"]) for row in rows]))
+        if not panels:
+            return []
+        labels = dict.fromkeys(label for _, curves in panels for label, _ in curves)
+        numbers = {label: number for number, label in enumerate(labels)}
+        caption = "Share of probes whose person is among the first ranks of the gallery."
+        return [("cmc", "cmc", lambda canvas: plots.cmc(canvas, panels, numbers), caption)]
+
+    def _open_set(self) -> list[Planned]:
+        rows = of(self._rows, "open-set")
+        if not rows:
+            return []
+        curves = []
+        for row in rows:
+            arrays = self._ledger.arrays(row["key"])
+            curves.append((row["model"], arrays["fpir"], arrays["tpir"]))
+        title = data_name(rows[0])
+        caption = (
+            f"{title}: people of the gallery who are found within rank 20, against alarms for people who are not in it."
+        )
+        return [("open-set", "open_set", lambda canvas: plots.open_set(canvas, title, curves, self._numbers), caption)]
+
+
+def _learned(row: Row) -> str:
+    """A model, and what of it was finetuned."""
+    return f"{row['model']}, {row['finetuned']}" if row["finetuned"] else str(row["model"])

@@ -1,0 +1,62 @@
+"""The section of the hardest mistakes: faces of the data, for those who may see them."""
+
+from pathlib import Path
+from typing import Any
+
+from lrface.data.pair_set import PairSet
+from lrface.faces.degrade import Degradation
+from lrface.faces.images import encode_image
+from lrface.suite.faces import Mistake, hardest, write_sheet
+from lrface.suite.ledger import Ledger
+from lrface.suite.options import Options
+from lrface.suite.plan import Task
+from lrface.suite.style import data_uri, slug
+from lrface.suite.table_parts import data_name
+
+KINDS = (
+    ("accepts", "Hardest false accepts: different people, the most alike."),
+    ("rejects", "Hardest false rejects: one person, the least alike."),
+)
+
+
+def draw_mistakes(
+    options: Options, tasks: list[Task], rows: list[dict[str, Any]], ledger: Ledger, folder: Path
+) -> list[dict[str, Any]]:
+    """What the page shows of each model on LFW at low resolution; sheets of the same go to ``folder``."""
+    shown = []
+    loaded: PairSet | None = None
+    for task, row in zip(tasks, rows, strict=False):
+        if not _is_main(task, row, options):
+            continue
+        loaded = loaded or task.set.load()
+        operator = Degradation(**task.options["degradation"])
+        both = hardest(loaded, ledger.arrays(row["key"])["similarities"], operator)
+        kinds = []
+        for (name, text), mistakes in zip(KINDS, both, strict=True):
+            if mistakes:
+                write_sheet(mistakes, folder / f"hardest_{name}_{slug(row['model'])}.png")
+                kinds.append((text, [_shown(mistake) for mistake in mistakes]))
+        title = f"{row['model']}, {data_name(row)} at {operator.name}"
+        shown.append({"title": title, "kinds": kinds})
+    return shown
+
+
+def _is_main(task: Task, row: dict[str, Any], options: Options) -> bool:
+    wanted = row["status"] == "done" and task.protocol == "verification" and task.set.name == "lfw"
+    return wanted and row["mode"] == "lr-lr" and row["side"] == options.side
+
+
+def _shown(mistake: Mistake) -> dict[str, Any]:
+    first, second = mistake.names
+    people = f"{first} and {second}, " if first else ""
+    faces = [
+        {"size": size, "uri": _uri(image, size), "alt": f"{name or 'a face'}, {text}"}
+        for size, images, text in (("full", mistake.full, "full size"), ("low", mistake.low, "as the model saw it"))
+        for image, name in zip(images, mistake.names, strict=True)
+    ]
+    return {"faces": faces, "caption": f"{people}similarity {mistake.similarity:.3f}"}
+
+
+def _uri(image: Any, size: str) -> str:
+    """Small faces without loss, large ones as JPEG."""
+    return data_uri(encode_image(image, "png"), "png") if size == "low" else data_uri(encode_image(image), "jpeg")

@@ -1,0 +1,83 @@
+"""What a run of the suite was asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrface.errors import LrfaceError
+from lrface.suite.peers import Model
+
+#: What ``--only`` chooses among, in the order of the report.
+SETS = ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw", "xqlfw", "uccs", "tinyface", "survface", "scface")
+
+#: What of a network can be finetuned; see :class:`lrface.train.unfreeze.BackboneSettings`.
+PARTS = ("none", "last", "all")
+
+SIDES = (8, 12, 16, 20, 24, 32, 48, 64, 112)
+
+
+@dataclass(frozen=True)
+class Options:
+    """One run.
+
+    Attributes:
+        models: to be measured.
+        data: the data root, in which sets are looked for as ``lrface data where`` tells.
+        out: folder of results.
+        only: of ``SETS``.
+        faces: whether the report may show faces of the data.
+        seeds: how many, for what is trained.
+        side: the low resolution of the main tables, in pixels.
+        sides: of the sweep over resolutions.
+        kernel, antialias: of the reduction; see :mod:`lrface.faces.degrade`.
+        flip: sum over each face and its mirror image.
+        lfw: store, folder or pack of LFW, instead of the one in the data root.
+        pairs: lists of pairs over it.
+        detector, eyes: how photos of LFW are aligned where there is no store of them.
+        alignment: how native low-resolution faces are aligned; see :class:`lrface.data.crop.Settings`.
+        finetune: what of a network is finetuned on TinyFace's training set: ``none`` (the embedding layer alone), ``last``
+            or ``all``; a row for each, besides the one of the model as it is.
+        distil: weight of the distillation that is kept meanwhile.
+        published: folder of the published tables.
+        device: ``cpu`` or ``cuda``.
+        workers: processes that decode.
+
+    Raises:
+        LrfaceError: an unknown set, no models, or a number that makes no sense.
+    """
+
+    models: tuple[Model, ...]
+    data: Path
+    out: Path
+    only: tuple[str, ...] = SETS
+    faces: bool = True
+    seeds: int = 3
+    side: int = 16
+    sides: tuple[int, ...] = SIDES
+    kernel: str = "bilinear"
+    antialias: bool = True
+    flip: bool = True
+    lfw: Path | None = None
+    pairs: tuple[Path, ...] = ()
+    detector: str = "mtcnn"
+    eyes: tuple[float, float, float, float] | None = None
+    alignment: str = "none"
+    finetune: tuple[str, ...] = ("last",)
+    distil: float = 5.0
+    published: Path | None = None
+    device: str = "cpu"
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise LrfaceError("name at least one model: --models LABEL=MODEL")
+        unknown = [name for name in self.only if name not in SETS]
+        if unknown:
+            raise LrfaceError(f"--only {unknown[0]}: choose among {', '.join(SETS)}")
+        wrong = [part for part in self.finetune if part not in PARTS]
+        if wrong:
+            raise LrfaceError(f"--finetune {wrong[0]}: choose among {', '.join(PARTS)}")
+        if self.seeds < 1:
+            raise LrfaceError(f"--seeds {self.seeds} makes no sense: take one or more")
+        for side in (self.side, *self.sides):
+            if not 1 <= side <= 112:
+                raise LrfaceError(f"a side of {side} pixels makes no sense: choose 1 to 112")

@@ -1,0 +1,85 @@
+"""The rows over pairs and of models alone: verification, the picture of embeddings, cost."""
+
+from typing import Any
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.faces.degrade import Degradation
+from lrface.suite.context import Context, NotApplicableError
+from lrface.suite.plan import Task
+
+Result = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+def verification(context: Context, task: Task) -> Result:
+    """Ten folds over pairs, with thresholds for each FAR, and the two numbers of the paper's Fig. 5."""
+    from lrface.eval import similarity
+    from lrface.eval.verification import evaluate, similarities
+
+    pairs = context.load(task.set)
+    degradation = Degradation(**task.options["degradation"]) if task.options["degradation"] else None
+    mode = task.options["mode"]
+    if mode == "hr-lr":
+        _refuse_repetition(context, task)
+    low = context.embed_pairs(task.model, task.set, None if mode == "hr-hr" else degradation)
+    high = context.embed_pairs(task.model.hr or task.model, task.set, None) if mode == "hr-lr" else low
+    if high.shape[1] != low.shape[1]:
+        raise LrfaceError(
+            f"the two models' embeddings cannot be compared: {high.shape[1]} and {low.shape[1]} dimensions"
+        )
+    same = np.asarray(pairs.same, bool)
+    a, b = high[pairs.a], low[pairs.b]
+    result = evaluate(a, b, same)
+    exact = evaluate(a, b, same, thresholds="exact")
+    scores = similarities(a, b)
+    metrics = result.as_dict() | {
+        "accuracy_exact": exact.accuracy,
+        "std_exact": exact.std,
+        "expectation_margin": similarity.expectation_margin(scores[same], scores[~same]),
+        "histogram_intersection": similarity.histogram_intersection(scores[same], scores[~same]),
+        "images": len(pairs.images),
+        "notes": list(pairs.notes),
+    }
+    return metrics, {"similarities": scores.astype(np.float32), "same": same}
+
+
+def _refuse_repetition(context: Context, task: Task) -> None:
+    """A low-resolution model sees both sides of a pair at the same size: HR-LR would be LR-LR under another name."""
+    own = context.embedder(task.model).preprocessing.degradation
+    if own is not None and task.model.hr is None and own.size <= task.options["degradation"]["size"]:
+        raise NotApplicableError(
+            f"this model reduces every face to {own.size} px itself, so that HR-LR would repeat LR-LR: name the model "
+            "of the high-resolution side, LABEL=MODEL,hr=TEACHER"
+        )
+
+
+def cost(context: Context, task: Task) -> Result:
+    """Milliseconds a face and megabytes."""
+    from lrface.suite.peers import measure_cost
+
+    return dict(measure_cost(task.model)), {}
+
+
+#: Of the picture of embeddings (the paper's Fig. 4).
+PEOPLE, FACES_EACH, FEWEST = 12, 24, 4
+
+
+def tsne(context: Context, task: Task) -> Result:
+    """Embeddings of the people with the most images, in two dimensions; seeded."""
+    from sklearn.manifold import TSNE
+
+    people = np.array([name.partition("/")[0] for name in context.load(task.set).names])
+    known, counts = np.unique(people, return_counts=True)
+    most = known[np.argsort(-counts, kind="stable")][:PEOPLE]
+    chosen = [name for name in most if np.sum(people == name) >= FEWEST]
+    if len(chosen) < 2:
+        raise NotApplicableError(f"fewer than two people have {FEWEST} images in {task.set.title}: nothing to draw")
+    at = np.concatenate([np.flatnonzero(people == name)[:FACES_EACH] for name in chosen])
+    degradation = Degradation(**task.options["degradation"])
+    embeddings = context.embed_pairs(task.model, task.set, degradation)[at]
+    perplexity = min(15, (len(at) - 1) / 3)
+    places = TSNE(perplexity=perplexity, init="pca", metric="cosine", random_state=0).fit_transform(embeddings)
+    labels = np.searchsorted(np.sort(chosen), people[at])
+    metrics = {"people": len(chosen), "images": len(at), "perplexity": perplexity}
+    return metrics, {"places": places.astype(np.float32), "labels": labels}

@@ -1,0 +1,198 @@
+"""The models of a suite: ours and any peer, each an :class:`~lrface.embedder.Embedder` with a label, and what it costs.
+
+``LABEL=MODEL[,KEY=VALUE...]`` names one. MODEL is whatever :func:`lrface.embedder.open_embedder` opens; the keys declare how
+an ONNX file that does not say so wants its input (``input_size=112,colour=BGR``), and ``hr=MODEL``, or the label of another model,
+names the teacher that embeds the high-resolution side of HR-LR pairs.
+"""
+
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrface import shipped
+from lrface.errors import LrfaceError
+from lrface.files import file_digest
+from lrface.preprocessing import Preprocessing
+from lrface.suite.fingerprint import digest
+
+if TYPE_CHECKING:
+    from lrface.embedder import Embedder
+
+_NUMBERS = {"input_size": int, "mean": float, "scale": float}
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the suite; opened only when something is to be computed.
+
+    Attributes:
+        label: what tables call it.
+        spec: a file, a shipped model's name, or ``insightface:PACK``.
+        declared: preprocessing of an ONNX file that does not carry its own.
+        hr: the model of the high-resolution side in HR-LR; itself if None.
+    """
+
+    label: str
+    spec: str
+    declared: tuple[tuple[str, Any], ...] = ()
+    hr: "Model | None" = None
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """The files that the weights lie in; none for a pack that cannot be downloaded."""
+        if self.spec.startswith("insightface:"):
+            return self._of_pack() or self._fetched()
+        path = shipped.find(self.spec) or Path(self.spec)
+        # Exporters put the weights of a graph beside it: model.onnx.data, model.onnx_data, model.data.
+        beside = [path.with_name(name) for name in (f"{path.name}.data", f"{path.name}_data", f"{path.stem}.data")]
+        return tuple(file for file in (path, *(beside if path.suffix == ".onnx" else ())) if file.is_file())
+
+    def _of_pack(self) -> tuple[Path, ...]:
+        from lrface.embedder import PACK_NETWORKS
+
+        folder = Path.home() / ".insightface" / "models" / self.spec.partition(":")[2]
+        return tuple(sorted(file for file in folder.rglob("*.onnx") if file.stem.startswith(PACK_NETWORKS))[:1])
+
+    def _fetched(self) -> tuple[Path, ...]:
+        """Before the first fingerprint, for that must be the same afterwards; rows tell why if it cannot be had."""
+        with suppress(LrfaceError):
+            self.open()
+        return self._of_pack()
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the weights and the declared preprocessing, without opening the model."""
+        weights = [file_digest(file) for file in self.files] or [self.spec]
+        return digest([weights, sorted(self.declared)])
+
+    def open(self, device: str = "cpu", threads: int | None = None) -> "Embedder":
+        """The network. Raises LrfaceError as ``open_embedder`` does."""
+        from lrface.embedder import open_embedder
+
+        return open_embedder(self.spec, device, threads, dict(self.declared) or None)
+
+
+def parse_models(texts: Iterable[str]) -> list[Model]:
+    """Models as the command line names them; without a label, the file's name is one.
+
+    Raises:
+        LrfaceError: no such file, an unknown key, or one label for two models.
+    """
+    parsed = [_parse(text) for text in texts]
+    labels = [model.label for model, _ in parsed]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice:
+        raise LrfaceError(f"two models are called {twice!r}: name them apart, LABEL=MODEL")
+    by_label = {model.label: model for model, _ in parsed}
+    return [
+        replace(model, hr=by_label[teacher] if teacher in by_label else _parse(teacher)[0]) if teacher else model
+        for model, teacher in parsed
+    ]
+
+
+def _parse(text: str) -> tuple[Model, str | None]:
+    """A model, and what it names for the high-resolution side."""
+    known = [field.name for field in fields(Preprocessing) if field.name != "degradation"]
+    rest, declared, hr = text, {}, None
+    # From the right: a label may hold commas.
+    while found := re.fullmatch(rf"(.+),\s*({'|'.join(('hr', *known))})=([^,]*)", rest, re.DOTALL):
+        rest, key, value = found.groups()
+        if key == "hr":
+            hr = value
+        else:
+            declared[key] = _value(key, value, text)
+    label, equals, spec = rest.partition("=")
+    if not equals:
+        named = rest.startswith("insightface:") or rest in shipped.names()
+        label, spec = (rest if named else Path(rest).stem), rest
+    if not label.strip() or not spec:
+        raise LrfaceError(f"{text!r}: write a model as LABEL=MODEL")
+    if not spec.startswith("insightface:") and not shipped.find(spec) and not Path(spec).is_file():
+        raise LrfaceError(f"no model at {spec}: write LABEL=MODEL[,KEY=VALUE...] with the keys hr, {', '.join(known)}")
+    return Model(label.strip(), spec, tuple(sorted(declared.items()))), hr
+
+
+def _value(key: str, value: str, text: str) -> Any:
+    try:
+        return _NUMBERS.get(key, str)(value)
+    except ValueError:
+        raise LrfaceError(f"{text!r}: {key} is a number, not {value!r}") from None
+
+
+def describe(embedder: "Embedder") -> dict[str, Any]:
+    """What a model file says of its origin: recipe, losses, seed, commit and data; None for what it does not say."""
+    card = embedder.card
+    recipe = card.get("recipe") or {}
+    return {
+        "fingerprint": embedder.fingerprint,
+        "input": embedder.preprocessing.as_dict(),
+        "recipe": recipe.get("name"),
+        "network": recipe.get("model"),
+        "loss": recipe.get("loss"),
+        "epochs": (recipe.get("optim") or {}).get("epochs"),
+        "seed": recipe.get("seed"),
+        "trained_by": card.get("code"),
+        "trained_on": card.get("data"),
+    }
+
+
+def measure_cost(model: Model, runs: int = 30) -> dict[str, float | int]:
+    """Milliseconds per face on one thread, preprocessing included, one face at a time; and megabytes on the disk.
+
+    What is counted is the processor's time, which is the time that passes on an idle machine, and depends little on what
+    else runs on a busy one.
+
+    Returns:
+        ``ms`` (median of ``runs``), ``ms_spread`` (half the distance between the quartiles), ``megabytes``,
+        ``dimensions`` of the embedding.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    face = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    try:
+        embedder = model.open(threads=1)  # torch counts them for the whole process
+        for _ in range(5):  # the first ones allocate
+            dimensions = embedder.embed([face]).shape[1]
+        times = [_clock(embedder, face) for _ in range(runs)]
+    finally:
+        torch.set_num_threads(before)
+    quartiles = statistics.quantiles(times, n=4)
+    return {
+        "ms": statistics.median(times),
+        "ms_spread": (quartiles[2] - quartiles[0]) / 2,
+        "megabytes": sum(file.stat().st_size for file in model.files) / 1e6,
+        "dimensions": dimensions,
+    }
+
+
+def _clock(embedder: "Embedder", face: np.ndarray) -> float:
+    start = time.process_time()
+    embedder.embed([face])
+    return 1000 * (time.process_time() - start)
+
+
+def hardware(device: str = "cpu") -> str:
+    """The processor's name and the cores that may be used; for CUDA the graphics card's."""
+    if device.startswith("cuda"):
+        import torch
+
+        return str(torch.cuda.get_device_name(device))
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # not Linux, or a processor that does not say
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"

@@ -1,0 +1,95 @@
+"""Which rows a run has: models times sets times what is asked of each."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lrface.faces.degrade import Degradation
+from lrface.suite.options import Options
+from lrface.suite.peers import Model, hardware
+from lrface.suite.sets import PAIR_SETS, Absent, Located
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row to be.
+
+    Attributes:
+        protocol: see :data:`lrface.suite.protocols.PROTOCOLS`.
+        model: measured.
+        found: the set; None for what needs none.
+        options: everything else that decides the numbers, as JSON holds it.
+        facts: what tables say of the row beforehand: mode, operator, alignment, finetuned, distractors.
+    """
+
+    protocol: str
+    model: Model
+    found: Located | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def set(self) -> Located:
+        """The set of a task that has one."""
+        assert self.found is not None
+        return self.found
+
+    @property
+    def title(self) -> str:
+        """For progress."""
+        where = [self.found.title] if self.found else []
+        facts = [str(self.facts[key]) for key in ("mode", "operator") if self.facts.get(key)]
+        return f"{self.model.label}: {' '.join([self.protocol, *where, *facts])}"
+
+
+def plan(options: Options, sets: Iterable[Located | Absent]) -> list[Task]:
+    """All rows, set after set and model after model, so that what neighbours share is loaded once."""
+    machine = hardware()
+    tasks = [Task("cost", model, None, {"hardware": machine}, {"hardware": machine}) for model in options.models]
+    for found in sets:
+        if isinstance(found, Absent):
+            continue
+        for model in options.models:
+            tasks += _pair_tasks(options, model, found) if found.name in PAIR_SETS else _native(options, model, found)
+    return tasks
+
+
+def _native(options: Options, model: Model, found: Located) -> list[Task]:
+    from lrface.suite.native import native_tasks
+
+    return native_tasks(options, model, found)
+
+
+def _pair_tasks(options: Options, model: Model, found: Located) -> list[Task]:
+    """LFW has all modes and the sweep over resolutions; the others low and full resolution."""
+    main = Degradation(options.side, options.kernel, options.antialias)
+    tasks = [_verify(options, model, found, "lr-lr", main), _verify(options, model, found, "hr-hr", None)]
+    if found.name != "lfw":
+        return tasks
+    tasks.insert(1, _cross(options, model, found, main))
+    sides = [side for side in options.sides if side != options.side]
+    swept = [Degradation(side, options.kernel, options.antialias) for side in sides]
+    tasks += [_verify(options, model, found, "lr-lr", operator) for operator in swept]
+    return [*tasks, Task("tsne", model, found, _common(options, main), {"operator": main.name})]
+
+
+def _verify(options: Options, model: Model, found: Located, mode: str, operator: Degradation | None) -> Task:
+    facts = {
+        "mode": mode,
+        "operator": operator.name if operator else "none",
+        "side": operator.size if operator else 112,
+        "alignment": found.alignment,
+    }
+    return Task("verification", model, found, _common(options, operator) | {"mode": mode}, facts)
+
+
+def _cross(options: Options, model: Model, found: Located, operator: Degradation) -> Task:
+    task = _verify(options, model, found, "hr-lr", operator)
+    if model.hr is None:
+        return task
+    facts = task.facts | {"hr_model": model.hr.label}
+    return Task("verification", model, found, task.options | {"hr": model.hr.digest}, facts)
+
+
+def _common(options: Options, operator: Degradation | None) -> dict[str, Any]:
+    return {"degradation": asdict(operator) if operator else None, "flip": options.flip}

@@ -1,0 +1,52 @@
+"""Which function computes a row, and which code decides its numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lrface.suite import native_rows, pair_rows
+from lrface.suite.context import EMBEDDING_CODE, Context
+from lrface.suite.plan import Task
+
+Result = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How rows of one kind are computed.
+
+    Attributes:
+        run: does it: the metrics of the row, and the arrays that pictures are drawn from.
+        code: modules that decide the numbers; when one changes, rows are computed again.
+    """
+
+    run: Callable[[Context, Task], Result]
+    code: tuple[str, ...]
+
+
+_SEARCH_CODE = ("lrface.eval.blocks", "lrface.eval.mates", *native_rows.LIST_CODE)
+
+PROTOCOLS: dict[str, Protocol] = {
+    "verification": Protocol(
+        pair_rows.verification,
+        ("lrface.suite.pair_rows", "lrface.eval.verification", "lrface.eval.thresholds", "lrface.eval.similarity",
+         "lrface.data.pair_set", "lrface.data.pairs", "lrface.data.bins", *EMBEDDING_CODE),
+    ),
+    "cost": Protocol(pair_rows.cost, ("lrface.suite.peers", *EMBEDDING_CODE)),
+    "tsne": Protocol(pair_rows.tsne, ("lrface.suite.pair_rows", *EMBEDDING_CODE)),
+    "identification": Protocol(
+        native_rows.identification,
+        ("lrface.eval.identification", "lrface.train.softmax_layer", "lrface.train.uccs_protocol", "lrface.data.uccs",
+         "lrface.data.subject_split", *native_rows.LIST_CODE),
+    ),
+    "retrieval": Protocol(
+        native_rows.retrieval, ("lrface.eval.retrieval", "lrface.data.tinyface", *_SEARCH_CODE)
+    ),
+    "open-set": Protocol(
+        native_rows.open_set,
+        ("lrface.eval.open_set", "lrface.eval.verification", "lrface.data.survface", *_SEARCH_CODE),
+    ),
+    "distance": Protocol(native_rows.distance, ("lrface.eval.retrieval", "lrface.data.scface", *_SEARCH_CODE)),
+}  # fmt: skip

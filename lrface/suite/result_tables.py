@@ -1,0 +1,88 @@
+"""From rows to tables: ours under the published ones, each set in the columns that its literature uses."""
+
+from pathlib import Path
+from typing import Any
+
+from lrface.suite import native_tables, verification_tables
+from lrface.suite.published import read_published
+from lrface.suite.table_parts import ALIGNMENT, DATA, INPUT, MEGABYTES, MODEL, MS, Row, data_name, input_name, of
+from lrface.suite.tables import Column, Line, Table
+
+
+def build_tables(rows: list[Row], side: int, published: Path | None) -> list[Table]:
+    """All tables that have something to show."""
+    done = [row for row in rows if row["status"] == "done"]
+    costs = {row["model"]: row["metrics"] for row in done if row["protocol"] == "cost"}
+    tables = [
+        verification_tables.lfw_table(done, side, costs, read_published(published, "lfw_verification", percent=True)),
+        verification_tables.sweep_table(done),
+        verification_tables.other_pairs_table(done),
+        verification_tables.similarity_table(done, side),
+        verification_tables.thresholds_table(done, side),
+        native_tables.uccs_table(done, costs, read_published(published, "uccs_identification", percent=True)),
+        native_tables.tinyface_table(done, costs, read_published(published, "tinyface_retrieval", percent=False)),
+        native_tables.survface_table(done),
+        native_tables.scface_table(done),
+        _costs(done),
+        _absent(rows),
+        _origins(done),
+    ]
+    return [table.pruned() for table in tables if table.lines]
+
+
+def _costs(rows: list[Row]) -> Table:
+    lines = [
+        Line("", {"model": row["model"], "hardware": row["hardware"]} | row["metrics"]) for row in of(rows, "cost")
+    ]
+    for line, row in zip(lines, of(rows, "cost"), strict=True):
+        line.values["ms"] = (row["metrics"]["ms"], row["metrics"]["ms_spread"])
+        taken = row["origin"]["input"]
+        line.values["input"] = f"{taken['input_size']} px, {taken['crop']}"
+    columns = (
+        MODEL, Column("input", "Network's input"), Column("dimensions", "Dimensions", 1, 0),
+        MEGABYTES, MS, Column("hardware", "Hardware"),
+    )  # fmt: skip
+    notes = [
+        "Milliseconds of processor time: one face at a time on one thread, preprocessing included; median ± half the "
+        "distance of the quartiles."
+    ]
+    return Table("costs", "What the models cost", columns, lines, notes)
+
+
+def _absent(rows: list[Row]) -> Table:
+    lines = []
+    for row in (row for row in rows if row["status"] != "done"):
+        values = {"data": data_name(row) if row["set"] else row["protocol"], "model": row["model"] or "all"}
+        where = f"{row['mode'].upper()} {input_name(row)}" if row.get("mode") else None
+        lines.append(Line("", values | {"input": where, "status": row["status"], "why": row["why"]}))
+    columns = (DATA, MODEL, INPUT, Column("status", "Status"), Column("why", "Why, and what to do"))
+    return Table("not_run", "Rows that were not run or failed", columns, lines)
+
+
+def _losses(loss: Any) -> str | None:
+    """Those of a recipe that are on."""
+    return " + ".join(name for name, on in loss.items() if on) if isinstance(loss, dict) else loss
+
+
+def _origins(rows: list[Row]) -> Table:
+    lines = []
+    for row in rows:
+        origin = row["origin"]
+        trained = origin["trained_by"] or {}
+        where = " ".join(str(row[key]) for key in ("mode", "operator") if row.get(key))
+        lines.append(
+            Line("", {
+                "model": row["model"], "row": f"{row['protocol']} {where}".strip(), "recipe": origin["recipe"],
+                "loss": _losses(origin["loss"]), "seed": origin["seed"],
+                "trained": trained.get("commit"), "weights": origin["fingerprint"][:12], "alignment": row.get("alignment"),
+                "data": data_name(row) if row["set"] else None, "contents": (row["data"] or "")[:12],
+                "commit": row["code"]["commit"], "hardware": row["hardware"], "seconds": row["seconds"],
+            })
+        )  # fmt: skip
+    columns = (
+        MODEL, Column("row", "Row"), DATA, Column("contents", "Data fingerprint"), ALIGNMENT,
+        Column("recipe", "Recipe"), Column("loss", "Losses"), Column("seed", "Seed"), Column("trained", "Trained by"),
+        Column("weights", "Weights"), Column("commit", "Measured by"), Column("hardware", "Hardware"),
+        Column("seconds", "Seconds", 1, 1),
+    )  # fmt: skip
+    return Table("origins", "Where every row comes from", columns, lines)

@@ -1,0 +1,197 @@
+"""Where the sets of the suite are: found under the data root, or a sentence that says what is missing and how to get it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrface.data.catalog import dataset, find
+from lrface.data.face_list import MARKER
+from lrface.errors import LrfaceError
+from lrface.suite.fingerprint import FileDigests, digest
+from lrface.suite.options import Options
+
+#: Name in the suite -> what tables call it.
+TITLES = {
+    "lfw": "LFW", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CALFW", "cplfw": "CPLFW", "xqlfw": "XQLFW",
+    "uccs": "UCCS-180", "tinyface": "TinyFace", "survface": "QMUL-SurvFace", "scface": "SCface",
+}  # fmt: skip
+
+PAIR_SETS = ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw", "xqlfw")
+
+#: Name in the suite -> in the catalogue, where they differ.
+CATALOGUE = {"survface": "qmul-survface"}
+
+
+@dataclass(frozen=True)
+class Located:
+    """A set that is there.
+
+    Attributes:
+        name: one of :data:`lrface.suite.options.SETS`.
+        title: for tables.
+        fingerprint: names the contents: images, lists, and how they are cropped.
+        alignment: how faces are aligned, for tables.
+        rehearsal: whether it was made by ``lrface data rehearse`` and stands for nothing but itself.
+        load: reads it; may take a while.
+    """
+
+    name: str
+    title: str
+    fingerprint: str
+    alignment: str
+    rehearsal: bool
+    load: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A set that is not there: which, and a text that says what was looked for, where, and how to obtain it."""
+
+    name: str
+    title: str
+    why: str
+
+
+def locate(name: str, options: Options, digests: FileDigests) -> Located | Absent:
+    """Find a set.
+
+    Raises:
+        LrfaceError: it is there, and damaged.
+    """
+    if name == "lfw":
+        found = _lfw(options, digests)
+    elif name == "xqlfw":
+        found = _xqlfw(options, digests)
+    elif name in PAIR_SETS:
+        found = _pack(name, _first(options.data, (f"{name}.bin", f"*/{name}.bin")), digests)
+    else:
+        from lrface.suite.native import locate_native
+
+        found = locate_native(name, options, digests)
+    return found or absent(name, options)
+
+
+def absent(name: str, options: Options, why: str = "") -> Absent:
+    """What to tell of a set that is missing or incomplete."""
+    entry = dataset(CATALOGUE.get(name, name))
+    found = next(found for found in find(options.data) if found.dataset is entry)
+    places = [found.missing] if found.present and found.missing else entry.places
+    looked = "; or ".join(", ".join(patterns) for patterns in places)
+    parts = [
+        why or f"looked for {looked} in {options.data}",
+        f"it comes from {entry.source} ({entry.terms})",
+        f"`lrface data where {entry.name}` tells the layout",
+    ]
+    return Absent(name, TITLES[name], "; ".join(parts))
+
+
+def is_rehearsal(folder: Path) -> bool:
+    """Whether ``lrface data rehearse`` made a set."""
+    return (folder / MARKER).exists()
+
+
+def _first(root: Path, patterns: tuple[str, ...]) -> Path | None:
+    return next((path for pattern in patterns for path in sorted(root.glob(pattern))), None)
+
+
+def _is_store(folder: Path) -> bool:
+    return any(folder.glob("shard-*-of-*/shard.json"))
+
+
+def _lfw(options: Options, digests: FileDigests) -> Located | None:
+    root = options.lfw or _default_lfw(options)
+    if root is None:
+        return None
+    if root.suffix == ".bin":
+        return _pack("lfw", root, digests)
+    if not root.is_dir():
+        raise LrfaceError(f"--lfw {root}: no such folder or pack")
+    pairs = options.pairs or _pairs_beside(root, options.data)
+    return _over_store(root, pairs, digests) if _is_store(root) else _over_photos(root, pairs, options, digests)
+
+
+def _default_lfw(options: Options) -> Path | None:
+    """A store made with the wanted detector, any other store, the photos, the pack."""
+    stores = [path for path in sorted(options.data.glob("lfw_*")) if _is_store(path)]
+    stores.sort(key=lambda path: path.name != f"lfw_{options.detector}")
+    if stores and (options.pairs or (options.data / "lfw" / "pairs.txt").exists()):
+        return stores[0]
+    if (options.data / "lfw" / "images").is_dir() and (options.pairs or (options.data / "lfw" / "pairs.txt").exists()):
+        return options.data / "lfw" / "images"
+    return _first(options.data, ("lfw.bin", "*/lfw.bin"))
+
+
+def _pairs_beside(root: Path, data: Path) -> tuple[Path, ...]:
+    places = (root.parent / "pairs.txt", root / "pairs.txt", data / "lfw" / "pairs.txt")
+    found = next((path for path in places if path.exists()), None)
+    if found is None:
+        raise LrfaceError(f"no list of pairs for {root}: name one with --pairs, or put pairs.txt beside it")
+    return (found,)
+
+
+def _over_store(root: Path, pairs: tuple[Path, ...], digests: FileDigests) -> Located:
+    from lrface.data.pair_set import describe, from_store
+    from lrface.data.store import Store
+
+    store = Store(root)
+    contents = digest([store.fingerprint, [digests.of(path) for path in pairs]])
+    return Located(
+        "lfw",
+        _title("lfw", pairs),
+        contents,
+        describe(store.settings),
+        is_rehearsal(root),
+        lambda: from_store(root, pairs),
+    )
+
+
+def _over_photos(root: Path, pairs: tuple[Path, ...], options: Options, digests: FileDigests) -> Located:
+    """Photos are aligned once, into a store among the results, which goes on where it was if it is interrupted."""
+    from lrface.data.crop import Settings
+    from lrface.data.pair_set import PairSet, describe, from_store
+    from lrface.data.pairs import read_pairs
+    from lrface.data.prepare import prepare
+
+    settings = Settings(detector=options.detector, eyes=options.eyes)
+    names = sorted({name for path in pairs for pair in read_pairs(path) for name in (pair.a, pair.b)})
+    contents = digest([digests.of(root, names), [digests.of(path) for path in pairs], settings.as_dict()])
+
+    def load() -> PairSet:
+        store = options.out / "cache" / f"lfw_{digest([str(root.resolve()), settings.as_dict()])[:12]}"
+        prepare(root, store, settings, device=options.device, workers=options.workers)
+        return from_store(store, pairs)
+
+    return Located("lfw", _title("lfw", pairs), contents, describe(settings.as_dict()), is_rehearsal(root), load)
+
+
+def _xqlfw(options: Options, digests: FileDigests) -> Located | None:
+    from lrface.data.crop import Settings
+    from lrface.data.pair_set import from_folder
+
+    root, pairs = options.data / "xqlfw" / "images", options.data / "xqlfw" / "xqlfw_pairs.txt"
+    if not root.is_dir() or not pairs.exists():
+        return None
+    contents = digest([digests.of(root), digests.of(pairs)])
+    settings = Settings(detector="none")
+    return Located(
+        "xqlfw", TITLES["xqlfw"], contents, "as given", is_rehearsal(root.parent),
+        lambda: from_folder(root, [pairs], settings),
+    )  # fmt: skip
+
+
+def _pack(name: str, path: Path | None, digests: FileDigests) -> Located | None:
+    from lrface.data.pair_set import from_bin
+
+    if path is None:
+        return None
+    chosen = path
+    if not chosen.is_file():
+        raise LrfaceError(f"no such pack: {chosen}")
+    return Located(name, TITLES[name], digests.of(chosen), "as packed", False, lambda: from_bin(chosen))
+
+
+def _title(name: str, pairs: tuple[Path, ...]) -> str:
+    """LFW alone is View 2; anything else is named by its lists, for its numbers are not those of LFW."""
+    lists = " + ".join(path.stem for path in pairs)
+    return TITLES[name] if lists == "pairs" else f"{TITLES[name]} ({lists})"

@@ -1,0 +1,60 @@
+"""What the tables of rows have in common: columns, and what is said of a row's data."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from lrface.suite.published import Published
+from lrface.suite.tables import Column, Line
+
+Row = dict[str, Any]
+
+MODEL = Column("model", "Model")
+DATA = Column("data", "Data")
+SOURCE = Column("data", "Data or publication")
+INPUT = Column("input", "Input")
+ALIGNMENT = Column("alignment", "Alignment")
+ACCURACY = Column("accuracy", "Accuracy %", 100, 2, "higher")
+EXACT = Column("accuracy_exact", "Exact thresholds %", 100, 2, "higher")
+MS = Column("ms", "ms/face", 1, 1)
+MEGABYTES = Column("megabytes", "MB", 1, 1)
+RATES = tuple(Column(far, f"TAR@FAR {far}", 100, 2, "higher") for far in ("0.1", "0.01", "0.001", "0.0001"))
+AUC, EER = Column("auc", "AUC", 1, 4, "higher"), Column("eer", "EER %", 100, 2, "lower")
+
+
+def data_name(row: Row) -> str:
+    """What a table says of a row's data: the set, and always whether it is a rehearsal."""
+    return f"{row['set_title']}, rehearsal" if row["rehearsal"] else str(row["set_title"])
+
+
+def input_name(row: Row) -> str:
+    """The operator, or that there was none."""
+    return "full" if row.get("operator") in (None, "none") else str(row["operator"])
+
+
+def of(rows: Iterable[Row], protocol: str, *sets: str) -> list[Row]:
+    """Rows of a protocol, on some sets if any are named."""
+    return [row for row in rows if row["protocol"] == protocol and (not sets or row["set"] in sets)]
+
+
+def is_view_2(row: Row) -> bool:
+    """Whether a row's number is one of LFW as the literature means it."""
+    return row["set_title"] == "LFW" and row["metrics"]["pairs"] == 6000 and not row["rehearsal"]
+
+
+def cost_of(costs: dict[str, Any], row: Row) -> Row:
+    """What a row's model costs, for the table that the row stands in."""
+    cost = costs.get(row["model"], {})
+    return {"ms": cost.get("ms"), "megabytes": cost.get("megabytes")}
+
+
+def lines_of(published: Iterable[Published], group: str, rivals: str) -> list[Line]:
+    """Published rows as lines of a table."""
+    return [
+        Line(group, {"model": row.model, "input": row.resolution, "data": row.publication, **row.values}, rivals)
+        for row in published
+    ]
+
+
+def notes_of(rows: Iterable[Row]) -> list[str]:
+    """What rows have to say beside their scores, each thing once."""
+    return list(dict.fromkeys(f"{data_name(row)}: {note}" for row in rows for note in row["metrics"].get("notes", ())))

@@ -1,0 +1,102 @@
+"""Which runs a sweep has, and which folder belongs to each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrface.data.store import Store
+from lrface.errors import LrfaceError
+from lrface.recipe import Recipe
+from lrface.suite.fingerprint import FileDigests, digest
+from lrface.suite.style import slug
+from lrface.sweep.spec import Point, SweepSpec, recipe_of
+from lrface.train.split import split_store
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+        point: what it differs in.
+        seed: of it.
+        recipe: the whole of it.
+        folder: where it is trained, named after the point and the key.
+        key: names the recipe and the contents of the data: a run of another key is another run.
+        images: that it trains on, all epochs together.
+    """
+
+    point: Point
+    seed: int
+    recipe: Recipe
+    folder: Path
+    key: str
+    images: int
+
+
+def plan_runs(spec: SweepSpec, base: Path, out: Path, root: Path, extra: tuple[str, ...] = ()) -> list[Run]:
+    """The runs in order: all points with the first seed, then with the next.
+
+    Args:
+        spec: the sweep.
+        base: file of the base recipe.
+        out: folder of the sweep's results.
+        root: the data root.
+        extra: overrides of the command line.
+
+    Raises:
+        LrfaceError: a recipe is wrong, or its data are not there.
+    """
+    files = FileDigests(out / "cache" / "digests.json")
+    stores: dict[str, Store] = {}
+    pairs = [(point, seed) for seed in spec.seeds for point in spec.expand()]
+    recipes = [
+        recipe_of(base, spec, point, seed, extra) for point, seed in pairs
+    ]  # all are checked before data are read
+    runs = []
+    for (point, seed), recipe in zip(pairs, recipes, strict=True):
+        for name in filter(None, (recipe.data.store, recipe.validation.images)):
+            stores[name] = stores.get(name) or Store(root / name)
+        key = digest([recipe.model_dump(exclude={"name", "description"}), _data(recipe, root, stores, files)])
+        split = split_store(stores[recipe.data.store], recipe.data)
+        batches = len(split.train) // recipe.optim.batch_size
+        images = recipe.optim.epochs * batches * recipe.optim.batch_size
+        folder = out / "runs" / f"{slug(f'{point_name(point)} seed {seed}')[:80]}-{key[:8]}"
+        runs.append(Run(point, seed, recipe, folder, key, images))
+    return runs
+
+
+def _data(recipe: Recipe, root: Path, stores: dict[str, Store], files: FileDigests) -> dict[str, Any]:
+    """What a recipe's paths hold now."""
+    teachers = [recipe.teacher.model, *recipe.teacher.ensemble] if recipe.teacher else []
+    named = [*recipe.validation.pairs, *(teacher for teacher in teachers if not teacher.startswith("insightface:"))]
+    absent = [name for name in named if not (root / name).exists()]
+    if absent:
+        raise LrfaceError(f"no such file: {root / absent[0]}, which the recipe names")
+    return {
+        "stores": {name: stores[name].fingerprint for name in (recipe.data.store, recipe.validation.images) if name},
+        "files": {name: files.of(root / name) for name in named},
+    }
+
+
+def point_name(point: Point) -> str:
+    """A point in words: ``negatives 64, temperature 0.1``."""
+    return ", ".join(f"{short} {value_name(point[key])}" for key, short in short_names(list(point)).items())
+
+
+def short_names(keys: list[str]) -> dict[str, str]:
+    """Key -> the end of it that tells it from the others: ``negatives``, or ``kd.weight`` beside ``crrcd.weight``."""
+    result = {}
+    for key in keys:
+        parts = key.split(".")
+        ends = [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+        unique = (end for end in ends if not any(other != key and f".{other}".endswith(f".{end}") for other in keys))
+        result[key] = next(unique, key)
+    return result
+
+
+def value_name(value: Any) -> str:
+    """A value as recipes write it."""
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

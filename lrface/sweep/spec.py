@@ -1,0 +1,100 @@
+"""The sweep file: a base recipe, what all runs change in it, and what they differ in, as a typed, closed schema."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from lrface.errors import LrfaceError
+from lrface.recipe import Recipe, Section, load_recipe, parse, read_yaml
+
+Figure = Literal["accuracy", "auc", "eer"]
+#: Keys of a recipe, dotted, and their values.
+Point = dict[str, Any]
+
+
+class SweepSpec(Section):
+    """One sweep. Keys of the recipe are dotted: ``loss.crrcd.negatives``."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")  # of the folder of results
+    description: str = ""
+    recipe: str  # relative to the sweep file
+    overrides: Point = Field(default_factory=dict)  # for every run
+    axes: dict[str, list[Any]] = Field(default_factory=dict)  # key -> its values; every combination is a point
+    points: list[Point] = Field(default_factory=list)  # instead of axes: the points one by one
+    seeds: list[int] = Field(default=[5], min_length=1)
+    figure: Figure = "auc"  # of the recipe's validation
+    epoch: Literal["last", "best"] = "last"  # whose figure; the best one of many is a little too good
+
+    @model_validator(mode="after")
+    def _agree(self) -> "SweepSpec":
+        if bool(self.axes) == bool(self.points):
+            raise ValueError("give either axes or points")
+        if any(not values for values in self.axes.values()):
+            raise ValueError("an axis needs at least one value")
+        points = self.expand()
+        for what, key in (("axes or points", "seed"), ("axes or points", "name"), ("overrides", "seed")):
+            if key in (points[0] if what != "overrides" else self.overrides):
+                raise ValueError(f"{key} cannot be among the {what}" + (": give seeds" if key == "seed" else ""))
+        for point in points:
+            if point.keys() != points[0].keys():
+                raise ValueError(f"all points must set the same keys ({', '.join(points[0])})")
+            twice = sorted(point.keys() & self.overrides.keys())
+            if twice:
+                raise ValueError(f"{twice[0]} is both among the overrides and swept over")
+        for what, values in (("points", points), ("seeds", self.seeds)):
+            written = [json.dumps(value, sort_keys=True, default=str) for value in values]
+            if len(set(written)) != len(written):
+                raise ValueError(f"two {what} are the same")
+        return self
+
+    def expand(self) -> list[Point]:
+        """The points in order; the last axis runs fastest."""
+        if self.points:
+            return self.points
+        return [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
+
+    def value(self, history: list[dict[str, float]]) -> float:
+        """The figure of a run with this validation history."""
+        values = [entry[self.figure] for entry in history]
+        if self.epoch == "last":
+            return values[-1]
+        return min(values) if self.figure == "eer" else max(values)
+
+
+def load_sweep(path: str | Path) -> SweepSpec:
+    """Read a sweep file.
+
+    Raises:
+        LrfaceError: the file is missing or not YAML, or a key is unknown, mistyped or missing.
+    """
+    return parse(SweepSpec, read_yaml(path, "sweep"), str(path))
+
+
+def recipe_of(base: Path, spec: SweepSpec, point: Point, seed: int, extra: tuple[str, ...] = ()) -> Recipe:
+    """The recipe of one run.
+
+    Args:
+        base: file of the base recipe.
+        spec: the sweep.
+        point: one of ``spec.expand()``.
+        seed: of the run.
+        extra: ``section.key=value``, for all runs, on top of the sweep's overrides and below the point.
+
+    Raises:
+        LrfaceError: a key is unknown or mistyped, or the recipe has no validation to compare by.
+    """
+    changes = (*_dotted(spec.overrides), *extra, *_dotted(point), f"seed={seed}", f"name={spec.name}")
+    try:
+        recipe = load_recipe(base, changes)
+    except LrfaceError as error:
+        raise LrfaceError(f"sweep {spec.name}: {error}") from error
+    if not (recipe.data.holdout_identities or recipe.validation.images):
+        raise LrfaceError(f"{base} has no validation to compare by: set data.holdout_identities or validation.images")
+    return recipe
+
+
+def _dotted(values: Point) -> list[str]:
+    return [f"{key}={json.dumps(value, default=str)}" for key, value in values.items()]

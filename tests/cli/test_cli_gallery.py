@@ -1,0 +1,175 @@
+"""``lrface gallery``: the answer of ``search`` is its exit status."""
+
+import json
+import sys
+
+import pytest
+
+from lrface.data.synthetic import face
+from lrface.faces.images import encode_image
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder per person of drawn crops, and beside it what is no photo."""
+    root = tmp_path_factory.mktemp("photos")
+    for identity, name in enumerate(("anna", "bert")):
+        (root / "people" / name).mkdir(parents=True)
+        for number in range(2):
+            path = root / "people" / name / f"{number}.png"
+            path.write_bytes(encode_image(face(identity, number, seed=1), "png"))
+    (root / "stranger.png").write_bytes(encode_image(face(9, 0, seed=1), "png"))
+    (root / "text.jpg").write_text("not a picture")
+    return root
+
+
+@pytest.fixture
+def gallery(lrface, model, tmp_path, monkeypatch):
+    """``gallery(command, ...)`` with a folder of its own."""
+    monkeypatch.delenv("LRFACE_GALLERY", raising=False)
+
+    def run(command, *arguments, model=model):
+        named = ["--model", model, "--detector", "none"] if command in ("add", "import", "search") else []
+        return lrface("gallery", command, *arguments, *named, "--gallery", tmp_path / "gallery")
+
+    return run
+
+
+def test_add_search_list_remove(gallery, photos):
+    people = photos / "people"
+    added = gallery("add", "Anna", people / "anna")
+    assert (added.status, added.err) == (0, "")
+    assert added.out == "2 images: 2 faces enrolled, 0 there already, 0 left out\n"
+    assert gallery("add", "Bert", people / "bert" / "0.png", people / "bert" / "1.png").status == 0
+    assert gallery("add", "Bert", people / "bert" / "0.png").out.startswith(
+        "1 images: 0 faces enrolled, 1 there already"
+    )
+
+    known = gallery("search", people / "bert" / "1.png", "--far", "0.01")
+    assert known.status == 0
+    lines = known.out.splitlines()
+    assert lines[0] == "Bert"
+    assert lines[1].startswith("  * Bert  similarity 1.0000, threshold 0.9990  ")
+    assert lines[1].endswith("bert/1.png")
+    assert lines[3] == "2 people, 4 faces, exact search, false accept rate 0.01 a comparison"
+    unknown = gallery("search", photos / "stranger.png", "--threshold", "0.99999", "--top", "1")
+    assert unknown.status == 1
+    assert unknown.out.splitlines()[0] == "unknown"
+    assert len(unknown.out.splitlines()) == 3
+
+    assert gallery("list").out == "     2  Anna\n     2  Bert\n2 people, 4 faces\n"
+    assert gallery("remove", "Bert").out == "Bert removed, 2 faces\n"
+    assert gallery("search", people / "bert" / "1.png", "--threshold", "0.99999").status == 1
+    assert gallery("remove", "Bert").refused("nobody", "called Bert")
+    assert gallery("remove", "Ana").refused("did you mean Anna?")
+
+
+def test_json(gallery, photos):
+    people = photos / "people"
+    assert gallery("add", "Anna", people / "anna", "--json").json == {
+        "name": "Anna", "images": 2, "added": 2, "known": 0, "left_out": [], "notes": [],
+    }  # fmt: skip
+    answer = gallery("search", people / "anna" / "0.png", "--json").json
+    assert answer["name"] == "Anna"
+    assert answer["photo"] == str(people / "anna" / "0.png")
+    (match,) = answer["matches"]
+    assert match.pop("similarity") == pytest.approx(1, abs=1e-4)
+    assert match == {"name": "Anna", "threshold": 0.9995, "same": True, "photo": str(people / "anna" / "0.png")}
+    assert {key: answer[key] for key in ("far", "people", "faces", "method", "notes")} == {
+        "far": 0.001, "people": 1, "faces": 2, "method": "exact", "notes": [],
+    }  # fmt: skip
+    assert gallery("list", "--json").json == {"people": {"Anna": 2}}
+    facts = gallery("info", "--json", "--check").json
+    assert (facts["people"], facts["faces"], facts["dim"], facts["faults"]) == (1, 2, 32, [])
+    assert gallery("remove", "Anna", "--json").json == {"name": "Anna", "removed": 2}
+    empty = gallery("search", people / "anna" / "0.png", "--json")
+    assert (empty.status, empty.json["name"], empty.json["notes"]) == (1, None, ["the gallery is empty"])
+
+
+def test_import_and_info(gallery, photos):
+    outcome = gallery("import", photos / "people", "--exact-limit", "500")
+    assert outcome.status == 0
+    assert "4 images: 4 faces enrolled, 0 there already, 0 left out" in outcome.out
+    assert "4 images: 0 faces enrolled, 4 there already" in gallery("import", photos / "people").out
+    assert gallery("import", photos / "people", "--json").json["people"] == 2
+    text = gallery("info", "--check").out
+    assert "people   2\n" in text
+    assert "exact up to 500 faces" in text
+    assert text.endswith("checked: every file is sound, and they agree\n")
+    assert gallery("import", photos / "none").refused("cannot list", "none")
+
+
+def test_photos_that_cannot_be_used(gallery, photos):
+    anna = photos / "people" / "anna"
+    some = gallery("add", "Anna", photos / "text.jpg", anna / "0.png")
+    assert some.status == 0
+    assert some.err.startswith(f"left out {photos / 'text.jpg'}: the file is not an image")
+    assert some.out == "2 images: 1 faces enrolled, 0 there already, 1 left out\n"
+    none = gallery("add", "Anna", photos / "text.jpg", "--json")
+    assert none.status == 2
+    assert none.json["left_out"][0]["image"] == str(photos / "text.jpg")
+    assert gallery("search", photos / "text.jpg").refused("text.jpg", "not an image")
+    assert gallery("add", "Anna", photos / "nothing.jpg").refused("no such file", "nothing.jpg")
+    assert gallery("add", " ", anna).refused("name")
+
+
+def test_without_a_gallery(gallery, photos, tmp_path):
+    for arguments in (("search", photos / "stranger.png"), ("list",), ("remove", "Anna"), ("info",)):
+        assert gallery(*arguments).refused("no gallery at", str(tmp_path), "gallery add NAME")
+    assert not (tmp_path / "gallery").exists()
+
+
+def test_another_model(gallery, photos, tmp_path):
+    import torch
+
+    from lrface.models import create
+    from lrface.models.weights import save_model
+    from lrface.preprocessing import Preprocessing
+
+    torch.manual_seed(1)
+    other = tmp_path / "other.safetensors"
+    save_model(other, create("resnet18", width=8, embedding_dim=32), {"preprocessing": Preprocessing(16).as_dict()})
+    photo = photos / "people" / "anna" / "0.png"
+    assert gallery("add", "Anna", photo).status == 0
+    assert gallery("search", photo, "--threshold", "0.5", model=other).refused("made with the model", "--model")
+    assert gallery("add", "Anna", photo, model=other).refused("made with the model", "--model")
+
+
+def test_faiss_is_missing(gallery, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    photo = photos / "people" / "anna" / "0.png"
+    for command in ("add", "search", "import"):
+        assert gallery(command, *(["Anna"] if command == "add" else []), photo).refused(
+            "faiss-cpu", "faiss-gpu", "never"
+        )
+
+
+def test_damage_is_reported(gallery, photos, tmp_path):
+    import sqlite3
+
+    gallery("add", "Anna", photos / "people" / "anna")
+    with sqlite3.connect(tmp_path / "gallery" / "gallery.sqlite") as handle:
+        handle.execute("UPDATE meta SET value = 9 WHERE key = 'faces'")
+    handle.close()
+    outcome = gallery("info", "--check")
+    assert outcome.status == 2
+    assert "fault: gallery.sqlite" in outcome.out
+    (tmp_path / "gallery" / "gallery.sqlite").write_bytes(b"no database" * 1000)
+    assert gallery("list").refused("gallery.sqlite is damaged")
+
+
+def test_the_folder_may_come_from_the_environment(lrface, gallery, photos, tmp_path, monkeypatch):
+    gallery("add", "Anna", photos / "people" / "anna")
+    monkeypatch.setenv("LRFACE_GALLERY", str(tmp_path / "gallery"))
+    assert json.loads(lrface("gallery", "list", "--json").out) == {"people": {"Anna": 2}}
+
+
+def test_listing_loads_neither_faiss_nor_a_network(start, gallery, photos, tmp_path):
+    gallery("add", "Anna", photos / "people" / "anna")
+    script = (
+        "import sys; from lrface.gallery import Gallery\n"
+        f"assert Gallery.open({str(tmp_path / 'gallery')!r}).people()[0].name == 'Anna'\n"
+        "print([name for name in ('faiss', 'torch', 'onnxruntime') if name in sys.modules])"
+    )
+    outcome = start("-c", script)
+    assert outcome.stdout.strip() == "[]", outcome.stderr
