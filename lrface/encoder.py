@@ -1,22 +1,28 @@
 """The one way to use a trained model: photo -> face -> low resolution -> embedding, with the model's own thresholds."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lrface.calibration import Calibration
 from lrface.embedder import Embedder, open_embedder
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
-from lrface.faces.align import TEMPLATE_SIZE, norm_crop
-from lrface.faces.detect import DETECTORS, Detector, create_detector, select_face
+from lrface.faces.align import TEMPLATE_SIZE, alignment, norm_crop
+from lrface.faces.detect import DETECTORS, Detector, Face, create_detector, select_face
 from lrface.faces.images import read_image
+from lrface.quality import EXTREME_ASPECT, Quality, assess, is_flat
 
 #: An image with a shorter side than this is taken as the face itself: no detector works there.
 TINY = 40
+
+#: An image with no side longer than this, in which no face is found, is taken as a tight crop. Detectors miss some of
+#: those, of blurred faces above all: dlib's a quarter of them, MTCNN a few.
+TIGHT = 128
 
 #: False accept rate that verification promises unless another is asked for.
 DEFAULT_FAR = 0.01
@@ -29,6 +35,25 @@ class ImageError(LrfaceError):
 
 
 @dataclass(frozen=True)
+class Look:
+    """The main face of an image.
+
+    Attributes:
+        name: of the image, for messages.
+        crop: uint8 RGB, aligned, or the image itself where it was taken as the face.
+        quality: what is known of it.
+        face: where it was found; None where the image itself was taken.
+        notes: what should be known of it: that the image itself was taken.
+    """
+
+    name: str
+    crop: np.ndarray
+    quality: Quality
+    face: Face | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Verification:
     """The answer to: one person or two?
 
@@ -38,6 +63,9 @@ class Verification:
         threshold: cosine.
         far: the false accept rate that the threshold was calibrated for; None for a threshold given by hand.
         notes: what should be known of the two images, such as that one was too small for a detector.
+        probability: of one person, where as many pairs are of one as of two; None if the model is not calibrated for it.
+        resolutions: pixels of detail of the two faces, see :class:`lrface.quality.Quality`.
+        warnings: why the answer is not to be trusted.
     """
 
     similarity: float
@@ -45,6 +73,9 @@ class Verification:
     threshold: float
     far: float | None
     notes: tuple[str, ...] = ()
+    probability: float | None = None
+    resolutions: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, as JSON writes them."""
@@ -132,20 +163,40 @@ class FaceEncoder:
             ImageError: the image cannot be read or shows no face.
             LrfaceError: the detector cannot be had.
         """
+        found = self._find(image)
+        return found.crop, found.note
+
+    def look(self, image: Image) -> Look:
+        """The aligned face of an image, and what is known of it before it is compared.
+
+        Raises:
+            ImageError, LrfaceError: see :meth:`crop`.
+        """
+        found = self._find(image)
+        quality = assess(found.crop, found.pixels, self.calibration, found.face is None, found.missed)
+        return Look(found.name, found.crop, quality, found.face, (found.note,) if found.note else ())
+
+    def _find(self, image: Image) -> "_Found":
         name = str(image) if isinstance(image, str | Path) else "the image"
         pixels = _pixels(image, name)
+        height, width = pixels.shape[:2]
+        whole = _Found(name, pixels, float(min(height, width)))
         if self._wanted == "none":
-            return pixels, None
-        if min(pixels.shape[:2]) < TINY:
-            return pixels, f"{name}: {pixels.shape[1]} x {pixels.shape[0]} pixels, taken as the face itself"
+            return whole
+        if min(height, width) < TINY:
+            return replace(whole, note=f"{name}: {width} x {height} pixels, taken as the face itself")
         faces = self._detector.detect(pixels)
+        if not faces and _may_be_a_crop(pixels):
+            note = f"{name}: {self._detector.name} found no face in {width} x {height} pixels, taken as the face itself"
+            return replace(whole, note=note, missed=True)
         if not faces:
             raise ImageError(
                 f"{name}: {self._detector.name} found no face; if this is an aligned crop, say --detector none"
             )
         face = select_face(faces, pixels.shape, self._face)
         try:
-            return norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), None
+            side = TEMPLATE_SIZE / float(np.hypot(*alignment(face.landmarks)[0, :2]))
+            return _Found(name, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
         except LrfaceError as error:
             raise ImageError(f"{name}: {error}") from error
 
@@ -164,18 +215,40 @@ class FaceEncoder:
         """
         promised = far if threshold is None else None
         if threshold is None:
-            threshold = self.threshold(far)
+            self.threshold(far)  # that the model knows it, before anything that takes time
         elif not -1 <= threshold <= 1:
             raise LrfaceError(f"a threshold of {threshold} makes no sense: it is a cosine, -1 to 1")
-        crops, notes = zip(*(self.crop(image) for image in (a, b)), strict=True)
-        left, right = self.embed_crops(crops)
+        return self.compare(self.look(a), self.look(b), promised, threshold)
+
+    def compare(self, a: Look, b: Look, far: float | None = DEFAULT_FAR, threshold: float | None = None) -> Verification:
+        """:meth:`verify` of two faces that have been looked at."""
+        if threshold is None:
+            threshold = self.threshold(DEFAULT_FAR if far is None else far, a.quality, b.quality)
+        left, right = self.embed_crops([a.crop, b.crop])
         similarity = float(np.clip(left @ right, -1, 1))
+        resolutions = (a.quality.resolution, b.quality.resolution)
+        probability = None
+        if self.calibration is not None:
+            probability = float(self.calibration.probability(similarity, *resolutions))
+        warnings = tuple(f"{look.name}: {warning}" for look in (a, b) for warning in look.quality.warnings)
+        notes = a.notes + b.notes
         return Verification(
-            similarity, similarity > threshold, threshold, promised, tuple(note for note in notes if note)
+            similarity, similarity > threshold, threshold, far, notes, probability, resolutions, warnings
         )
 
-    def threshold(self, far: float) -> float:
-        """The cosine threshold for a false accept rate. Raises LrfaceError if the model was not calibrated for it."""
+    def threshold(self, far: float, a: Quality | None = None, b: Quality | None = None) -> float:
+        """The cosine threshold for a false accept rate.
+
+        Args:
+            far: one of :attr:`thresholds`.
+            a, b: what is known of the two faces. Where the model is calibrated by quality the threshold is that of their
+                resolutions: higher for small and blurred faces, which resemble each other.
+
+        Raises:
+            LrfaceError: the model was not calibrated for this rate.
+        """
+        if self.calibration is not None and a is not None and b is not None:
+            return float(self.calibration.threshold(far, a.resolution, b.resolution))
         for known, value in self.thresholds.items():
             if abs(known - far) <= 1e-9:
                 return value
@@ -185,6 +258,15 @@ class FaceEncoder:
             f"this model is not calibrated for a false accept rate of {far:g}: "
             f"choose {', '.join(f'{known:g}' for known in self.thresholds)}, or give a --threshold"
         )
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What similarities mean by the quality of both faces; None for a model that carries no such tables.
+
+        Raises:
+            LrfaceError: the model carries tables that cannot be used.
+        """
+        return Calibration.from_card(self.embedder.card)
 
     @cached_property
     def _detector(self) -> Detector:
@@ -200,6 +282,24 @@ class FaceEncoder:
                 "or say --detector none for aligned crops"
             )
         return create_detector(installed[0], self._device)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A face in an image: its crop, its side in the image's pixels, and where; or the image as the face."""
+
+    name: str
+    crop: np.ndarray
+    pixels: float
+    face: Face | None = None
+    note: str | None = None
+    missed: bool = False
+
+
+def _may_be_a_crop(pixels: np.ndarray) -> bool:
+    """Whether an image in which no face was found can be one, cut tightly."""
+    sides = pixels.shape[:2]
+    return max(sides) <= min(TIGHT, EXTREME_ASPECT * min(sides)) and not is_flat(pixels)
 
 
 def _pixels(image: Image, name: str) -> np.ndarray:

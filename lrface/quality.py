@@ -51,10 +51,8 @@ class Quality:
 
     @property
     def usable(self) -> bool:
-        """Whether it makes sense to enrol the face: not flat, and enough of the model's ability is left."""
-        if self.recognisability is None:
-            return self.contrast >= FLAT and self.resolution >= TOO_SMALL
-        return self.recognisability >= USABLE
+        """Whether it makes sense to enrol the face: nothing speaks against it."""
+        return not self.warnings
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, as JSON writes them."""
@@ -68,7 +66,11 @@ class Quality:
 
 
 def assess(
-    crop: np.ndarray, pixels: float | None = None, calibration: Calibration | None = None, whole: bool = False
+    crop: np.ndarray,
+    pixels: float | None = None,
+    calibration: Calibration | None = None,
+    whole: bool = False,
+    missed: bool = False,
 ) -> Quality:
     """Look at one face.
 
@@ -77,28 +79,39 @@ def assess(
         pixels: side of the face in pixels of the image that it was cut out of; the crop's shorter side if None.
         calibration: the model's.
         whole: whether the image was taken as the face, unseen by a detector.
+        missed: whether a detector saw it, and found no face.
     """
     height, width = crop.shape[:2]
     pixels = float(min(height, width)) if pixels is None else float(pixels)
     known = detail(crop)
     resolution = pixels if known >= _BELIEVED * min(pixels, HIGHEST) else min(known, pixels)
-    contrast = float(np.asarray(crop, np.float32).mean(axis=2).std())
-    flat = contrast < FLAT
+    contrast = _contrast(crop)
+    recognisability = None
+    if calibration is not None:
+        recognisability = 0.0 if contrast < FLAT else calibration.recognisability(resolution)
     warnings = []
-    if flat:
+    if missed:
+        warnings.append("no face was found in it")
+    if contrast < FLAT:
         warnings.append("the image is flat: it shows hardly anything")
-    elif resolution < TOO_SMALL:
+    elif resolution < TOO_SMALL or (recognisability is not None and recognisability < USABLE):
         warnings.append(_too_small(pixels, resolution))
     if whole and max(height, width) > EXTREME_ASPECT * min(height, width):
         warnings.append(f"{width} x {height} pixels are an extreme shape for a face")
-    recognisability = None
-    if calibration is not None:
-        recognisability = 0.0 if flat else calibration.recognisability(resolution)
     return Quality(pixels, resolution, contrast, recognisability, tuple(warnings))
 
 
+def is_flat(image: np.ndarray) -> bool:
+    """Whether uint8 RGB ``[h, w, 3]`` shows hardly anything."""
+    return _contrast(image) < FLAT
+
+
+def _contrast(image: np.ndarray) -> float:
+    return float(np.asarray(image, np.float32).mean(axis=2).std())
+
+
 def _too_small(pixels: float, resolution: float) -> str:
-    limit = f"below {TOO_SMALL:g} an answer is not to be trusted"
+    what = f"only {resolution:.1f} pixels of face"
     if resolution < pixels:
-        return f"blurred or enlarged: {pixels:.0f} pixels with the detail of {resolution:.1f}, {limit}"
-    return f"only {pixels:.1f} pixels of face: {limit}"
+        what = f"blurred or enlarged, {pixels:.0f} pixels with the detail of {resolution:.1f}"
+    return f"{what}: an answer about so small a face is not to be trusted"

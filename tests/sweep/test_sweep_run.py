@@ -135,7 +135,7 @@ def wait_for(condition, seconds=300):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_sweep_that_is_stopped_goes_on(write_sweep, sweep_data, tmp_path, number):
     """Its run saves itself, whatever became of the sweep; the next call resumes it."""
-    path = write_sweep(axes={"optim.lr": [0.02]}, overrides={"optim.epochs": 400, "validation.every": 400})
+    path = write_sweep(axes={"optim.lr": [0.02]}, overrides={"optim.epochs": 200, "validation.every": 200})
     command = [sys.executable, "-m", "lrface", "sweep", str(path), "--out", str(tmp_path), "--data", str(sweep_data)]
     process = subprocess.Popen([*command, "--device", "cpu"], stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(logs := list(tmp_path.glob("rates/runs/*/log.jsonl"))) == 1 and logs[0].stat().st_size > 0)
