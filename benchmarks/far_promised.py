@@ -145,7 +145,9 @@ def report(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
             ratios = np.array([row[name] for row in chosen.values()]) / RATES
             inside = np.mean((ratios >= 0.5) & (ratios <= 2))
             lines.append("")
-            lines.append(f"{title}: {inside:.0%} of the entries within a factor of two, {ratios.min():.2f} to {ratios.max():.2f}.")
+            lines.append(
+                f"{title}: {inside:.0%} of the entries within a factor of two, {ratios.min():.2f} to {ratios.max():.2f}."
+            )
         lines.append("")
     return "\n".join(lines)
 

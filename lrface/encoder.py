@@ -213,17 +213,19 @@ class FaceEncoder:
             LrfaceError: the model carries no threshold for this rate, the one given is no cosine, or the detector
                 cannot be had.
         """
+        self.check_threshold(far, threshold)  # before anything that takes time
+        return self.compare(self.look(a), self.look(b), far, threshold)
+
+    def compare(self, a: Look, b: Look, far: float = DEFAULT_FAR, threshold: float | None = None) -> Verification:
+        """:meth:`verify` of two faces that have been looked at.
+
+        Raises:
+            LrfaceError: the model carries no threshold for this rate, or the one given is no cosine.
+        """
+        self.check_threshold(far, threshold)
         promised = far if threshold is None else None
         if threshold is None:
-            self.threshold(far)  # that the model knows it, before anything that takes time
-        elif not -1 <= threshold <= 1:
-            raise LrfaceError(f"a threshold of {threshold} makes no sense: it is a cosine, -1 to 1")
-        return self.compare(self.look(a), self.look(b), promised, threshold)
-
-    def compare(self, a: Look, b: Look, far: float | None = DEFAULT_FAR, threshold: float | None = None) -> Verification:
-        """:meth:`verify` of two faces that have been looked at."""
-        if threshold is None:
-            threshold = self.threshold(DEFAULT_FAR if far is None else far, a.quality, b.quality)
+            threshold = self.threshold(far, a.quality, b.quality)
         left, right = self.embed_crops([a.crop, b.crop])
         similarity = float(np.clip(left @ right, -1, 1))
         resolutions = (a.quality.resolution, b.quality.resolution)
@@ -233,8 +235,15 @@ class FaceEncoder:
         warnings = tuple(f"{look.name}: {warning}" for look in (a, b) for warning in look.quality.warnings)
         notes = a.notes + b.notes
         return Verification(
-            similarity, similarity > threshold, threshold, far, notes, probability, resolutions, warnings
+            similarity, similarity > threshold, threshold, promised, notes, probability, resolutions, warnings
         )
+
+    def check_threshold(self, far: float, threshold: float | None = None) -> None:
+        """Raise LrfaceError if the model knows no threshold for this rate, or the one given by hand is no cosine."""
+        if threshold is None:
+            self.threshold(far)
+        elif not -1 <= threshold <= 1:
+            raise LrfaceError(f"a threshold of {threshold} makes no sense: it is a cosine, -1 to 1")
 
     def threshold(self, far: float, a: Quality | None = None, b: Quality | None = None) -> float:
         """The cosine threshold for a false accept rate.

@@ -22,11 +22,14 @@ EXTREME_ASPECT = 1.6
 #: Standard deviation of brightness, in grey levels of 255, below which an image is flat.
 FLAT = 4.0
 
-#: Below this part of what the model can do a face should not be enrolled.
+#: Below this part of what the model can do, a face earns a warning.
 USABLE = 0.25
 
 #: The estimate of detail overrules the number of pixels where it lies below by more than one and a half of its errors.
 _BELIEVED = 2 ** (-1.5 * ERROR)
+
+#: An image with this much detail is taken for sharp, however many pixels it has: more is not told apart.
+_SHARP = 0.9 * HIGHEST
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def assess(
     height, width = crop.shape[:2]
     pixels = float(min(height, width)) if pixels is None else float(pixels)
     known = detail(crop)
-    resolution = pixels if known >= _BELIEVED * min(pixels, HIGHEST) else min(known, pixels)
+    resolution = pixels if known >= min(_BELIEVED * pixels, _SHARP) else min(known, pixels)
     contrast = _contrast(crop)
     recognisability = None
     if calibration is not None:

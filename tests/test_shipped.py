@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+import tomllib
 
 from lrface import shipped
 from lrface.embedder import open_embedder
@@ -103,3 +105,10 @@ def test_what_this_package_ships_is_whole():
     for name in shipped.names():
         assert shipped.find(name).is_file()
         assert shipped.find(name).name in shipped.listing()["sha256"]
+
+
+def test_what_is_listed_gets_into_the_wheel():
+    root = Path(__file__).parent.parent
+    patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["lrface"]
+    for file in [shipped.LISTING, *shipped.listing()["sha256"]]:
+        assert any(Path("weights", file).match(pattern) for pattern in patterns), f"package-data leaves out {file}"

@@ -21,6 +21,9 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, T
 @DEVICE
 @RUNTIME
 @THREADS
+@click.option(
+    "--explain", type=click.Path(dir_okay=False), default=None, help="Draw how the answer came about: FILE.png."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     a: str,
@@ -33,6 +36,7 @@ def command(
     device: str,
     runtime: str,
     threads: int | None,
+    explain: str | None,
     as_json: bool,
 ) -> None:
     """Tell whether the images A and B show one person.
@@ -41,13 +45,30 @@ def command(
     """
     from lrface.encoder import FaceEncoder
 
-    result = FaceEncoder.load(model, detector, face, device, runtime, threads).verify(a, b, far, threshold)
+    if explain:
+        from lrface.explain import check
+
+        check(explain)
+    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads)
+    encoder.check_threshold(far, threshold)
+    looks = encoder.look(a), encoder.look(b)
+    result = encoder.compare(*looks, far, threshold)
+    if explain:
+        from lrface.explain import draw
+
+        draw(encoder, (a, b), looks, result, explain)
     if as_json:
         click.echo(json.dumps({"a": a, "b": b, **result.as_dict()}))
     else:
         origin = "given" if result.far is None else f"calibrated for a false accept rate of {result.far:g}"
         click.echo(f"{'same' if result.same else 'different'}: similarity {result.similarity:.4f}, ", nl=False)
         click.echo(f"threshold {result.threshold:.4f} ({origin})")
+        if result.probability is not None:
+            click.echo(f"probability of one person: {result.probability:.4f} (if it was even before)")
+        if result.resolutions is not None:
+            click.echo("pixels of detail: {:.1f} and {:.1f}".format(*result.resolutions))
+        for warning in result.warnings:
+            click.echo(f"warning: {warning}")
         for note in result.notes:
             click.echo(f"note: {note}")
     sys.exit(0 if result.same else 1)

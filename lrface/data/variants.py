@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from lrface.faces.align import TEMPLATE_SIZE, norm_crop
 from lrface.faces.align import TEMPLATE as LANDMARKS
+from lrface.faces.align import TEMPLATE_SIZE, norm_crop
 from lrface.faces.degrade import resize
 
 #: How the face comes: ``native``, an image of its own pixels; ``photo``, cut out of a photo by an aligner, which knows

@@ -122,7 +122,11 @@ def _cells_of_different(seen: Observations, rng: np.random.Generator) -> Iterato
     for i in range(len(KNOTS)):
         for j in range(i, len(KNOTS)):
             parts = [_different(seen, hats, a, b, i, j) for a, b in zip(chosen[i], chosen[j], strict=True)]
-            yield i, j, Pairs(*(np.concatenate([getattr(part, n) for part in parts]) for n in Pairs.__dataclass_fields__))
+            yield (
+                i,
+                j,
+                Pairs(*(np.concatenate([getattr(part, n) for part in parts]) for n in Pairs.__dataclass_fields__)),
+            )
 
 
 def _different(

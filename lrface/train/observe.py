@@ -52,7 +52,9 @@ def held_out_source(store: Store, card: dict[str, Any]) -> Source:
     """
     section = (card.get("recipe") or {}).get("data")
     if not section or not section.get("holdout_identities"):
-        raise LrfaceError("the model's recipe held no identities out (data.holdout_identities): name faces with --pairs")
+        raise LrfaceError(
+            "the model's recipe held no identities out (data.holdout_identities): name faces with --pairs"
+        )
     trained = (card.get("data") or {}).get("fingerprint")
     if trained != store.fingerprint:
         raise LrfaceError(
