@@ -263,3 +263,78 @@ def test_an_installation_without_a_model(monkeypatch, tmp_path):
         FaceEncoder.load()
     with pytest.raises(LrfaceError, match=r"other\.safetensors"):
         FaceEncoder.load(tmp_path / "other.safetensors")
+
+
+def calibration(**changes):
+    from lrface.calibration import Calibration
+
+    knots = np.array([4.0, 8.0, 16.0])
+    worse = np.array([0.3, 0.2, 0.0])
+    tables = {far: 0.6 + step + np.minimum.outer(worse, worse) for far, step in ((0.01, 0.0), (0.001, 0.05))}
+    logistic = np.array([[-2.0, 0, 0, 0], [4.0, 2, 0, 0]])
+    record = Calibration(knots, tables, tables, logistic, np.array([0.1, 0.5, 1.0])).as_dict()
+    return {**record, **changes}
+
+
+def test_thresholds_depend_on_both_faces(make, faces):
+    encoder = make(quality=calibration())
+    small, large = faces[0], faces[1]
+    looks = [encoder.look(np.asarray(Image.fromarray(image).resize((side, side)))) for image, side in
+             ((small, 8), (small, 30), (large, 8))]  # fmt: skip
+    assert [look.quality.resolution for look in looks[::2]] == [8, 8]
+    sizes = [look.quality for look in looks]
+    assert encoder.threshold(0.01, sizes[0], sizes[2]) == pytest.approx(0.8)
+    assert encoder.threshold(0.01, sizes[0], sizes[1]) == encoder.threshold(0.01, sizes[1], sizes[0]) < 0.7
+    assert encoder.threshold(0.001, sizes[0], sizes[2]) == pytest.approx(0.85)
+    assert encoder.threshold(0.01) == 0.25  # the card's, where nothing is known of the faces
+    answer = encoder.compare(looks[0], looks[2])
+    assert answer.threshold == pytest.approx(0.8)
+    assert answer.resolutions == (8, 8)
+    assert answer.far == 0.01
+    assert answer.probability == pytest.approx(1 / (1 + np.exp(2 - 5 * answer.similarity)))
+    given = encoder.compare(looks[0], looks[2], threshold=0.1)
+    assert (given.threshold, given.far, given.probability) == (0.1, None, answer.probability)
+
+
+def test_a_model_without_tables_answers_as_ever(make, faces):
+    answer = make().verify(faces[0], faces[1])
+    assert (answer.threshold, answer.probability, answer.warnings) == (0.25, None, ())
+    assert len(answer.resolutions) == 2
+    assert make().look(faces[0]).quality.recognisability is None
+
+
+def test_damaged_tables_are_an_error(make, faces):
+    with pytest.raises(LrfaceError, match="calibration by quality"):
+        make(quality=calibration(knots=[1, 2])).verify(faces[0], faces[1])
+
+
+def test_what_is_seen_of_a_face(make, faces):
+    photo = np.full((300, 400, 3), 90, np.uint8)
+    photo[100:156, 50:106] = np.asarray(Image.fromarray(faces[0]).resize((56, 56), Image.Resampling.BILINEAR))
+    finder = Finder(found(50, 100, 56))
+    look = make("mtcnn", finder, quality=calibration()).look(photo)
+    assert look.quality.pixels == pytest.approx(56, rel=1e-3)
+    assert look.quality.resolution <= look.quality.pixels * 1.001
+    assert look.quality.recognisability == 1
+    assert look.face is finder.faces[0]
+    assert (look.notes, look.name) == ((), "the image")
+
+
+def test_warnings_name_the_image(make, faces, tmp_path):
+    path = tmp_path / "small.png"
+    Image.fromarray(faces[0]).resize((6, 6)).save(path)
+    answer = make("mtcnn").verify(path, path)
+    assert answer.warnings == answer.warnings[:1] * 2
+    assert answer.warnings[0].startswith(f"{path}: only 6.0 pixels of face")
+    assert answer.notes[0] == f"{path}: 6 x 6 pixels, taken as the face itself"
+
+
+def test_a_small_image_without_a_face_is_taken_as_a_crop(make, faces):
+    look = make("mtcnn", Finder()).look(faces[0])
+    assert look.face is None
+    np.testing.assert_array_equal(look.crop, faces[0])
+    assert "finder found no face in 112 x 112 pixels, taken as the face itself" in look.notes[0]
+    assert not look.quality.usable
+    for wrong in (np.tile(faces[0], (2, 2, 1)), faces[0][:60], np.full((100, 100, 3), 7, np.uint8)):
+        with pytest.raises(ImageError, match="found no face; if this is an aligned crop"):
+            make("mtcnn", Finder()).look(wrong)

@@ -17,6 +17,9 @@ EXACT_LIMIT = click.option(
     "--exact-limit", type=click.IntRange(100), default=None,
     help="Number of faces above which searches are approximate, kept with the gallery.  [default: 100000]",
 )  # fmt: skip
+FORCE = click.option(
+    "--force", is_flag=True, help="Enrol unusable faces, too: tiny, blurred, flat. They resemble everybody."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -39,12 +42,16 @@ def command() -> None:
 @click.argument("photos", nargs=-1, required=True, type=click.Path())
 @GALLERY
 @EXACT_LIMIT
+@FORCE
 @JSON
 @_encoder_options
-def add(name: str, photos: tuple[str, ...], folder: str, exact_limit: int | None, as_json: bool, **model: Any) -> None:
+def add(
+    name: str, photos: tuple[str, ...], folder: str, exact_limit: int | None, force: bool, as_json: bool, **model: Any
+) -> None:
     """Enrol the main face of each of PHOTOS (files, or folders of files) as NAME; the first one makes the gallery.
 
-    A photo without a usable face is counted and named, and left out; if none is usable the exit status is 2.
+    A photo without a usable face is counted and named, and left out; if none is usable the exit status is 2. A gallery
+    that holds tiny or blurred faces answers with confidence for everyone: those want --force.
     """
     from lrface.encoder_files import list_images
     from lrface.gallery.store import checked_name
@@ -52,7 +59,7 @@ def add(name: str, photos: tuple[str, ...], folder: str, exact_limit: int | None
     checked_name(name)
     paths = list_images(photos)
     with _open(folder, model, exact_limit=exact_limit) as gallery:
-        report = gallery.add(name, paths)
+        report = gallery.add(name, paths, force)
     _tell(report, {"name": name, "images": len(paths)}, as_json)
 
 
@@ -60,9 +67,10 @@ def add(name: str, photos: tuple[str, ...], folder: str, exact_limit: int | None
 @click.argument("source", metavar="FOLDER", type=click.Path())
 @GALLERY
 @EXACT_LIMIT
+@FORCE
 @JSON
 @_encoder_options
-def import_(source: str, folder: str, exact_limit: int | None, as_json: bool, **model: Any) -> None:
+def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_json: bool, **model: Any) -> None:
     """Enrol the people of FOLDER: a subfolder of photos for each, called as the person is.
 
     Killed at any moment, the same command goes on where it was. Photos without a usable face are counted and named; if
@@ -71,7 +79,7 @@ def import_(source: str, folder: str, exact_limit: int | None, as_json: bool, **
     from lrface.gallery import import_folder
 
     with _open(folder, model, exact_limit=exact_limit) as gallery:
-        report = import_folder(gallery, source)
+        report = import_folder(gallery, source, force)
     _tell(report, {"people": report.people, "images": report.images}, as_json)
 
 
@@ -100,14 +108,17 @@ def search(
         click.echo(answer.name or "unknown")
         width = max((len(match.name) for match in answer.matches), default=0)
         for match in answer.matches:
+            sure = "" if match.probability is None else f", probability {match.probability:.3f}"
             click.echo(
                 f"  {'*' if match.same else ' '} {match.name:<{width}}  similarity {match.similarity:.4f}, "
-                f"threshold {match.threshold:.4f}  {match.photo}"
+                f"threshold {match.threshold:.4f}{sure}  {match.photo}"
             )
         origin = "given threshold" if answer.far is None else f"false accept rate {answer.far:g} a comparison"
         click.echo(f"{answer.people:,} people, {answer.faces:,} faces, {answer.method} search, {origin}")
         for note in answer.notes:
             click.echo(f"note: {note}")
+        for warning in answer.warnings:
+            click.echo(f"warning: {warning}")
     sys.exit(0 if answer.name is not None else 1)
 
 

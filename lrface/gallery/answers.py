@@ -31,6 +31,8 @@ class Match:
         threshold: above it the two are taken for the same.
         same: whether it is.
         photo: where the face that fits best came from.
+        probability: that it is, where as many pairs are of one person as of two; None if the model cannot tell.
+        resolution: pixels of detail of that face; None if unknown.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Match:
     threshold: float
     same: bool
     photo: str
+    probability: float | None = None
+    resolution: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Answer:
         method: ``exact`` or ``approximate``.
         risk: the chance that a stranger is given some name, at most; None where ``far`` is.
         notes: what should be known.
+        resolution: pixels of detail of the face that is looked for; None if unknown.
+        warnings: why the answer is not to be trusted.
     """
 
     name: str | None
@@ -63,6 +69,8 @@ class Answer:
     method: str
     risk: float | None
     notes: tuple[str, ...] = ()
+    resolution: float | None = None
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, as JSON writes them."""

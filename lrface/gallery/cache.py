@@ -40,11 +40,18 @@ class Cache:
             query: float32 ``[dim]``.
             count: how many to propose at least, of those that the file has and of the others; 0: some.
         """
-        depth = self._record["recall"]["depth"] if self._record and self.kind == APPROXIMATE else _FIRST
         indices = [index for index in (self._base, self._tail) if index is not None]
-        found = [index.search(query[None], max(count, depth))[0] for index in indices]
+        counts = [max(count, self._depth if index.kind == APPROXIMATE else _FIRST) for index in indices]
+        found = [index.search(query[None], most)[0] for index, most in zip(indices, counts, strict=True)]
         ids = np.unique(np.concatenate(found))
-        return ids[ids >= 0], max(count, depth) >= max(map(len, indices))
+        complete = all(most >= len(index) for index, most in zip(indices, counts, strict=True))
+        return ids[ids >= 0], complete
+
+    @property
+    def _depth(self) -> int:
+        """How many proposals of an approximate index have to be compared exactly."""
+        assert self._record is not None
+        return int(self._record["recall"]["depth"])
 
     def refresh(self) -> None:
         """Take over what was written since the last time. Within ``store.reading()``.

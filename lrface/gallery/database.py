@@ -4,7 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ CREATE TABLE faces (
     digest BLOB NOT NULL,
     source TEXT NOT NULL,
     added TEXT NOT NULL,
-    quality TEXT,
+    resolution REAL,
+    recognisability REAL,
     embedding BLOB NOT NULL CHECK (length(embedding) = {size}),
     UNIQUE (person, digest)
 );
@@ -169,4 +170,4 @@ class Database:
 
 def now() -> str:
     """The time, as the gallery writes it."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")

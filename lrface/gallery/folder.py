@@ -24,7 +24,7 @@ class FolderReport(Report):
     people: int = 0
 
 
-def import_folder(gallery: Gallery, folder: str | Path, progress: bool = True) -> FolderReport:
+def import_folder(gallery: Gallery, folder: str | Path, force: bool = False, progress: bool = True) -> FolderReport:
     """Enrol the people of a folder: ``folder/NAME/*.jpg``, to the bottom; the name of the subfolder is the person's.
 
     Photos that a person has already, by content, are not looked at again. What cannot be used is in the report: photos
@@ -33,6 +33,7 @@ def import_folder(gallery: Gallery, folder: str | Path, progress: bool = True) -
     Args:
         gallery: where to.
         folder: from where.
+        force: enrol unusable faces, too; see :meth:`Gallery.add`.
         progress: show a bar with rate and time left.
 
     Raises:
@@ -53,7 +54,7 @@ def import_folder(gallery: Gallery, folder: str | Path, progress: bool = True) -
     photos = ((name, file) for name, entry in people for file in _photos(entry))  # a million of them is not held
     with tqdm(total=report.images, unit="img", desc="import", disable=None if progress else True) as bar:
         while batch := list(islice(photos, BATCH)):
-            part = gallery.add_many(batch)
+            part = gallery.add_many(batch, force)
             report.added += part.added
             report.known += part.known
             report.refused += part.refused

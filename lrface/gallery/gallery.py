@@ -4,20 +4,22 @@ import difflib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lrface.encoder import FaceEncoder, Image, ImageError
+from lrface.encoder import FaceEncoder, Image
 from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE_SIZE
 from lrface.gallery import base
 from lrface.gallery.answers import Answer, Match, Report
 from lrface.gallery.builder import Builder
 from lrface.gallery.cache import Cache
-from lrface.gallery.faces import Look, image_digest, image_name, look, thresholds
+from lrface.gallery.enrol import find_faces, image_digest
 from lrface.gallery.index import DamagedIndex
+from lrface.gallery.judge import Judge
 from lrface.gallery.ranking import Candidate, best_people
 from lrface.gallery.store import EXACT_LIMIT, NewFace, Person, Store, checked_name
 
@@ -100,50 +102,38 @@ class Gallery:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add(self, name: str, images: Iterable[Image]) -> Report:
+    def add(self, name: str, images: Iterable[Image], force: bool = False) -> Report:
         """Enrol the main face of each image, all in one transaction.
 
         Args:
             name: who it is; a person who is there gets more faces.
             images: paths, encoded bytes, or uint8 RGB ``[h, w, 3]``: photos, aligned crops, or tiny native faces.
+            force: enrol unusable faces, too: tiny, blurred or flat ones resemble everybody, and so will the person.
 
         Raises:
             LrfaceError: the name is none, the gallery cannot be written, or the detector cannot be had. An image that
                 cannot be used is a line of the report.
         """
-        return self.add_many((name, image) for image in images)
+        return self.add_many(((name, image) for image in images), force)
 
-    def add_many(self, images: Iterable[tuple[str, Image]]) -> Report:
+    def add_many(self, images: Iterable[tuple[str, Image]], force: bool = False) -> Report:
         """Enrol the faces of several people, each image with the person's name, all in one transaction."""
-        report, looks, known = Report(), list[tuple[str, bytes, str, Look]](), dict[str, set[bytes]]()
-        for given, image in images:
-            name, source = checked_name(given), image_name(image)
-            if name not in known:
-                with self._lock:
-                    known[name] = self._store.digests(name)
-            try:
-                digest = _digest(image)
-                if digest in known[name]:
-                    report.known += 1
-                    continue
-                seen = look(self._needed_encoder, image)
-            except ImageError as error:
-                reason = str(error).replace(f"{source}: ", "").replace(source, "the file")
-                report.refused.append((source, reason))
-                continue
-            known[name].add(digest)
-            report.notes += seen.notes
-            looks.append((name, digest, source, seen))
-        if looks:
-            embeddings = self._needed_encoder.embed_crops([seen.crop for *_, seen in looks], BATCH)
+        encoder = self._needed_encoder
+        faces, report = find_faces(encoder, images, self._digests, force)
+        if faces:
+            embeddings = encoder.embed_crops([face.crop for face in faces], BATCH)
             report.added = self._insert(
                 [
-                    (name, NewFace(row, digest, source, seen.quality))
-                    for (name, digest, source, seen), row in zip(looks, embeddings, strict=True)
+                    (face.name, NewFace(row, face.digest, face.source, face.resolution, face.recognisability))
+                    for face, row in zip(faces, embeddings, strict=True)
                 ]
             )
-            report.known += len(looks) - report.added  # another process was faster
+            report.known += len(faces) - report.added  # another process was faster
         return report
+
+    def _digests(self, name: str) -> set[bytes]:
+        with self._lock:
+            return self._store.digests(name)
 
     def add_embeddings(self, names: Sequence[str], embeddings: np.ndarray, sources: Sequence[str]) -> int:
         """Enrol faces that were embedded elsewhere with the gallery's model, all in one transaction.
@@ -197,14 +187,13 @@ class Gallery:
             ImageError: the image cannot be read or shows no face.
             LrfaceError: the model carries no threshold for this rate, or the gallery cannot be read.
         """
-        if threshold is not None and not -1 <= threshold <= 1:
-            raise LrfaceError(f"a threshold of {threshold} makes no sense: it is a cosine, -1 to 1")
         encoder = self._needed_encoder
-        if threshold is None:
-            encoder.threshold(far)  # before anything that takes time
-        seen = look(encoder, image)
-        embedding = encoder.embed_crops([seen.crop])[0]
-        return self.search_embedding(embedding, top, far, threshold, seen.quality, seen.notes)
+        Judge(encoder, far, threshold, None)  # a rate that the model does not know should come out at once
+        look = encoder.look(image)
+        embedding = encoder.embed_crops([look.crop])[0]
+        answer = self.search_embedding(embedding, top, far, threshold, look.quality.resolution)
+        warnings = tuple(f"{look.name}: {warning}" for warning in look.quality.warnings)
+        return replace(answer, notes=look.notes + answer.notes, warnings=warnings)
 
     def search_embedding(
         self,
@@ -212,37 +201,34 @@ class Gallery:
         top: int = 5,
         far: float = SEARCH_FAR,
         threshold: float | None = None,
-        quality: dict[str, Any] | None = None,
-        notes: Sequence[str] = (),
+        resolution: float | None = None,
     ) -> Answer:
-        """Tell whose an embedding is: :meth:`search` for a face that was embedded before, float32 ``[dim]``."""
+        """:meth:`search` for a face that was embedded before.
 
-        def limits(faces: Sequence[dict[str, Any] | None]) -> np.ndarray:
-            if threshold is not None:
-                return np.full(len(faces), threshold)
-            return thresholds(self._needed_encoder, far, quality, faces)
-
+        Args:
+            embedding: float32 ``[dim]``, L2-normalised.
+            top, far, threshold: see there.
+            resolution: of the face, in pixels of detail (:class:`lrface.quality.Quality`), if known.
+        """
         if top < 1:
             raise LrfaceError(f"top {top}: name one person at least")
+        judge = Judge(self._encoder, far, threshold, resolution)
+        query = np.asarray(embedding, np.float32)
         with self._snapshot():
             totals = self._store.totals()
-            query = np.asarray(embedding, np.float32)
-            best = best_people(self._store, self._cache, query, min(top, totals.people), limits)
-            matches = tuple(self._match(candidate) for candidate in best)
+            best = best_people(self._store, self._cache, query, min(top, totals.people), judge)
+            matches = tuple(self._match(candidate, judge) for candidate in best)
             method = self._cache.kind
-        risk = None if threshold is not None else 1 - (1 - far) ** totals.faces
-        told = [*notes]
-        if not totals.faces:
-            told.append("the gallery is empty")
+        promised = far if threshold is None else None
+        risk = None if promised is None else 1 - (1 - promised) ** totals.faces
+        notes = [] if totals.faces else ["the gallery is empty"]
         if risk is not None and risk > RISK:
-            told.append(
+            notes.append(
                 f"a search compares with {totals.faces:,} faces: at a false accept rate of {far:g} each, a stranger gets "
-                f"some name with a chance of up to {100 * risk:.0f} %; --far takes a stricter rate"
+                f"some name with a chance of up to {100 * risk:.0f} %; a stricter rate lowers it"
             )
         name = matches[0].name if matches and matches[0].same else None
-        return Answer(
-            name, matches, far if threshold is None else None, totals.people, totals.faces, method, risk, tuple(told)
-        )
+        return Answer(name, matches, promised, totals.people, totals.faces, method, risk, tuple(notes), resolution)
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
@@ -260,9 +246,10 @@ class Gallery:
                     return
             self._builder.repair(damage)
 
-    def _match(self, best: Candidate) -> Match:
+    def _match(self, best: Candidate, judge: Judge) -> Match:
         name, photo = self._store.describe(best.face)
-        return Match(name, best.similarity, best.threshold, best.margin > 0, photo)
+        probability = judge.probability(best.similarity, best.resolution)
+        return Match(name, best.similarity, best.threshold, best.margin > 0, photo, probability, best.resolution)
 
     def remove(self, name: str) -> int:
         """Remove a person with all faces, from every file of the gallery.
@@ -318,13 +305,6 @@ class Gallery:
         if self._encoder is None:
             raise LrfaceError("this gallery was opened without a model: open it with an encoder to add or search")
         return self._encoder
-
-
-def _digest(image: Image) -> bytes:
-    try:
-        return image_digest(image)
-    except LrfaceError as error:
-        raise ImageError(str(error)) from error
 
 
 def _silent(line: str) -> None:

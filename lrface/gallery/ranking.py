@@ -1,16 +1,13 @@
 """From proposals to people: faces are compared exactly, as the database has them, and each person has the best one."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from lrface.gallery.cache import Cache
+from lrface.gallery.index import EXACT
+from lrface.gallery.judge import Judge
 from lrface.gallery.store import Store, as_rows
-
-#: The threshold for each of some faces, given what is known of their quality: float ``[n]``.
-Limits = Callable[[Sequence[dict[str, Any] | None]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -21,12 +18,14 @@ class Candidate:
         face, person: ids.
         similarity: cosine.
         threshold: for this face.
+        resolution: of this face, in pixels of detail; None if unknown.
     """
 
     face: int
     person: int
     similarity: float
     threshold: float
+    resolution: float | None
 
     @property
     def margin(self) -> float:
@@ -34,34 +33,49 @@ class Candidate:
         return self.similarity - self.threshold
 
 
-def best_people(store: Store, cache: Cache, query: np.ndarray, top: int, limits: Limits) -> list[Candidate]:
+def best_people(store: Store, cache: Cache, query: np.ndarray, top: int, judge: Judge) -> list[Candidate]:
     """The best face of each of the best people, best first. Within ``store.reading()``, after ``cache.refresh()``.
+
+    People are ranked by how far they are above the thresholds of their faces. Faces are looked at until enough people
+    have been met, and until no face that is farther away could change who it is: many blurred faces, all of them similar
+    and none similar enough, do not hide a sharp one.
 
     Args:
         store, cache: of the gallery.
         query: float32 ``[dim]``, L2-normalised.
-        top: how many people, of whom there are so many; faces are looked at until they have been met.
-        limits: thresholds.
+        top: how many people; there are so many.
+        judge: of the query.
     """
     count = 0
     while True:
         ids, complete = cache.nearest(query, count)
-        best = _best_faces(store, query, ids, limits)
-        if len(best) >= top or complete:
-            return sorted(best, key=lambda candidate: -candidate.margin)[:top]
+        candidates = _compare(store, query, ids, judge)
+        best: dict[int, Candidate] = {}
+        for candidate in candidates:
+            if candidate.person not in best or candidate.margin > best[candidate.person].margin:
+                best[candidate.person] = candidate
+        ranked = sorted(best.values(), key=lambda candidate: -candidate.margin)
+        if complete or (len(ranked) >= top and not _may_change(ranked[0].margin, candidates, cache, judge)):
+            return ranked[:top]
         count = 4 * max(count, len(ids))
 
 
-def _best_faces(store: Store, query: np.ndarray, ids: np.ndarray, limits: Limits) -> list[Candidate]:
-    """Of each person among the faces the best one; faces that are gone do not count."""
+def _compare(store: Store, query: np.ndarray, ids: np.ndarray, judge: Judge) -> list[Candidate]:
+    """Compare faces exactly; those that are gone do not count."""
     faces = store.fetch(ids)
     rows = as_rows([face.embedding for face in faces], len(query)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)  # rounding to float16 changed their length
     similarities = np.clip(rows @ query, -1, 1).tolist()
-    thresholds = limits([face.quality for face in faces]).tolist()
-    best: dict[int, Candidate] = {}
-    for face, similarity, threshold in zip(faces, similarities, thresholds, strict=True):
-        candidate = Candidate(face.id, face.person, similarity, threshold)
-        if face.person not in best or candidate.margin > best[face.person].margin:
-            best[face.person] = candidate
-    return list(best.values())
+    thresholds = judge.thresholds(np.array([face.resolution for face in faces], np.float64)).tolist()
+    return [
+        Candidate(face.id, face.person, similarity, threshold, face.resolution)
+        for face, similarity, threshold in zip(faces, similarities, thresholds, strict=True)
+    ]
+
+
+def _may_change(best: float, candidates: list[Candidate], cache: Cache, judge: Judge) -> bool:
+    """Whether a face that was not proposed could be the one, given the best margin of those that were."""
+    similarities = [candidate.similarity for candidate in candidates]
+    # An approximate index proposes some faces from farther away, too.
+    farthest = min(similarities) if cache.kind == EXACT else float(np.median(similarities))
+    return farthest - judge.lowest > max(best, 0)

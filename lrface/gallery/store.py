@@ -26,21 +26,23 @@ class NewFace:
         embedding: float32 ``[dim]``, L2-normalised.
         digest: names the image; a person has each image once.
         source: where it came from, for people to read.
-        quality: what was found out about it, as JSON can hold it.
+        resolution: pixels of detail (:class:`lrface.quality.Quality`); None if unknown.
+        recognisability: how much the model can do with it; None if unknown.
     """
 
     embedding: np.ndarray
     digest: bytes
     source: str
-    quality: dict[str, Any] | None = None
+    resolution: float | None = None
+    recognisability: float | None = None
 
 
 class Face(NamedTuple):
-    """A face that is enrolled: its id and its person's, what is known of it, and its embedding as it is stored."""
+    """A face that is enrolled: its id and its person's, its resolution if known, and its embedding as it is stored."""
 
     id: int
     person: int
-    quality: dict[str, Any] | None
+    resolution: float | None
     embedding: bytes
 
 
@@ -99,12 +101,13 @@ class Store(Database):
                     face.digest,
                     face.source,
                     today,
-                    None if face.quality is None else json.dumps(face.quality),
+                    face.resolution,
+                    face.recognisability,
                     face.embedding.astype("<f2").tobytes(),
                 )
                 added += self.handle.execute(
-                    "INSERT INTO faces (person, digest, source, added, quality, embedding) "
-                    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (person, digest) DO NOTHING", row,
+                    "INSERT INTO faces (person, digest, source, added, resolution, recognisability, embedding) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (person, digest) DO NOTHING", row,
                 ).rowcount  # fmt: skip
                 self._count("people", fresh)
             self._count("faces", added)
@@ -169,11 +172,9 @@ class Store(Database):
 
     def fetch(self, ids: np.ndarray) -> list[Face]:
         """Those of the faces that there are, by ascending id."""
-        query = (
-            "SELECT id, person, quality, embedding FROM faces WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        )
+        query = "SELECT id, person, resolution, embedding FROM faces WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
         rows = self.handle.execute(query, (json.dumps(ids.tolist()),))
-        return [Face(face, person, json.loads(text) if text else None, blob) for face, person, text, blob in rows]
+        return [Face(*row) for row in rows]
 
     def sample(self, ids: np.ndarray) -> np.ndarray:
         """The embeddings of some faces, float16 ``[n, dim]``, by ascending id."""

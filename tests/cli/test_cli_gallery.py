@@ -74,9 +74,11 @@ def test_json(gallery, photos):
     assert answer["photo"] == str(people / "anna" / "0.png")
     (match,) = answer["matches"]
     assert match.pop("similarity") == pytest.approx(1, abs=1e-4)
-    assert match == {"name": "Anna", "threshold": 0.9995, "same": True, "photo": str(people / "anna" / "0.png")}
-    assert {key: answer[key] for key in ("far", "people", "faces", "method", "notes")} == {
-        "far": 0.001, "people": 1, "faces": 2, "method": "exact", "notes": [],
+    assert match.pop("resolution") > 8
+    photo = str(people / "anna" / "0.png")
+    assert match == {"name": "Anna", "threshold": 0.9995, "same": True, "photo": photo, "probability": None}
+    assert {key: answer[key] for key in ("far", "people", "faces", "method", "notes", "warnings")} == {
+        "far": 0.001, "people": 1, "faces": 2, "method": "exact", "notes": [], "warnings": [],
     }  # fmt: skip
     assert gallery("list", "--json").json == {"people": {"Anna": 2}}
     facts = gallery("info", "--json", "--check").json
@@ -111,6 +113,27 @@ def test_photos_that_cannot_be_used(gallery, photos):
     assert gallery("search", photos / "text.jpg").refused("text.jpg", "not an image")
     assert gallery("add", "Anna", photos / "nothing.jpg").refused("no such file", "nothing.jpg")
     assert gallery("add", " ", anna).refused("name")
+
+
+def test_unusable_faces_want_force(gallery, photos, tmp_path):
+    import cv2
+
+    crop = face(3, 0, seed=1)
+    blurred = cv2.resize(cv2.resize(crop, (5, 5), interpolation=cv2.INTER_AREA), (112, 112))
+    (tmp_path / "blurred.png").write_bytes(encode_image(blurred, "png"))
+    refused = gallery("add", "Carl", tmp_path / "blurred.png")
+    assert refused.status == 2
+    assert refused.err.startswith(f"left out {tmp_path / 'blurred.png'}: blurred or enlarged")
+    assert "--force" in refused.err
+    forced = gallery("add", "Carl", tmp_path / "blurred.png", "--force")
+    assert forced.status == 0
+    assert forced.err.startswith(f"note: {tmp_path / 'blurred.png'}: blurred or enlarged")
+    found = gallery("search", tmp_path / "blurred.png")
+    assert found.out.splitlines()[-1].startswith(f"warning: {tmp_path / 'blurred.png'}: blurred or enlarged")
+    (tmp_path / "people" / "dora").mkdir(parents=True)
+    (tmp_path / "people" / "dora" / "0.png").write_bytes(encode_image(blurred, "png"))
+    assert gallery("import", tmp_path / "people").status == 2
+    assert gallery("import", tmp_path / "people", "--force").status == 0
 
 
 def test_without_a_gallery(gallery, photos, tmp_path):

@@ -40,6 +40,26 @@ def verify(lrface, model, images):
     return run
 
 
+@pytest.fixture(scope="module")
+def calibrated(model, tmp_path_factory):
+    """The model with a calibration by quality."""
+    import shutil
+
+    from lrface.calibration import Calibration
+    from lrface.card import read_header, write_card
+
+    knots = np.array([4.0, 8.0, 16.0])
+    table = np.full((3, 3), 0.9) + 0.01 * np.minimum.outer(np.arange(3)[::-1], np.arange(3)[::-1])
+    different = {0.001: table + 0.05, 0.01: table, 0.5: table - 0.5, 0.9: table - 0.6}
+    same = {0.1: table + 0.05, 0.5: table, 0.9: table - 0.1}
+    logistic = np.array([[-4.0, 0, 0, 0], [5.0, 1, 0, 0]])
+    calibration = Calibration(knots, different, same, logistic, np.array([0.1, 0.5, 1]))
+    path = tmp_path_factory.mktemp("calibrated") / "tiny.safetensors"
+    shutil.copy(model, path)
+    write_card(path, {**read_header(model)[0], "quality": calibration.as_dict()})
+    return path
+
+
 def test_exit_status_says_same_or_different(verify):
     same = verify("a.png", "a.png", "--detector", "none")
     assert same.status == 0
@@ -60,7 +80,10 @@ def test_json(verify, model, images):
     answer = outcome.json
     assert answer.pop("similarity") == pytest.approx(float(a @ b), abs=1e-6)
     names = {"a": str(images / "a.png"), "b": str(images / "b.png")}
-    assert answer == {**names, "same": False, "threshold": 0.9995, "far": 0.001, "notes": []}
+    resolutions = answer.pop("resolutions")
+    assert [0 < side <= 112 for side in resolutions] == [True, True]
+    told = {"same": False, "threshold": 0.9995, "far": 0.001, "notes": [], "probability": None, "warnings": []}
+    assert answer == {**names, **told}
 
 
 def test_a_threshold_by_hand(verify):
@@ -82,9 +105,50 @@ def test_images_that_cannot_be_read(verify, name, reason):
         assert verify(*pair, "--detector", "none").refused(name, reason)
 
 
-def test_no_face(verify, monkeypatch):
+def test_no_face(verify, monkeypatch, images):
     monkeypatch.setattr("lrface.encoder.create_detector", lambda name, device: Blind())
-    assert verify("a.png", "b.png", "--detector", "mtcnn").refused("a.png", "blind found no face", "--detector none")
+    (images / "large.png").write_bytes(encode_image(np.tile(face(0, 0, seed=1), (2, 2, 1)), "png"))
+    outcome = verify("large.png", "b.png", "--detector", "mtcnn")
+    assert outcome.refused("large.png", "blind found no face", "--detector none")
+
+
+def test_no_face_in_what_can_only_be_a_crop(verify, monkeypatch):
+    monkeypatch.setattr("lrface.encoder.create_detector", lambda name, device: Blind())
+    outcome = verify("a.png", "a.png", "--detector", "mtcnn")
+    assert outcome.status == 0
+    assert outcome.out.count("blind found no face in 112 x 112 pixels, taken as the face itself") == 2
+    assert outcome.out.count("warning: ") == 2
+
+
+def test_what_is_told_of_a_face(verify, calibrated):
+    outcome = verify("a.png", "tiny.png", "--detector", "none", "--model", calibrated, "--json")
+    assert 0 <= outcome.json["probability"] <= 1
+    assert outcome.json["resolutions"][1] <= 20
+    text = verify("a.png", "tiny.png", "--detector", "none", "--model", calibrated).out
+    assert f"probability of one person: {outcome.json['probability']:.4f}" in text
+    assert f"and {outcome.json['resolutions'][1]:.1f}" in text
+    assert f"threshold {outcome.json['threshold']:.4f}" in text
+
+
+def test_a_picture_of_the_answer(verify, calibrated, tmp_path):
+    from PIL import Image
+
+    plain = verify("a.png", "tiny.png", "--detector", "none", "--model", calibrated)
+    for model, name in ((("--model", calibrated), "a.png"), ((), "b.png")):
+        outcome = verify("a.png", "tiny.png", "--detector", "none", *model, "--explain", tmp_path / name)
+        assert outcome.status in (0, 1)
+        assert np.asarray(Image.open(tmp_path / name).convert("RGB")).std() > 10
+    assert verify("a.png", "tiny.png", "--detector", "none", "--model", calibrated, "--explain",
+                  tmp_path / "c.png").out == plain.out  # fmt: skip
+    assert verify("a.png", "b.png", "--explain", tmp_path / "c.jpg").refused("c.jpg", "PNG")
+
+
+def test_a_picture_without_matplotlib(verify, monkeypatch, tmp_path):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert verify("a.png", "b.png", "--explain", tmp_path / "a.png").refused("matplotlib", "lrface[benchmark]")
+    assert verify("a.png", "a.png", "--detector", "none").status == 0
 
 
 def test_a_tiny_face_needs_no_detector_and_is_noted(verify, monkeypatch):

@@ -12,6 +12,8 @@ from lrface.faces.images import encode_image
 from lrface.gallery import Gallery
 from lrface.gallery.builder import Builder
 from lrface.gallery.index import load_faiss
+from lrface.gallery.store import NewFace
+from lrface.quality import Quality
 
 FAR = 0.001
 
@@ -118,6 +120,90 @@ def test_a_strangers_risk_grows_with_the_gallery_and_is_mentioned(make):
 def test_an_empty_gallery_knows_nobody(make):
     answer = make().search(image(1))
     assert (answer.name, answer.matches, answer.notes) == (None, (), ("the gallery is empty",))
+
+
+def test_an_unusable_face_wants_force(make):
+    model = encoder()
+    model.quality = Quality(40, 5.123, 50, 0.2, ("blurred", "odd"))
+    gallery = make(model)
+    report = gallery.add("anna", [image(1)])
+    assert (report.added, report.notes) == (0, [])
+    assert report.refused == [("an image in memory", "blurred; odd (--force enrols it all the same)")]
+    assert gallery.people() == []
+    report = gallery.add("anna", [image(1)], force=True)
+    assert (report.added, report.refused) == (1, [])
+    assert report.notes == ["an image in memory: blurred", "an image in memory: odd"]
+    answer = gallery.search(image(1))
+    assert (answer.name, answer.resolution) == ("anna", 5.123)
+    assert answer.matches[0].resolution == 5.12
+    assert answer.warnings == ("the image: blurred", "the image: odd")
+
+
+def calibrated():
+    """A model for which faces of 4 pixels have a threshold of 0.9 among themselves, and those of 16 one of 0.5."""
+    table = {"0.001": [[0.9, 0.7], [0.7, 0.5]], "0.01": [[0.8, 0.6], [0.6, 0.4]]}
+    quality = {
+        "format": 1, "knots": [4, 16], "different": table, "same": table, "recognisable": [0.5, 1],
+        "logistic": [[-4, 0, 0, 0], [8, 0, 0, 0]],
+    }  # fmt: skip
+    return encoder(quality=quality)
+
+
+def beside(query, similarity, seed):
+    """An embedding at this cosine."""
+    rest = embeddings(1, seed=seed)[0]
+    rest -= (rest @ query) * query
+    return similarity * query + np.sqrt(1 - similarity**2) * rest / np.linalg.norm(rest)
+
+
+def enrol(gallery, faces):
+    """Enrol (name, embedding, resolution) as they are."""
+    gallery._insert(
+        [
+            (name, NewFace(row, bytes([number // 256, number % 256]), "x", size))
+            for number, (name, row, size) in enumerate(faces)
+        ]
+    )
+
+
+def test_thresholds_and_probabilities_go_with_the_resolutions(make):
+    gallery, query = make(calibrated()), embeddings(1, seed=8)[0]
+    enrol(gallery, [("a", beside(query, 0.6, 1), 16), ("b", beside(query, 0.6, 2), 4), ("c", beside(query, 0.6, 3), 8)])
+    sharp = gallery.search_embedding(query, resolution=16)
+    assert [match.name for match in sharp.matches] == ["a", "c", "b"]
+    np.testing.assert_allclose([match.threshold for match in sharp.matches], [0.5, 0.6, 0.7])
+    assert [match.same for match in sharp.matches][::2] == [True, False]
+    assert sharp.matches[0].probability == pytest.approx(1 / (1 + np.exp(4 - 8 * 0.6)), abs=1e-3)
+    blurred = gallery.search_embedding(query, resolution=4)
+    np.testing.assert_allclose([match.threshold for match in blurred.matches], [0.7, 0.8, 0.9])
+    assert blurred.name is None
+    assert gallery.search_embedding(query, resolution=4, far=0.01).matches[0].threshold == pytest.approx(0.6)
+    by_hand = gallery.search_embedding(query, resolution=16, threshold=0.3)
+    assert {match.threshold for match in by_hand.matches} == {0.3}
+    assert by_hand.matches[0].probability is not None
+
+
+def test_unknown_resolutions_have_the_plain_threshold(make):
+    gallery, query = make(calibrated()), embeddings(1, seed=8)[0]
+    enrol(gallery, [("a", beside(query, 0.65, 1), 4), ("b", beside(query, 0.65, 2), None)])
+    known = {match.name: match for match in gallery.search_embedding(query, resolution=4).matches}
+    assert (known["a"].threshold, known["b"].threshold) == (pytest.approx(0.9), 0.6)
+    assert (known["a"].same, known["b"].same) == (False, True)
+    assert (known["a"].probability is None, known["b"].probability is None) == (False, True)
+    unknown = gallery.search_embedding(query)
+    assert {match.threshold for match in unknown.matches} == {0.6}
+    assert unknown.matches[0].probability is None
+
+
+@pytest.mark.parametrize("limit", [None, 100])
+def test_many_blurred_faces_do_not_hide_the_right_one(make, limit):
+    """All are more similar than the right one, and none is similar enough for so small a face."""
+    gallery, query = make(calibrated(), exact_limit=limit), embeddings(1, seed=8)[0]
+    crowd = [(f"{number // 2}", beside(query, 0.68, 10 + number), 4.0) for number in range(600)]
+    enrol(gallery, [*crowd, ("right", beside(query, 0.6, 2), 16.0)])
+    answer = gallery.search_embedding(query, resolution=16)
+    assert answer.name == "right"
+    assert [match.same for match in answer.matches] == [True, False, False, False, False]
 
 
 def test_an_image_is_enrolled_once_and_a_person_grows(make, tmp_path):
