@@ -41,7 +41,7 @@ class Identification:
         threshold: cosine.
         far: the share of strangers that the threshold was calibrated to take for somebody; None for one given by hand.
         candidates: the most probable first; at least one.
-        notes: what should be known of the image, such as that it was too small for a detector.
+        notes: what should be known of the image, such as that it was taken as the face itself.
     """
 
     name: str | None

@@ -16,6 +16,8 @@ import numpy as np
 from lrface import shipped
 from lrface.card import places_digest, read_header
 from lrface.errors import LrfaceError
+from lrface.faces.align import OTHER_CROPS, TEMPLATE_SIZE
+from lrface.faces.degrade import resize
 from lrface.files import file_digest
 from lrface.preprocessing import Preprocessing
 from lrface.runtimes import RUNTIMES
@@ -58,6 +60,13 @@ class Embedder:
         self.card = card
         recorded = json.dumps(preprocessing.as_dict(), sort_keys=True)
         self.fingerprint = hashlib.sha256(f"{digest} {recorded}".encode()).hexdigest()
+
+    def compact(self, crop: np.ndarray) -> np.ndarray:
+        """An aligned crop as small as :meth:`embed` allows, so that many can be held; its embedding stays the same."""
+        if self.preprocessing.crop not in OTHER_CROPS:
+            return self.preprocessing.fit(crop)
+        # What is fitted once more would be cut twice.
+        return crop if len(crop) <= TEMPLATE_SIZE else resize(crop, TEMPLATE_SIZE)
 
     def embed(self, crops: Sequence[np.ndarray] | np.ndarray, batch_size: int = 64, flip: bool = False) -> np.ndarray:
         """Embed aligned crops.

@@ -144,7 +144,7 @@ class FaceEncoder:
             ImageError: an image cannot be read or shows no face; it is named.
             LrfaceError: there are no images, or the detector cannot be had.
         """
-        fit = self.embedder.preprocessing.fit  # at once, so that no large photo has to be held
+        fit = self.embedder.compact  # at once, so that no large photo has to be held
         return self.embed_crops([fit(self.crop(image)[0]) for image in images], batch_size)
 
     def embed_crops(self, crops: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:

@@ -99,7 +99,7 @@ def _crops(
             continue
         if note:
             notes.append(note)
-        yield path, encoder.embedder.preprocessing.fit(crop)
+        yield path, encoder.embedder.compact(crop)
 
 
 def _batches(

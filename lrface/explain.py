@@ -40,7 +40,7 @@ def draw(
     with drawing():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(13.2, 6.4), facecolor=colour("page"), layout="none")
+        figure = Figure(figsize=(13.2, 6.4), facecolor=colour("page"), layout="none")  # type: ignore[arg-type]
         grid = figure.add_gridspec(
             2,
             4,

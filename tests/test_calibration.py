@@ -64,15 +64,15 @@ def test_probabilities(calibration):
     similarities = np.linspace(-1, 1, 21)
     for a, b in ((4, 4), (4, 16), (16, 16), (2, 300), (9, 5)):
         low, high = (np.log2(np.clip(sorted((a, b)), 4, 16)) - 2) / 2
-        expected = [
-            1 / (1 + np.exp(-(-4 + low + 0.5 * low * high + (6 + 2 * low + high) * s))) for s in similarities
-        ]
+        expected = [1 / (1 + np.exp(-(-4 + low + 0.5 * low * high + (6 + 2 * low + high) * s))) for s in similarities]
         np.testing.assert_allclose(calibration.probability(similarities, a, b), expected)
         np.testing.assert_allclose(calibration.probability(similarities, b, a), expected)
 
 
 def test_a_probability_never_falls_with_the_similarity(calibration):
-    steep = Calibration(KNOTS, calibration.different, calibration.same, np.array([[0.0] * 4, [-3.0, 4, 0, 0]]), np.ones(3))
+    steep = Calibration(
+        KNOTS, calibration.different, calibration.same, np.array([[0.0] * 4, [-3.0, 4, 0, 0]]), np.ones(3)
+    )
     for side in (4, 8, 16):
         assert (np.diff(steep.probability(np.linspace(-1, 1, 9), side, side)) >= 0).all()
 

@@ -290,3 +290,13 @@ def test_an_embedder_is_a_network_and_how_it_wants_its_faces():
     embedder = Embedder(lambda batch: batch.mean((2, 3)), Preprocessing(SIZE, 0, 1), "weights", {})
     images = crops(3)
     np.testing.assert_allclose(embedder.embed(images), images.astype(np.float64).mean((1, 2)), rtol=1e-5)
+
+
+def test_a_compact_crop_embeds_as_the_crop_itself():
+    """For networks with a crop of their own too, which would be cut out of it twice."""
+    rng = np.random.default_rng(3)
+    crop = rng.integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    for crop_kind in ("arcface", "dlib"):
+        preprocessing = Preprocessing(150, crop=crop_kind)
+        embedder = Embedder(lambda batch: batch.reshape(len(batch), -1), preprocessing, "0", {})
+        np.testing.assert_array_equal(embedder.embed([embedder.compact(crop)]), embedder.embed([crop]))

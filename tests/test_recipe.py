@@ -8,7 +8,10 @@ import yaml
 from lrface.errors import LrfaceError
 from lrface.recipe import AugmentSection, Recipe, load_recipe, parse_recipe
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+SWEEPS = "ablation_"  # sweeps over recipes, which tests/sweep reads
+RECIPES = sorted(
+    path for path in (Path(__file__).parents[1] / "recipes").glob("*.yaml") if not path.name.startswith(SWEEPS)
+)
 
 
 def content(**sections):

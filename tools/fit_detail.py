@@ -8,6 +8,7 @@ Writes benchmarks/results/detail.json and detail.md; the coefficients go from th
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -88,7 +89,7 @@ def table(source: Source, people: np.ndarray, rivals: dict[str, Callable[[np.nda
         for side in SIDES:
             variant = Variant(side, blur, "enlarged")
             images = [variant(crop)[0] for crop in crops]
-            row = {"side": side, "blur": blur, "detail": round(variant.detail, 2)}
+            row: dict[str, Any] = {"side": side, "blur": blur, "detail": round(variant.detail, 2)}
             for name, rival in rivals.items():
                 logs = np.log2([max(rival(image), 1.0) for image in images])
                 row[name] = {"median": float(2 ** np.median(logs)), "sd": float(logs.std())}

@@ -45,7 +45,9 @@ class Variant:
             image = cv2.GaussianBlur(image, (0, 0), self.blur * max(1.0, side / BLUR_SIDE))
         if self.jpeg is not None:
             _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.jpeg])
-            image = np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+            decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            assert decoded is not None
+            image = np.ascontiguousarray(decoded[..., ::-1])
         if self.side is None or self.route == "native":
             return image, side
         if self.route == "enlarged":

@@ -55,8 +55,8 @@ def ring_powers(image: np.ndarray) -> np.ndarray:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     # INTER_AREA enlarges by repeating pixels, whose edges would be taken for detail.
     larger = min(image.shape[:2]) > SIDE
-    grey = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if larger else cv2.INTER_CUBIC)
-    power = np.square(cv2.dct(grey - grey.mean()), dtype=np.float64)
+    reduced: np.ndarray = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if larger else cv2.INTER_CUBIC)
+    power = np.square(cv2.dct(reduced - reduced.mean()), dtype=np.float64)
     ring, size = _rings()
     sums = np.bincount(ring, power.ravel(), minlength=len(RINGS) + 1)[1 : len(RINGS)]
     return sums / size / max(power.mean(), 1e-9)

@@ -76,7 +76,7 @@ def _find(
         raise ImageError(f"{'; '.join(quality.warnings)} (--force enrols it all the same)")
     report.notes += look.notes
     report.notes += [f"{source}: {warning}" for warning in quality.warnings]
-    crop = encoder.embedder.preprocessing.fit(look.crop)
+    crop = encoder.embedder.compact(look.crop)
     return Found(name, digest, source, crop, round(quality.resolution, 2), quality.recognisability)
 
 

@@ -227,6 +227,8 @@ class Gallery:
                 f"a search compares with {totals.faces:,} faces: at a false accept rate of {far:g} each, a stranger gets "
                 f"some name with a chance of up to {100 * risk:.0f} %; a stricter rate lowers it"
             )
+        if (similar := sum(match.same for match in matches)) > 1:
+            notes.append(f"{similar} people are similar enough: the best one is named, and may be mistaken for another")
         name = matches[0].name if matches and matches[0].same else None
         return Answer(name, matches, promised, totals.people, totals.faces, method, risk, tuple(notes), resolution)
 

@@ -41,7 +41,7 @@ class Source:
     def of_people(self, mask: np.ndarray) -> "Source":
         """The faces of some people only, bool ``[number of people]``."""
         chosen = np.flatnonzero(mask[self.people])
-        return replace(self, crops=[self.crops[i] for i in chosen], people=self.people[chosen])
+        return replace(self, crops=[self.crops[int(i)] for i in chosen], people=self.people[chosen])
 
 
 def held_out_source(store: Store, card: dict[str, Any]) -> Source:

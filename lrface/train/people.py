@@ -139,7 +139,7 @@ class KnownFaces:
         alignment: how they were cropped.
         refused: path and reason of each image that cannot be used.
         lost: people all of whose images were refused.
-        notes: on images that were used, such as that some were too small for a detector.
+        notes: on images that were used, such as that some were taken as the face itself.
     """
 
     names: tuple[str, ...]
@@ -204,7 +204,7 @@ def read_people(
             f"{least} people are needed; first {refused[0][0]}: {refused[0][1]}"
         )
     lost = tuple(people.names[label] for label in np.setdiff1d(people.labels, known))
-    tiny = (f"{notes:,} images are too small for a detector and taken as the face itself",) if notes else ()
+    tiny = (f"{notes:,} small images without a detected face are taken as the face itself",) if notes else ()
     views, low, source = reader.finish()
     if not np.isfinite(views).all():
         raise LrfaceError(f"the model gives NaN or infinity for images of {people.source}: it cannot be used on them")
@@ -229,7 +229,7 @@ class _Reader:
 
     def add(self, crop: np.ndarray, name: str) -> None:
         """Take the next crop, and whose it is."""
-        fitted = self._embedder.preprocessing.fit(crop)
+        fitted = self._embedder.compact(crop)
         self._digest.update(name.encode() + b"\0" + fitted.tobytes())
         self._waiting.append(fitted)
         if self._source_size:

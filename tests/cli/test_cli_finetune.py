@@ -223,8 +223,13 @@ def test_a_detector_that_finds_nothing(lrface, finetune, people, tmp_path, monke
 
     finetune(people, "--detector", "none")
     monkeypatch.setattr("lrface.encoder.create_detector", lambda name, device: Blind())
-    photo = tmp_path / "photo.png"
-    photo.write_bytes(encode_image(np.zeros((60, 60, 3), np.uint8), "png"))
+    photo = encode_image(np.zeros((200, 200, 3), np.uint8), "png")
+    for name in ("adam", "berta"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "photo.png").write_bytes(photo)
     arguments = ("--classifier", tmp_path / "out.safetensors", "--detector", "mtcnn")
-    assert lrface("identify", photo, *arguments).refused("photo.png", "blind found no face")
-    assert finetune(people, "--detector", "mtcnn").refused("32 images", "0 can be used", "blind found no face")
+    asked = lrface("identify", tmp_path / "photos" / "adam" / "photo.png", *arguments)
+    assert asked.refused("photo.png", "blind found no face")
+    assert finetune(tmp_path / "photos", "--detector", "mtcnn").refused(
+        "2 images", "0 can be used", "blind found no face"
+    )

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from lrface.data.synthetic import face
@@ -116,22 +117,19 @@ def test_photos_that_cannot_be_used(gallery, photos):
 
 
 def test_unusable_faces_want_force(gallery, photos, tmp_path):
-    import cv2
-
-    crop = face(3, 0, seed=1)
-    blurred = cv2.resize(cv2.resize(crop, (5, 5), interpolation=cv2.INTER_AREA), (112, 112))
-    (tmp_path / "blurred.png").write_bytes(encode_image(blurred, "png"))
-    refused = gallery("add", "Carl", tmp_path / "blurred.png")
+    flat = (128 + face(3, 0, seed=1) / 64).astype(np.uint8)
+    (tmp_path / "flat.png").write_bytes(encode_image(flat, "png"))
+    refused = gallery("add", "Carl", tmp_path / "flat.png")
     assert refused.status == 2
-    assert refused.err.startswith(f"left out {tmp_path / 'blurred.png'}: blurred or enlarged")
+    assert refused.err.startswith(f"left out {tmp_path / 'flat.png'}: the image is flat")
     assert "--force" in refused.err
-    forced = gallery("add", "Carl", tmp_path / "blurred.png", "--force")
+    forced = gallery("add", "Carl", tmp_path / "flat.png", "--force")
     assert forced.status == 0
-    assert forced.err.startswith(f"note: {tmp_path / 'blurred.png'}: blurred or enlarged")
-    found = gallery("search", tmp_path / "blurred.png")
-    assert found.out.splitlines()[-1].startswith(f"warning: {tmp_path / 'blurred.png'}: blurred or enlarged")
+    assert forced.err.startswith(f"note: {tmp_path / 'flat.png'}: the image is flat")
+    found = gallery("search", tmp_path / "flat.png")
+    assert found.out.splitlines()[-1].startswith(f"warning: {tmp_path / 'flat.png'}: the image is flat")
     (tmp_path / "people" / "dora").mkdir(parents=True)
-    (tmp_path / "people" / "dora" / "0.png").write_bytes(encode_image(blurred, "png"))
+    (tmp_path / "people" / "dora" / "0.png").write_bytes(encode_image(flat, "png"))
     assert gallery("import", tmp_path / "people").status == 2
     assert gallery("import", tmp_path / "people", "--force").status == 0
 

@@ -1,5 +1,7 @@
 """Fitting what similarities mean, on embeddings whose distribution is known."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -56,7 +58,7 @@ def test_thresholds_never_fall_where_a_face_gets_worse(calibration):
         np.testing.assert_array_equal(table, table.T)
         assert (np.diff(table, axis=0) <= 0).all()
     assert calibration.different[0.01][0, 0] > calibration.different[0.01][-1, -1] + 0.2
-    for low, high in zip(FARS, FARS[1:], strict=False):
+    for low, high in itertools.pairwise(FARS):
         assert (calibration.different[low] <= calibration.different[high]).all()
 
 

@@ -1,5 +1,6 @@
 """Pixels of detail, of faces that were reduced to known sizes."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_blur_counts_as_a_smaller_face(portrait):
 
     small = resize(portrait, 24)
     values = [detail(cv2.GaussianBlur(small, (0, 0), sigma) if sigma else small) for sigma in (0, 0.5, 1, 1.5, 2)]
-    assert all(a > b for a, b in zip(values, values[1:], strict=False)), values
+    assert all(a > b for a, b in itertools.pairwise(values)), values
     assert 24 / np.sqrt(1 + 3 * 1) / 1.5 < values[2] < 24 / np.sqrt(1 + 3 * 1) * 1.5
 
 

@@ -117,6 +117,18 @@ def test_a_strangers_risk_grows_with_the_gallery_and_is_mentioned(make):
     assert "18 %" in answer.notes[0]
 
 
+def test_an_answer_that_fits_several_people_says_so(make):
+    gallery = make()
+    for name in ("anna", "bert", "carl"):
+        gallery.add(name, [image(1)])
+    gallery.add("dora", [image(4)])
+    answer = gallery.search(image(1))
+    assert answer.name in ("anna", "bert", "carl")
+    assert len(answer.notes) == 1
+    assert answer.notes[0].startswith("3 people are similar enough")
+    assert gallery.search(image(4)).notes == ()
+
+
 def test_an_empty_gallery_knows_nobody(make):
     answer = make().search(image(1))
     assert (answer.name, answer.matches, answer.notes) == (None, (), ("the gallery is empty",))

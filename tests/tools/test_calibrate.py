@@ -2,12 +2,12 @@
 
 import sys
 
+import calibrate as tool
 import numpy as np
 import pytest
 import torch
 
-import calibrate as tool
-from lrface.calibration import CARD_KEY, Calibration
+from lrface.calibration import Calibration
 from lrface.card import read_header, write_card
 from lrface.data.crop import Settings
 from lrface.data.prepare import prepare

@@ -137,7 +137,7 @@ def test_tiny_images_are_the_face_itself_and_are_counted(face_folder, embedder, 
         )
     people = from_folder(tmp_path, FaceEncoder(embedder, "mtcnn"), ALIGNMENT)
     faces = read_people(people, embedder, progress=False)
-    assert faces.notes == ("2 images are too small for a detector and taken as the face itself",)
+    assert faces.notes == ("2 small images without a detected face are taken as the face itself",)
 
 
 def test_too_few_people(folder, encoder, tmp_path):
