@@ -173,14 +173,16 @@ class FaceEncoder:
             ImageError, LrfaceError: see :meth:`crop`.
         """
         found = self._find(image)
-        quality = assess(found.crop, found.pixels, self.calibration, found.face is None, found.missed)
+        # Black corners, where a crop reaches beyond the photo, would be taken for detail.
+        seen = found.crop if found.face is None else norm_crop(found.photo, found.face.landmarks, mirrored=True)
+        quality = assess(seen, found.pixels, self.calibration, found.face is None, found.missed)
         return Look(found.name, found.crop, quality, found.face, (found.note,) if found.note else ())
 
     def _find(self, image: Image) -> "_Found":
         name = str(image) if isinstance(image, str | Path) else "the image"
         pixels = _pixels(image, name)
         height, width = pixels.shape[:2]
-        whole = _Found(name, pixels, float(min(height, width)))
+        whole = _Found(name, pixels, pixels, float(min(height, width)))
         if self._wanted == "none":
             return whole
         if min(height, width) < TINY:
@@ -196,7 +198,7 @@ class FaceEncoder:
         face = select_face(faces, pixels.shape, self._face)
         try:
             side = TEMPLATE_SIZE / float(np.hypot(*alignment(face.landmarks)[0, :2]))
-            return _Found(name, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
+            return _Found(name, pixels, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
         except LrfaceError as error:
             raise ImageError(f"{name}: {error}") from error
 
@@ -298,6 +300,7 @@ class _Found:
     """A face in an image: its crop, its side in the image's pixels, and where; or the image as the face."""
 
     name: str
+    photo: np.ndarray
     crop: np.ndarray
     pixels: float
     face: Face | None = None

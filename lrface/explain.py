@@ -121,7 +121,8 @@ def _draw_similarity(axis: Any, encoder: FaceEncoder, answer: Verification) -> N
             axis.plot(values, curve, color=shade, linewidth=1.8, label=name)
             tops.append(float(curve.max()))
     else:
-        axis.text(0.5, 0.5, "the model carries no distributions", transform=axis.transAxes, ha="center", va="center")
+        told = "this model carries no distributions:\nit is not calibrated by quality"
+        axis.text(0.02, 0.5, told, transform=axis.transAxes, va="center", color=colour("quiet"))
     top = max(tops) or 1.0
     promised = "given" if answer.far is None else f"false accept rate {answer.far:g}"
     axis.axvline(answer.threshold, color=colour("quiet"), linestyle="--", linewidth=1.4)
@@ -175,9 +176,9 @@ def _write_answer(figure: Any, answer: Verification) -> None:
     figure.text(0.025, 0.935, says, fontsize=19, fontweight="bold", color=colour("c2" if answer.same else "c6"))
     told = f"similarity {answer.similarity:.3f}, {'above' if answer.same else 'not above'} the threshold {answer.threshold:.3f}"
     if answer.far is not None:
-        told += f", which {answer.far:.2%} of such pairs of different people exceed"
+        told += f", which {100 * answer.far:g} % of such pairs of different people exceed"
     if answer.probability is not None:
-        told += f"; probability of one person {answer.probability:.1%}, had it been even before"
+        told += f"; probability of one person {100 * answer.probability:.1f} %, if it was even before"
     figure.text(0.025, 0.885, told, fontsize=11, color=colour("quiet"))
     lines = [f"warning: {text}" for text in answer.warnings] + [f"note: {text}" for text in answer.notes]
     text = "\n".join(fill(line, 200) for line in lines[:3])

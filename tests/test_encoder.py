@@ -320,6 +320,16 @@ def test_what_is_seen_of_a_face(make, faces):
     assert (look.notes, look.name) == ((), "the image")
 
 
+def test_the_end_of_the_photo_is_no_detail(make, faces):
+    small = Image.fromarray(faces[0]).resize((9, 9), Image.Resampling.BILINEAR)
+    photo = np.asarray(small.resize((60, 60), Image.Resampling.BICUBIC))
+    whole = make("mtcnn", Finder(found(0, 0, 60))).look(photo).quality
+    beyond = make("mtcnn", Finder(found(-8, 6, 64))).look(photo)
+    assert (beyond.crop[:, :8] == 0).all()
+    assert beyond.quality.resolution == pytest.approx(whole.resolution, rel=0.35)
+    assert beyond.quality.resolution < 16
+
+
 def test_warnings_name_the_image(make, faces, tmp_path):
     path = tmp_path / "small.png"
     Image.fromarray(faces[0]).resize((6, 6)).save(path)

@@ -63,7 +63,9 @@ def alignment(landmarks: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
     return umeyama(landmarks, TEMPLATE[: len(landmarks)].astype(np.float64) * (size / TEMPLATE_SIZE))
 
 
-def norm_crop(image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
+def norm_crop(
+    image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE, mirrored: bool = False
+) -> np.ndarray:
     """Cut the aligned face out of an image: uint8 RGB ``[size, size, 3]``, black where the image ends.
 
     Equal to insightface's ``norm_crop`` at 112 (bilinear ``cv2.warpAffine``, border 0), except that its matrix is
@@ -72,10 +74,14 @@ def norm_crop(image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZ
     Args:
         image: uint8 ``[height, width, 3]``.
         landmarks: see :func:`alignment`.
+        mirrored: where the image ends, go on with its mirror image: no edge that is not the face's own.
     """
     import cv2
 
-    return cv2.warpAffine(image, alignment(landmarks, size), (size, size), flags=cv2.INTER_LINEAR, borderValue=0)
+    mode = cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_CONSTANT
+    return cv2.warpAffine(
+        image, alignment(landmarks, size), (size, size), flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=0
+    )
 
 
 def recrop(crop: np.ndarray, kind: str, size: int) -> np.ndarray:
