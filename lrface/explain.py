@@ -124,28 +124,21 @@ def _draw_similarity(axis: Any, encoder: FaceEncoder, answer: Verification) -> N
         told = "this model carries no distributions:\nit is not calibrated by quality"
         axis.text(0.02, 0.5, told, transform=axis.transAxes, va="center", color=colour("quiet"))
     top = max(tops) or 1.0
-    promised = "given" if answer.far is None else f"false accept rate {answer.far:g}"
-    axis.axvline(answer.threshold, color=colour("quiet"), linestyle="--", linewidth=1.4)
-    axis.axvline(answer.similarity, color=colour("c1"), linewidth=2.4)
-    # Each label on the side that is away from the other line.
-    for value, other, text, height, shade in (
-        (answer.similarity, answer.threshold, f"these two: {answer.similarity:.3f}", 1.19, colour("c1")),
-        (answer.threshold, answer.similarity, f"threshold {answer.threshold:.3f}\n({promised})", 1.10, colour("quiet")),
-    ):
-        right = (value >= other) if value < 0.45 else False
-        axis.annotate(
-            text, (value, height * top), xytext=(6 if right else -6, 0), textcoords="offset points",
-            ha="left" if right else "right", va="center", color=shade, fontsize=9.5, fontweight="bold",
-            bbox={"facecolor": colour("page"), "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
-        )  # fmt: skip
+    promised = "given" if answer.far is None else f"false accepts {100 * answer.far:g} %"
+    axis.axvline(answer.similarity, color=colour("c1"), linewidth=2.4, label=f"these two: {answer.similarity:.3f}")
+    axis.axvline(
+        answer.threshold, color=colour("quiet"), linestyle="--", linewidth=1.4,
+        label=f"threshold: {answer.threshold:.3f} ({promised})",
+    )  # fmt: skip
     low = min(-0.5, answer.similarity - 0.1, answer.threshold - 0.1)
     axis.set_xlim(max(low, -1.02), 1.02)
-    axis.set_ylim(0, 1.28 * top)
+    axis.set_ylim(0, 1.45 * top)  # room for the legend
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
     axis.set_xlabel("cosine similarity")
-    if len(tops) > 1:
-        axis.legend(loc="upper left", bbox_to_anchor=(0, 0.98))
+    axis.legend(
+        loc="upper left", frameon=True, facecolor=colour("page"), edgecolor="none", framealpha=0.9, borderaxespad=0
+    )
 
 
 def density(below: np.ndarray, values: np.ndarray, places: np.ndarray) -> np.ndarray:
