@@ -160,6 +160,9 @@ class Recipe(Section):
     loss: LossSection
     augment: AugmentSection = AugmentSection()
     optim: OptimSection = OptimSection()
+    whiten: float | None = Field(
+        default=None, gt=0
+    )  # the trained student: shrinkage, see lrface.train.whiten; null: not
     validation: ValidationSection = ValidationSection()
     seed: int = 5
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"  # auto: bf16-mixed on CUDA, 32 elsewhere
@@ -173,6 +176,8 @@ class Recipe(Section):
             raise ValueError("loss names no term: add loss.classification, loss.kd, loss.crrcd or loss.cosine")
         if self.teacher and (self.teacher.ensemble or self.teacher.centred) and not self.teacher.cached:
             raise ValueError("teacher.ensemble and teacher.centred need teacher.cached: true")
+        if self.whiten and self.loss.classification is not None:
+            raise ValueError("whiten turns the embeddings away from the head of loss.classification: use one of them")
         if self.data.resolution == "high" and not self.augment.only_flips:
             raise ValueError("augment beyond flips is for data.resolution: low")
         if self.validation.pairs and not self.validation.images:

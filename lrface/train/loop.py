@@ -200,9 +200,9 @@ class Loop:
         """The network whose weights count: the running average if there is one."""
         return self.average.module if self.average is not None else self.objective.student
 
-    def embedder(self) -> Embedder:
-        """The student as it is now, ready to embed."""
-        network = TorchNetwork(self.student(), str(self.fabric.device))
+    def embedder(self, student: torch.nn.Module | None = None) -> Embedder:
+        """The student as it is now, or another network of its kind, ready to embed."""
+        network = TorchNetwork(student or self.student(), str(self.fabric.device))
         return Embedder(network, self.preprocessing, f"step {self.progress.step}", {})
 
     def save(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """From a recipe to a trained model: puts the pieces together."""
 
+import copy
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 from lrface.data.store import Store
 from lrface.embedder import Embedder, open_embedder
 from lrface.errors import LrfaceError
+from lrface.eval.embeddings import flip_sum
 from lrface.files import atomic_write
 from lrface.models import create
 from lrface.models.weights import save_model
@@ -25,7 +27,8 @@ from lrface.train.objective import Objective, class_mean_classifier
 from lrface.train.split import Split, split_store
 from lrface.train.targets import centred_targets
 from lrface.train.teacher_cache import cached_embeddings
-from lrface.train.validation import calibrate, validation_pairs
+from lrface.train.validation import calibrate, pixels, validate, validation_pairs
+from lrface.train.whiten import chosen_images, fold, whitening
 from lrface.version import code_version
 
 
@@ -203,7 +206,9 @@ def _write_models(loop: Loop, store: Store, split: Split, out: Path) -> None:
 
 
 def _write_model(loop: Loop, store: Store, split: Split, path: Path) -> None:
-    recipe = loop.recipe
+    recipe, student, facts = loop.recipe, loop.student(), dict[str, Any]()
+    if recipe.whiten is not None:
+        student, facts = _whitened(loop, recipe.whiten, store, split)
     card = {
         "name": recipe.name,
         "code": code_version(),
@@ -213,6 +218,21 @@ def _write_model(loop: Loop, store: Store, split: Split, path: Path) -> None:
         "data": {"fingerprint": store.fingerprint, "images": len(split.train), "identities": split.classes},
         "alignment": store.settings,
         "validation": {"pairs": loop.pairs.name if loop.pairs else None, "history": loop.progress.history},
-        "thresholds": calibrate(loop.embedder(), recipe, store, split, loop.pairs),
+        "thresholds": calibrate(loop.embedder(student), recipe, store, split, loop.pairs),
+        **facts,
     }
-    save_model(path, loop.student(), card)
+    save_model(path, student, card)
+
+
+def _whitened(loop: Loop, shrinkage: float, store: Store, split: Split) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """A copy of the student with the whitening in it, and what a card says of that."""
+    chosen = chosen_images(split.labels)
+    faces = pixels(loop.recipe, store, split.train[chosen])
+    embeddings = flip_sum(loop.embedder(), faces, batch_size=256, progress="whiten")
+    student = copy.deepcopy(loop.student())
+    fold(student, whitening(embeddings, split.labels[chosen], shrinkage))
+    facts: dict[str, Any] = {"shrinkage": shrinkage, "images": len(chosen)}
+    if loop.pairs is not None:
+        result = validate(loop.embedder(student), loop.pairs)
+        facts |= {"validation": {"accuracy": result.accuracy, "std": result.std, "auc": result.auc}}
+    return student, {"whitening": facts}

@@ -32,7 +32,7 @@ def validation_pairs(recipe: Recipe, store: Store, split: Split, root: Path) -> 
     if not len(split.holdout):
         return None
     a, b, same = draw_pairs(split.holdout_labels, section.pairs_per_kind)
-    return PairSet(_pixels(recipe, store, split.holdout), a, b, same, "held-out identities", "as trained")
+    return PairSet(pixels(recipe, store, split.holdout), a, b, same, "held-out identities", "as trained")
 
 
 def validate(embedder: Embedder, pairs: PairSet) -> VerificationResult:
@@ -50,7 +50,7 @@ def calibrate(
     rate that would need more pairs than there are is left out.
     """
     if len(split.holdout):
-        embeddings = flip_sum(embedder, _pixels(recipe, store, split.holdout), batch_size=256)
+        embeddings = flip_sum(embedder, pixels(recipe, store, split.holdout), batch_size=256)
         scores = _impostor_scores(embeddings, split.holdout_labels)
     elif pairs is not None:
         embeddings = flip_sum(embedder, pairs.images, batch_size=256)
@@ -73,7 +73,8 @@ def _impostor_scores(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.concatenate([np.einsum("nd,nd->n", embeddings[a[chunk]], embeddings[b[chunk]]) for chunk in chunks])
 
 
-def _pixels(recipe: Recipe, store: Pictures, images: np.ndarray) -> list[np.ndarray]:
+def pixels(recipe: Recipe, store: Pictures, images: np.ndarray) -> list[np.ndarray]:
+    """What the network of a recipe sees of images of its store, uint8 RGB."""
     if recipe.data.resolution == "low":
         return list(store.low(images))
     return [store.crop(int(image)) for image in images]
