@@ -65,8 +65,8 @@ def restore(module: torch.nn.Module, state: dict[str, Any], where: Path) -> None
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys at which two recipes differ, but for those that may: a run can be made longer, or calmed down."""
-    free = {"optim.epochs", "optim.lr", "optim.clip_norm", "description", "name"}
+    """Dotted keys at which two recipes differ, but for those that may: a run can be made longer, calmed down, or whitened."""
+    free = {"optim.epochs", "optim.lr", "optim.clip_norm", "whiten", "description", "name"}
     result = []
     for key in sorted(before.keys() | now.keys()):
         left, right, name = before.get(key), now.get(key), f"{prefix}{key}"

@@ -126,6 +126,16 @@ def test_a_run_whitens_what_it_leaves(data_root, recipe, tmp_path):
         assert white.card["thresholds"] != plain.card["thresholds"]
 
 
+def test_a_finished_run_is_whitened_afterwards(data_root, recipe, tmp_path):
+    losses = {"classification": None, "cosine": {}}
+    train(recipe(loss=losses, whiten=2.0), tmp_path / "at once", data_root, "cpu")
+    train(recipe(loss=losses), tmp_path / "later", data_root, "cpu")
+    train(recipe(loss=losses, whiten=2.0), tmp_path / "later", data_root, "cpu", resume=True)
+    faces = list(Store(data_root / "faces").low(np.arange(4)))
+    one, other = (open_embedder(tmp_path / run / "model.safetensors").embed(faces) for run in ("at once", "later"))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_a_head_and_whitening_exclude_each_other(recipe):
     content = recipe().model_dump(mode="json") | {"whiten": 1.0}
     with pytest.raises(LrfaceError, match="whiten"):
