@@ -70,12 +70,17 @@ def draw_variant(rng: np.random.Generator) -> Variant:
     if rng.random() < 1 / 8:
         return Variant()
     blurred, compressed = rng.random(2) < (0.5, 0.3)
-    routes: tuple[Route, ...] = ("native", "photo", "enlarged")
     kernels = ("bilinear", "bicubic")
     return Variant(
         side=round(2 ** rng.uniform(np.log2(5), np.log2(48))),
         blur=float(rng.uniform(0.3, 1.3)) if blurred else 0.0,
-        route=routes[rng.integers(len(routes))],
+        route=draw_route(rng),
         kernel=kernels[rng.integers(len(kernels))],
         jpeg=int(rng.integers(60, 96)) if compressed else None,
     )
+
+
+def draw_route(rng: np.random.Generator) -> Route:
+    """Any of the three, equally often."""
+    routes: tuple[Route, ...] = ("native", "photo", "enlarged")
+    return routes[rng.integers(len(routes))]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lrface.data.pair_set import from_store
 from lrface.data.store import Store
-from lrface.data.variants import Variant, draw_variant
+from lrface.data.variants import Variant, draw_route, draw_variant
 from lrface.embedder import Embedder
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
@@ -17,6 +17,9 @@ from lrface.eval.quality_tables import Observations
 from lrface.quality import assess
 from lrface.recipe import DataSection
 from lrface.train.split import split_store
+
+#: Faces in a row that come about alike but for their route.
+ALIKE = 30
 
 #: Images of one person, at most, so that nobody decides alone.
 IMAGES_A_PERSON = 6
@@ -82,7 +85,7 @@ def listed_source(store: str | Path, pairs: Sequence[str | Path]) -> Source:
 
 
 def observe(embedder: Embedder, sources: Sequence[Source], faces: int, seed: int = 0) -> Observations:
-    """Embed faces at random qualities, the same for the same seed.
+    """Embed faces at random qualities, ``ALIKE`` at each, the same for the same seed.
 
     Args:
         embedder: the model.
@@ -97,7 +100,8 @@ def observe(embedder: Embedder, sources: Sequence[Source], faces: int, seed: int
         rounds = [rng.permutation(count) for _ in range(-(-faces // count))]
         images = np.concatenate(rounds)[:faces]
         chosen.append(images)
-        parts.append([draw_variant(rng) for _ in images])
+        drawn = [draw_variant(rng) for _ in range(-(-faces // ALIKE))]
+        parts.append([replace(drawn[place // ALIKE], route=draw_route(rng)) for place in range(faces)])
     return observe_variants(embedder, sources, chosen, parts)
 
 
@@ -115,13 +119,15 @@ def observe_variants(
         images: of each source, int64 ``[n_s]``, which of its crops.
         variants: of each source, what becomes of each of those.
     """
-    fitted, resolutions, people, numbers, owners = [], [], [], [], []
+    fitted, resolutions, people, numbers, owners, conditions = [], [], [], [], [], []
+    known: dict[tuple[int, Variant], int] = {}
     first_person = first_image = 0
     for number, (source, chosen, how) in enumerate(zip(sources, images, variants, strict=True)):
         for image, variant in zip(chosen, how, strict=True):
             face, pixels = variant(source.crops[image])
             resolutions.append(assess(face, pixels).resolution)
             fitted.append(embedder.preprocessing.fit(face))
+            conditions.append(known.setdefault((number, replace(variant, route="native")), len(known)))
         people.append(source.people[chosen] + first_person)
         numbers.append(np.asarray(chosen) + first_image)
         owners.append(np.full(len(chosen), number))
@@ -132,6 +138,7 @@ def observe_variants(
         np.concatenate(people),
         np.concatenate(numbers),
         np.concatenate(owners),
+        np.array(conditions),
         np.array(resolutions),
     )
 

@@ -26,7 +26,7 @@ def simulate(people=300, images=2, each=3, seed=0, dim=24, sources=1):
                 value = seen + (6 / side) * common
                 rows.append((value / np.linalg.norm(value), person, person * images + image, person % sources, side))
     columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Observations(columns[0].astype(np.float32), *columns[1:4], columns[4])
+    return Observations(columns[0].astype(np.float32), *columns[1:4], np.arange(len(rows)), columns[4])
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +52,33 @@ def test_the_rates_promised_come_true_on_others(calibration):
             assert far / 2 < accepted[inside[0] & inside[1]].mean() < 2 * far, (far, low)
 
 
-def test_thresholds_never_fall_where_a_face_gets_worse(calibration):
+def test_thresholds_are_symmetric_and_rise_with_the_rate_refused(calibration):
     for far in FARS:
-        table = calibration.different[far]
-        np.testing.assert_array_equal(table, table.T)
-        assert (np.diff(table, axis=0) <= 0).all()
+        np.testing.assert_array_equal(calibration.different[far], calibration.different[far].T)
     assert calibration.different[0.01][0, 0] > calibration.different[0.01][-1, -1] + 0.2
     for low, high in itertools.pairwise(FARS):
         assert (calibration.different[low] <= calibration.different[high]).all()
+
+
+def test_faces_of_one_condition_have_half_of_a_cell():
+    """Strangers of one camera are all alike here: a rate below one half has to come from them, one above from others."""
+    rng = np.random.default_rng(5)
+    seen = simulate(people=400, images=2, each=2)
+    cameras = rng.integers(40, size=len(seen.people))
+    resolutions = np.full(len(cameras), 8.0)
+    marks = np.eye(40)[cameras]
+    vectors = np.concatenate([0.1 * seen.embeddings, marks], axis=1)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    told = Observations(vectors.astype(np.float32), seen.people, seen.images, 0 * seen.sources, cameras, resolutions)
+    weights = {}
+    at = int(np.argmax(KNOTS == 8))
+    for conditions in (cameras, np.arange(len(cameras))):
+        observed = Observations(told.embeddings, told.people, told.images, told.sources, conditions, resolutions)
+        cells = {(i, j): pairs for i, j, pairs in module._cells_of_different(observed, np.random.default_rng(0))}
+        pairs = cells[at, at]
+        weights[len(np.unique(conditions))] = pairs.weights[pairs.similarities > 0.5].sum() / pairs.weights.sum()
+    assert weights[40] == pytest.approx(0.5)
+    assert weights[len(cameras)] < 0.1  # where nobody knows, they count as what they are, few
 
 
 def test_recognisability_rises_to_one(calibration):
@@ -96,6 +115,7 @@ def test_sources_weigh_the_same(seen):
     both = Observations(
         np.concatenate([seen.embeddings, alike.embeddings]), np.concatenate([seen.people, alike.people + 10_000]),
         np.concatenate([seen.images, alike.images + 10_000]), np.concatenate([0 * seen.sources, alike.sources + 1]),
+        np.concatenate([seen.conditions, alike.conditions + len(seen.people)]),
         np.concatenate([seen.resolutions, alike.resolutions]),
     )  # fmt: skip
     table = fit(both).different[0.5]
@@ -115,7 +135,7 @@ def test_quantiles_of_weighted_pairs():
 def test_pairs_are_of_two_images_and_within_one_source():
     found = Observations(
         np.eye(6, 8, dtype=np.float32), np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 2, 3, 4]),
-        np.array([0, 0, 0, 1, 1, 1]), np.full(6, 8.0),
+        np.array([0, 0, 0, 1, 1, 1]), np.arange(6), np.full(6, 8.0),
     )  # fmt: skip
     assert len(module._same_pairs(found).weights) == 3  # two of person 0, whose first image comes twice, and one of 1
     np.testing.assert_allclose(sorted(module._same_pairs(found).weights), [0.5, 0.5, 1])
