@@ -158,7 +158,7 @@ def report(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
 @click.option("--images", type=click.Path(), default=None, help="Another store, of the images that the pairs name.")
 @click.option("--pairs", type=click.Path(), multiple=True, help="Lists of pairs in LFW's format, View 1's; repeatable.")
 @click.option("--faces", default=400, show_default=True, help="Faces of each source and half that are measured on.")
-@click.option("--fitted", default=6000, show_default=True, help="Embeddings of each source and half to fit on.")
+@click.option("--fitted", default=12000, show_default=True, help="Embeddings of each source and half to fit on.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 def main(
     model: Path, store: str | None, images: str | None, pairs: tuple[str, ...], faces: int, fitted: int, out: Path

@@ -68,7 +68,7 @@ def calibrate(model: Path, sources: list[Source], faces: int, seed: int = 0) -> 
 @click.option("--store", type=click.Path(), default=None, help="The store that the model was trained on.")
 @click.option("--images", type=click.Path(), default=None, help="Another store, of the images that the pairs name.")
 @click.option("--pairs", type=click.Path(), multiple=True, help="Lists of pairs in LFW's format, View 1's; repeatable.")
-@click.option("--faces", default=6000, show_default=True, help="Embeddings of each source.")
+@click.option("--faces", default=12000, show_default=True, help="Embeddings of each source.")
 def main(model: Path, store: str | None, images: str | None, pairs: tuple[str, ...], faces: int) -> None:
     """Calibrate MODEL, a safetensors file."""
     start = time.perf_counter()

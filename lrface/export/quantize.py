@@ -46,5 +46,7 @@ def quantize(proto: "onnx.ModelProto", batches: Sequence[np.ndarray]) -> "onnx.M
             weight_type=quantization.QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
+            # The embedding itself stays float: what tells people apart is small beside what all embeddings share.
+            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
         )
         return onnx.load(out)
