@@ -18,8 +18,8 @@ from lrface.quality import assess
 from lrface.recipe import DataSection
 from lrface.train.split import split_store
 
-#: Faces in a row that come about alike but for their route.
-ALIKE = 30
+#: Faces in a row that come about alike but for their route, at most, and the conditions that there have to be at least.
+ALIKE, CONDITIONS = 30, 200
 
 #: Images of one person, at most, so that nobody decides alone.
 IMAGES_A_PERSON = 6
@@ -85,7 +85,7 @@ def listed_source(store: str | Path, pairs: Sequence[str | Path]) -> Source:
 
 
 def observe(embedder: Embedder, sources: Sequence[Source], faces: int, seed: int = 0) -> Observations:
-    """Embed faces at random qualities, ``ALIKE`` at each, the same for the same seed.
+    """Embed faces at random qualities, several at each, the same for the same seed.
 
     Args:
         embedder: the model.
@@ -100,8 +100,9 @@ def observe(embedder: Embedder, sources: Sequence[Source], faces: int, seed: int
         rounds = [rng.permutation(count) for _ in range(-(-faces // count))]
         images = np.concatenate(rounds)[:faces]
         chosen.append(images)
-        drawn = [draw_variant(rng) for _ in range(-(-faces // ALIKE))]
-        parts.append([replace(drawn[place // ALIKE], route=draw_route(rng)) for place in range(faces)])
+        alike = min(max(faces // CONDITIONS, 1), ALIKE)
+        drawn = [draw_variant(rng) for _ in range(-(-faces // alike))]
+        parts.append([replace(drawn[place // alike], route=draw_route(rng)) for place in range(faces)])
     return observe_variants(embedder, sources, chosen, parts)
 
 
