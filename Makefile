@@ -8,11 +8,10 @@ BIN := $(VENV)/bin
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-# The stamp is remade when the dependencies change. facenet-pytorch carries the MTCNN weights; its pins are stale, so it comes alone.
+# The stamp is remade when the dependencies change.
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --no-deps 'facenet-pytorch==2.6.0'
 	@touch $@
 
 quickstart: $(VENV)/.installed  ## Install, then the main job on drawn faces: teacher, two students, a table.

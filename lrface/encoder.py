@@ -13,7 +13,7 @@ from lrface.embedder import Embedder, open_embedder
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.faces.align import TEMPLATE_SIZE, alignment, norm_crop
-from lrface.faces.detect import DETECTORS, Detector, Face, create_detector, select_face
+from lrface.faces.detect import DETECTORS, Detector, Face, automatic_detector, create_detector, select_face
 from lrface.faces.images import read_image
 from lrface.quality import EXTREME_ASPECT, Quality, assess, is_flat
 
@@ -87,8 +87,8 @@ class FaceEncoder:
 
     Args:
         embedder: the network with its preprocessing.
-        detector: ``auto`` (the first of ``DETECTORS`` that is installed), one of them, or ``none``: images are aligned
-            crops.
+        detector: ``auto`` (see :func:`lrface.faces.detect.automatic_detector`), one of ``DETECTORS``, or ``none``: images
+            are aligned crops.
         face: which of several faces; see :func:`lrface.faces.detect.select_face`.
         device: for the detector.
     """
@@ -124,6 +124,11 @@ class FaceEncoder:
         """
         embedder = open_embedder(path, device, threads, runtime=runtime)
         return cls(embedder, detector, face, device)
+
+    @property
+    def detector(self) -> str:
+        """The detector's name, which tells what ``auto`` stands for; ``none`` where images are crops."""
+        return automatic_detector() if self._wanted == "auto" else self._wanted
 
     @property
     def thresholds(self) -> dict[float, float]:
@@ -281,18 +286,7 @@ class FaceEncoder:
 
     @cached_property
     def _detector(self) -> Detector:
-        if self._wanted != "auto":
-            return create_detector(self._wanted, self._device)
-        from importlib.util import find_spec
-
-        packages = {"insightface": "insightface", "mtcnn": "facenet_pytorch", "dlib": "dlib"}
-        installed = [name for name in DETECTORS if find_spec(packages[name])]
-        if not installed:
-            raise LrfaceError(
-                "no face detector is installed: pip install 'lrface[insightface]' or 'lrface[dlib]', "
-                "or say --detector none for aligned crops"
-            )
-        return create_detector(installed[0], self._device)
+        return create_detector(self._wanted, self._device)
 
 
 @dataclass(frozen=True)

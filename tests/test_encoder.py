@@ -238,7 +238,7 @@ def test_images_of_different_sizes_can_be_compared(make, faces):
     assert make().verify(faces[0], wide, threshold=-1).same
 
 
-def test_the_first_detector_that_is_installed_is_taken(make, faces, monkeypatch):
+def test_the_detector_is_made_once_and_by_its_name(make, faces, monkeypatch):
     chosen = []
 
     def create_detector(name, device):
@@ -247,14 +247,15 @@ def test_the_first_detector_that_is_installed_is_taken(make, faces, monkeypatch)
 
     encoder = make("auto")
     monkeypatch.setattr("lrface.encoder.create_detector", create_detector)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "insightface" else object())
     encoder.embed(faces)
-    assert chosen == [("mtcnn", "cpu")]  # once
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(LrfaceError, match="no face detector is installed"):
-        make("auto").embed(faces)
+    assert chosen == [("auto", "cpu")]
     with pytest.raises(LrfaceError, match=r"unknown detector 'magic': choose auto, none, insightface"):
         make("magic")
+
+
+def test_what_auto_stands_for_is_told(make, monkeypatch):
+    monkeypatch.setattr("lrface.encoder.automatic_detector", lambda: "mtcnn")
+    assert [make(name).detector for name in ("auto", "none", "dlib")] == ["mtcnn", "none", "dlib"]
 
 
 def test_an_installation_without_a_model(monkeypatch, tmp_path):

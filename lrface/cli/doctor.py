@@ -26,7 +26,8 @@ def _text(facts: dict[str, Any]) -> str:
         "packages": _packages(facts["packages"]),
         "devices": _devices(facts["devices"]),
         "detectors": [
-            (name, "works offline" if fact["usable"] else fact["note"]) for name, fact in facts["detectors"].items()
+            *((name, "works offline" if fact["usable"] else fact["note"]) for name, fact in facts["detectors"].items()),
+            ("auto", f"is {facts['auto_detector']} here"),
         ],
         "models": _models(facts["models"]),
         f"data under {facts['data']['root']}": _data(facts["data"]),

@@ -44,7 +44,8 @@ FACE = click.option(
 ENCODER_DETECTOR = click.option(
     "--detector", default="auto", show_default=True,
     type=click.Choice(["auto", "insightface", "mtcnn", "dlib", "none"]),
-    help="How faces are found; none: the images are aligned crops.",
+    help="How faces are found; none: the images are aligned crops. auto: insightface if its pack has been downloaded "
+    "before, else mtcnn, which comes with lrface; insightface by name downloads the pack (280 MB) at first use.",
 )  # fmt: skip
 
 

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lrface.data.ahead import in_order
 from lrface.data.crop import RefusedError, Settings, cut, locate
 from lrface.data.face_list import FaceList
 from lrface.data.sources import Item
-from lrface.data.workers import in_order, in_processes, make_detector, stopping
+from lrface.data.workers import in_processes, make_detector, stopping
 from lrface.errors import LrfaceError
 from lrface.faces.detect import Detector
 from lrface.faces.images import read_image

@@ -4,19 +4,15 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from itertools import islice
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.synchronize import Event
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
+from lrface.data.ahead import Chunk, Result, in_order
 from lrface.data.crop import Crop, Settings, crop_item
 from lrface.data.sources import Item, Source
 from lrface.faces.detect import Detector, create_detector
-
-Chunk = TypeVar("Chunk")
-Result = TypeVar("Result")
 
 
 def crop_chunks(
@@ -60,18 +56,6 @@ def in_processes(
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-
-
-def in_order(
-    pool: Executor, work: Callable[[Chunk], Result], chunks: Iterable[Chunk], ahead: int
-) -> Generator[Result, None, None]:
-    """``work(chunk)`` of chunk after chunk, in order, ``ahead`` of them in hand or done before they are asked for."""
-    remaining = iter(chunks)
-    waiting: deque[Future[Result]] = deque(pool.submit(work, chunk) for chunk in islice(remaining, ahead))
-    while waiting:
-        result = waiting.popleft().result()
-        waiting.extend(pool.submit(work, chunk) for chunk in islice(remaining, 1))
-        yield result
 
 
 class _Worker(NamedTuple):

@@ -3,20 +3,23 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrface.data.crop import Settings
-from lrface.data.face_crops import Outcome, read_faces
-from lrface.data.face_list import FaceList
-from lrface.data.workers import in_order
+from lrface.data.ahead import in_order
 from lrface.embedder import Embedder
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
 from lrface.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from lrface.data.crop import Settings
+    from lrface.data.face_crops import Outcome
+    from lrface.data.face_list import FaceList
 
 
 def flip_sum(
@@ -59,8 +62,8 @@ def flip_sum(
 
 def embed_list(
     embedder: Embedder,
-    faces: FaceList,
-    settings: Settings,
+    faces: "FaceList",
+    settings: "Settings",
     degradation: Degradation | None = None,
     flip: bool = True,
     workers: int = 1,
@@ -90,9 +93,11 @@ def embed_list(
     Raises:
         LrfaceError: there are no faces, or one cannot be used: it is unreadable, or no face is found in it.
     """
+    from lrface.data.face_crops import read_faces  # not above: comparing two photos needs no readers of data sets
+
     finish = _Fit(degradation, embedder.preprocessing)
 
-    def ready(outcomes: list[Outcome]) -> tuple[list[Outcome], list[np.ndarray]]:
+    def ready(outcomes: "list[Outcome]") -> "tuple[list[Outcome], list[np.ndarray]]":
         return outcomes, _inputs(embedder, [outcome for outcome in outcomes if not isinstance(outcome, str)], flip)
 
     result: np.ndarray | None = None
@@ -162,6 +167,8 @@ def _complaint(reasons: dict[int, str], seen: int, total: int) -> str:
 
 
 def _bar(total: int, name: str | None) -> Any:
+    if name is None:  # tqdm takes longer to import than a face to embed
+        return nullcontext(SimpleNamespace(update=lambda count: None))
     from tqdm import tqdm
 
-    return tqdm(total=total, unit="img", desc=name, disable=None if name else True)
+    return tqdm(total=total, unit="img", desc=name, disable=None)

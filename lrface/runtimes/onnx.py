@@ -1,13 +1,13 @@
 """ONNX Runtime, the default."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lrface.card import CARD_KEY
 from lrface.errors import LrfaceError
 from lrface.runtimes.batches import first_line, run_in_steps
+from lrface.runtimes.session import open_session
 
 
 class OnnxNetwork:
@@ -26,24 +26,7 @@ class OnnxNetwork:
     """
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads:
-            options.intra_op_num_threads = threads
-        wanted: list[Any] = ["CPUExecutionProvider"]
-        no_cuda = "this ONNX Runtime cannot use CUDA: install onnxruntime-gpu, or run with --device cpu"
-        if device.startswith("cuda"):
-            if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-                raise LrfaceError(no_cuda)
-            wanted.insert(0, ("CUDAExecutionProvider", {"device_id": int(device.partition(":")[2] or 0)}))
-        try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
-        except Exception as error:  # ONNX Runtime's exceptions share no public base
-            raise LrfaceError(f"{path} is not an ONNX model that can be run: {first_line(error)}") from error
-        if len(wanted) > 1 and "CUDAExecutionProvider" not in self.session.get_providers():
-            raise LrfaceError(no_cuda)  # it falls back to the CPU silently where CUDA's libraries are missing
+        self.session = open_session(path, device, threads)
         self.record: str | None = self.session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         self._path = path
         self._input = self.session.get_inputs()[0]
@@ -57,7 +40,7 @@ class OnnxNetwork:
     def _run(self, batch: np.ndarray) -> np.ndarray:
         try:
             result: np.ndarray = self.session.run([self._output], {self._input.name: batch})[0]
-        except Exception as error:  # see above
+        except Exception as error:  # ONNX Runtime's exceptions share no public base
             raise LrfaceError(
                 f"{self._path} takes {self._input.type} {self._input.shape} and got {batch.dtype} "
                 f"{list(batch.shape)}: {first_line(error)}"

