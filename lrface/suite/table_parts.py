@@ -42,13 +42,15 @@ def main_rows(rows: Iterable[Row], side: int) -> list[Row]:
 
 
 def swept(rows: Iterable[Row], mode: str) -> dict[str, list[Row]]:
-    """Label of a model -> its LFW rows of ``mode`` by rising side, where there is more than one side."""
+    """Label of a model that was swept over resolutions -> its LFW rows of ``mode`` by rising side."""
     found: dict[str, list[Row]] = {}
     for row in sorted(of(rows, "verification", "lfw"), key=lambda row: row["side"]):
         if row["mode"] == mode:
             found.setdefault(row["model"], []).append(row)
-    order = dict.fromkeys(row["model"] for row in rows)  # that of the report, whatever sides each has
-    return {model: found[model] for model in order if len(found.get(model, ())) > 1}
+    low = [row for row in of(rows, "verification", "lfw") if row["mode"] == "lr-lr"]
+    order = dict.fromkeys(row["model"] for row in low)  # that of the report, whatever sides each has
+    many = [model for model in order if sum(row["model"] == model for row in low) > 1]
+    return {model: found[model] for model in many if model in found}
 
 
 def is_view_2(row: Row) -> bool:
