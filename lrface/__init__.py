@@ -5,21 +5,23 @@
 >>> encoder.verify("a.jpg", "b.jpg").same
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lrface.errors import LrfaceError
 from lrface.version import __version__
 
 if TYPE_CHECKING:
+    from lrface.classifier import FaceClassifier
     from lrface.encoder import FaceEncoder
 
-__all__ = ["FaceEncoder", "LrfaceError", "__version__"]
+#: Where the names are that need heavy libraries: imported only when they are asked for, so that `import lrface` stays light.
+_LAZY = {"FaceClassifier": "lrface.classifier", "FaceEncoder": "lrface.encoder"}
+
+__all__ = ["FaceClassifier", "FaceEncoder", "LrfaceError", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the encoder only when it is asked for: `import lrface` stays light."""
-    if name == "FaceEncoder":
-        from lrface.encoder import FaceEncoder
-
-        return FaceEncoder
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'lrface' has no attribute {name!r}")

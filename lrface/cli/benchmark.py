@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from lrface.cli.options import ANTIALIAS, DATA_ROOT, DEVICE, EYES, KERNEL
+from lrface.errors import LrfaceError
 
 
 def _list(context: click.Context, option: click.Parameter, text: str | None) -> tuple[str, ...] | None:
@@ -27,6 +28,10 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
     help="A model to measure; repeatable, or several after one --models.  [default: the shipped model]",
 )  # fmt: skip
 @DATA_ROOT
+@click.option(
+    "--rehearsal", type=click.Path(path_type=Path), default=None,
+    help="Data root of sets that `lrface data rehearse` made, for those that are absent.  [default: rehearsal in the data root]",
+)  # fmt: skip
 @click.option("--only", callback=_list, metavar="lfw,uccs,...", help="Sets to run.  [default: all]")
 @click.option(
     "--out", default="results/benchmark", show_default=True, type=click.Path(path_type=Path), help="Folder of results."
@@ -37,6 +42,10 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
     "--side", default=16, show_default=True, type=click.IntRange(1, 112), help="Low resolution of the main tables."
 )
 @click.option("--sides", callback=_sides, metavar="8,12,...", help="Of the sweep over resolutions.")
+@click.option(
+    "--sweep", multiple=True, metavar="LABEL", help="A model that is swept over them; repeatable.  [default: all]"
+)
+@click.option("--no-sweep", is_flag=True, help="Low and full resolution alone.")
 @KERNEL
 @ANTIALIAS
 @click.option("--flip/--single", default=True, show_default=True, help="Sum over a face and its mirror image.")
@@ -73,14 +82,18 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
     "--published", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
     help="Folder of published tables.  [default: benchmarks/published of a checkout]",
 )  # fmt: skip
+@click.option(
+    "--ablations", multiple=True, type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
+    help="Results of `lrface sweep` to show in the report; repeatable.",
+)  # fmt: skip
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes that decode images.")
 @DEVICE
 def command(
-    more: tuple[str, ...], models: tuple[str, ...], data_root: str, only: tuple[str, ...] | None, out: Path, no_faces: bool,
-    seeds: int, side: int, sides: tuple[int, ...] | None, kernel: str, antialias: bool, flip: bool, lfw: Path | None,
-    pairs: tuple[Path, ...], detector: str, eyes: tuple[float, float, float, float] | None, align: str, finetune: tuple[str, ...],
-    no_finetune: bool, distil: float,
-    published: Path | None, workers: int, device: str,
+    more: tuple[str, ...], models: tuple[str, ...], data_root: str, rehearsal: Path | None, only: tuple[str, ...] | None,
+    out: Path, no_faces: bool, seeds: int, side: int, sides: tuple[int, ...] | None, sweep: tuple[str, ...], no_sweep: bool,
+    kernel: str, antialias: bool, flip: bool, lfw: Path | None, pairs: tuple[Path, ...], detector: str,
+    eyes: tuple[float, float, float, float] | None, align: str, finetune: tuple[str, ...], no_finetune: bool,
+    distil: float, published: Path | None, ablations: tuple[Path, ...], workers: int, device: str,
 ) -> None:  # fmt: skip
     """Run every protocol on every model, and write one report.
 
@@ -93,15 +106,21 @@ def command(
     from lrface.suite.run import run
 
     beside = Path(__file__).parents[2] / "benchmarks" / "published"
+    root = Path(data_root)
+    usual = root / "rehearsal"
     options = Options(
-        tuple(parse_models([*models, *more] or [shipped.default()])), Path(data_root), out, only or SETS, not no_faces,
+        tuple(parse_models([*models, *more] or [shipped.default()])), root, out, only or SETS, not no_faces,
         seeds, side, sides or SIDES, kernel, antialias, flip, lfw, pairs, detector, eyes, align,
         () if no_finetune else finetune, distil,
-        published or (beside if beside.is_dir() else None), device, workers,
+        published or (beside if beside.is_dir() else None), () if no_sweep else sweep or None,
+        rehearsal or (usual if usual.is_dir() else None), ablations, device, workers,
     )  # fmt: skip
     results = run(options, lambda text: click.echo(text, err=True))
     states = [row["status"] for row in results["rows"]]
+    failed = states.count("failed")
     click.echo(
-        f"{states.count('done')} rows done, {states.count('not run')} not run, {states.count('failed')} failed, "
+        f"{states.count('done')} rows done, {states.count('not run')} not run, {failed} failed, "
         f"{results['computed']} computed now: {out / 'report.html'}"
     )
+    if failed:
+        raise LrfaceError(f"{failed} rows failed: the report says why; the same command tries them again")

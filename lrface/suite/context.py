@@ -56,6 +56,22 @@ class Context:
 
     def embed_pairs(self, model: Model, located: Located, degradation: "Degradation | None") -> np.ndarray:
         """Embeddings float32 ``[n, dim]`` of the images of a pair set, L2-normalised."""
+        return self._embed(model, located, degradation, None)
+
+    def embed_some(
+        self, model: Model, located: Located, degradation: "Degradation | None", at: np.ndarray
+    ) -> np.ndarray:
+        """Embeddings of the images ``at`` alone: a part of what :meth:`embed_pairs` kept, else no others are embedded.
+
+        Args:
+            model, located, degradation: see :meth:`embed_pairs`.
+            at: int ``[m]``, positions in the set's images.
+        """
+        return self._embed(model, located, degradation, at)
+
+    def _embed(
+        self, model: Model, located: Located, degradation: "Degradation | None", at: np.ndarray | None
+    ) -> np.ndarray:
         from lrface.eval.embeddings import flip_sum
 
         embedder = self.embedder(model)
@@ -64,17 +80,22 @@ class Context:
             degradation = None
         operator = degradation.name if degradation else "none"
         name = f"{model.label}, {located.title}, {operator}"
+        parts = [model.digest, located.fingerprint, operator, self.options.flip]
+        if at is not None:
+            if self._kept(parts).exists():
+                return self._embed(model, located, degradation, None)[at]
+            images, parts = [images[i] for i in at], [*parts, at.tolist()]
 
         def compute() -> tuple[np.ndarray, list[str]]:
             return flip_sum(embedder, images, degradation, progress=name, flip=self.options.flip), []
 
-        return self.cached([model.digest, located.fingerprint, operator, self.options.flip], compute)[0]
+        return self.cached(parts, compute)[0]
 
     def cached(
         self, parts: Sequence[Any], compute: Callable[[], tuple[np.ndarray, list[str]]]
     ) -> tuple[np.ndarray, list[str]]:
         """What was kept under ``parts``, or what ``compute()`` makes: embeddings, and what a report has to say of them."""
-        path = self._cache / f"{digest([*parts, self._code])[:32]}.npy"
+        path = self._kept(parts)
         beside = path.with_suffix(".json")
         if not path.exists():
             result, notes = compute()
@@ -86,16 +107,15 @@ class Context:
 
     def forget(self) -> None:
         """Remove the kept embeddings, when no row needs them any more."""
-        for path in self._cache.glob("*"):
+        for path in (self.options.out / "cache" / "embeddings").glob("*"):
             path.unlink()
+
+    def _kept(self, parts: Sequence[Any]) -> Path:
+        return self.options.out / "cache" / "embeddings" / f"{digest([*parts, self._code])[:32]}.npy"
 
     @cached_property
     def _code(self) -> str:
         return code_digest(EMBEDDING_CODE)
-
-    @property
-    def _cache(self) -> Path:
-        return self.options.out / "cache" / "embeddings"
 
 
 def _changes_nothing(degradation: "Degradation", embedder: "Embedder", images: Sequence[np.ndarray]) -> bool:

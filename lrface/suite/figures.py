@@ -1,6 +1,6 @@
 """Which figures a report has, drawn from the ledger."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from lrface.suite import plots
+from lrface.suite.ablations import Ablation
 from lrface.suite.ledger import Ledger
 from lrface.suite.options import Options
 from lrface.suite.published import read_published
-from lrface.suite.style import Canvas, drawing, save_figure
-from lrface.suite.table_parts import data_name, input_name, is_view_2, of
+from lrface.suite.style import Canvas, drawing, save_figure, slug
+from lrface.suite.table_parts import data_name, input_name, is_view_2, of, swept
 
 Row = dict[str, Any]
 
@@ -27,19 +28,29 @@ class Figure:
     caption: str
 
 
-def draw_figures(options: Options, rows: list[Row], ledger: Ledger, folder: Path) -> list[Figure]:
-    """Draw all that there are rows for; files go to ``folder``."""
+def draw_figures(
+    options: Options, rows: list[Row], ledger: Ledger, folder: Path, sweeps: Sequence[Ablation] = ()
+) -> list[Figure]:
+    """Draw all that there are rows for, and the curve of each of the ``sweeps``; files go to ``folder``."""
     done = [row for row in rows if row["status"] == "done"]
     labels = list(dict.fromkeys(row["model"] for row in done))
     studio = _Studio(options, done, ledger, {label: number for number, label in enumerate(labels)})
     figures = []
     with drawing() as canvas:
-        for kind, name, draw, caption in studio.plan():
+        for kind, name, draw, caption in [*studio.plan(), *_curves(sweeps)]:
             figures.append(Figure(kind, name, save_figure(draw(canvas), folder, name), caption))
     return figures
 
 
 Planned = tuple[str, str, Callable[[Canvas], Any], str]
+
+
+def _curves(sweeps: Sequence[Ablation]) -> list[Planned]:
+    return [
+        ("ablation", slug(sweep.table.name), sweep.draw, f"{sweep.table.title}: bars are the spread over seeds.")
+        for sweep in sweeps
+        if sweep.draw
+    ]
 
 
 class _Studio:
@@ -56,7 +67,7 @@ class _Studio:
     def _main(self, name: str, mode: str) -> list[Row]:
         """Rows of the main tables: at the low resolution asked for, or at full resolution."""
         rows = [row for row in of(self._rows, "verification", name) if row["mode"] == mode]
-        return rows if mode != "lr-lr" else [row for row in rows if row["side"] == self._options.side]
+        return rows if mode == "hr-hr" else [row for row in rows if row["side"] == self._options.side]
 
     def _roc(self, name: str) -> list[Planned]:
         panels = []
@@ -76,28 +87,33 @@ class _Studio:
         return arrays["similarities"], arrays["same"]
 
     def _resolution(self) -> list[Planned]:
-        rows = [row for row in of(self._rows, "verification", "lfw") if row["mode"] == "lr-lr"]
-        curves: dict[str, dict[int, tuple[float, float]]] = {}
-        for row in rows:
-            metrics = row["metrics"]
-            curves.setdefault(row["model"], {})[row["side"]] = (metrics["accuracy"], metrics["std"])
-        if not any(len(points) > 1 for points in curves.values()):
+        panels = []
+        for mode, title in (("lr-lr", "LR-LR: both images reduced"), ("hr-lr", "HR-LR: one of the two reduced")):
+            found = swept(self._rows, mode)
+            if found:
+                panels.append((title, [(model, _points(rows)) for model, rows in found.items()]))
+        if not panels:
             return []
-        reference = None
-        if all(is_view_2(row) for row in rows):
-            published = read_published(self._options.published, "lfw_verification", percent=True)
-            best = [row for row in published if row.model == "CRRCD" and row.resolution == "16x16"]
-            reference = ("CRRCD (paper)", 16, best[0].values["accuracy"]) if best else None
-        title = f"{data_name(rows[0])}: accuracy against resolution"
+        rows = of(self._rows, "verification", "lfw")
         caption = (
-            "Both images of a pair reduced to the side and, for networks that take more, enlarged again. Bands: standard "
-            "deviation over the ten folds."
+            f"{data_name(rows[0])}: accuracy against the side to which faces are reduced and, for networks that take more, "
+            "enlarged again. Bands: standard deviation over the ten folds."
         )
+        reference = self._paper() if all(map(is_view_2, rows)) else None
+        return [
+            (
+                "resolution",
+                "resolution_lfw",
+                lambda canvas: plots.resolution(canvas, panels, self._numbers, reference),
+                caption,
+            )
+        ]
 
-        def draw(canvas: Canvas) -> Any:
-            return plots.resolution(canvas, title, list(curves.items()), self._numbers, reference)
-
-        return [("resolution", "resolution_lfw", draw, caption)]
+    def _paper(self) -> tuple[str, int, float] | None:
+        """The paper's own point beside the curves of LR-LR."""
+        published = read_published(self._options.published, "lfw_verification", percent=True)
+        best = [row for row in published if row.model == "CRRCD" and row.resolution == "16x16"]
+        return ("CRRCD (paper)", 16, best[0].values["accuracy"]) if best else None
 
     def _histograms(self) -> list[Planned]:
         rows = self._main("lfw", "lr-lr")
@@ -156,6 +172,11 @@ class _Studio:
             f"{title}: people of the gallery who are found within rank 20, against alarms for people who are not in it."
         )
         return [("open-set", "open_set", lambda canvas: plots.open_set(canvas, title, curves, self._numbers), caption)]
+
+
+def _points(rows: list[Row]) -> dict[int, tuple[float, float]]:
+    """Side -> accuracy and its standard deviation over the folds."""
+    return {row["side"]: (row["metrics"]["accuracy"], row["metrics"]["std"]) for row in rows}
 
 
 def _learned(row: Row) -> str:

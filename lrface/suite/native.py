@@ -1,6 +1,7 @@
 """Sets of native low-resolution faces: UCCS, TinyFace, QMUL-SurvFace, SCface. Where they are, and which rows they give."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from lrface.faces.degrade import Degradation
@@ -22,11 +23,18 @@ FOLDERS = {
 SCOPES = {"none": "embedding layer", "last": "last stage", "all": "whole"}
 
 
-def locate_native(name: str, options: Options, digests: FileDigests) -> Located | None:
-    """The set, if it is there; nothing is decoded. What an incomplete one lacks is told when it is read."""
+def locate_native(name: str, options: Options, digests: FileDigests, rehearsal: Path | None = None) -> Located | None:
+    """The set, if it is there; nothing is decoded. What an incomplete one lacks is told when it is read.
+
+    Args:
+        name: of the set.
+        options: of the run; the set is looked for in its data root.
+        digests: of files.
+        rehearsal: another root, in which only what ``lrface data rehearse`` made counts.
+    """
     folder, signs = FOLDERS[name]
-    root = options.data / folder
-    if not any((root / sign).exists() for sign in signs):
+    root = (rehearsal or options.data) / folder
+    if not any((root / sign).exists() for sign in signs) or (rehearsal and not is_rehearsal(root)):
         return None
     contents = digest([digests.of(root), options.alignment])
     return Located(

@@ -23,11 +23,13 @@ class Options:
         models: to be measured.
         data: the data root, in which sets are looked for as ``lrface data where`` tells.
         out: folder of results.
+        rehearsal: data root of sets that ``lrface data rehearse`` made; each stands in for a real one that is absent.
         only: of ``SETS``.
         faces: whether the report may show faces of the data.
         seeds: how many, for what is trained.
         side: the low resolution of the main tables, in pixels.
         sides: of the sweep over resolutions.
+        swept: labels of the models that are swept over them; all if None. The others are measured at ``side`` alone.
         kernel, antialias: of the reduction; see :mod:`lrface.faces.degrade`.
         flip: sum over each face and its mirror image.
         lfw: store, folder or pack of LFW, instead of the one in the data root.
@@ -38,11 +40,13 @@ class Options:
             or ``all``; a row for each, besides the one of the model as it is.
         distil: weight of the distillation that is kept meanwhile.
         published: folder of the published tables.
+        ablations: folders that ``lrface sweep`` wrote, which the report is to show.
         device: ``cpu`` or ``cuda``.
         workers: processes that decode.
 
     Raises:
-        LrfaceError: an unknown set, no models, or a number that makes no sense.
+        LrfaceError: an unknown set, no models, a sweep of a model that is not measured, no such folder, or a number that
+            makes no sense.
     """
 
     models: tuple[Model, ...]
@@ -64,12 +68,22 @@ class Options:
     finetune: tuple[str, ...] = ("last",)
     distil: float = 5.0
     published: Path | None = None
+    swept: tuple[str, ...] | None = None
+    rehearsal: Path | None = None
+    ablations: tuple[Path, ...] = ()
     device: str = "cpu"
     workers: int = 1
 
     def __post_init__(self) -> None:
         if not self.models:
             raise LrfaceError("name at least one model: --models LABEL=MODEL")
+        for option, folder in (("--data", self.data), ("--rehearsal", self.rehearsal)):
+            if folder is not None and not folder.is_dir():
+                raise LrfaceError(f"{option} {folder}: no such folder")
+        labels = [model.label for model in self.models]
+        missing = [label for label in self.swept or () if label not in labels]
+        if missing:
+            raise LrfaceError(f"--sweep {missing[0]}: the models are {', '.join(labels)}")
         unknown = [name for name in self.only if name not in SETS]
         if unknown:
             raise LrfaceError(f"--only {unknown[0]}: choose among {', '.join(SETS)}")

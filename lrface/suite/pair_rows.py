@@ -1,4 +1,4 @@
-"""The rows over pairs and of models alone: verification, the picture of embeddings, cost."""
+"""The rows over pairs and of models alone: verification, cost."""
 
 from typing import Any
 
@@ -59,27 +59,3 @@ def cost(context: Context, task: Task) -> Result:
     from lrface.suite.peers import measure_cost
 
     return dict(measure_cost(task.model)), {}
-
-
-#: Of the picture of embeddings (the paper's Fig. 4).
-PEOPLE, FACES_EACH, FEWEST = 12, 24, 4
-
-
-def tsne(context: Context, task: Task) -> Result:
-    """Embeddings of the people with the most images, in two dimensions; seeded."""
-    from sklearn.manifold import TSNE
-
-    people = np.array([name.partition("/")[0] for name in context.load(task.set).names])
-    known, counts = np.unique(people, return_counts=True)
-    most = known[np.argsort(-counts, kind="stable")][:PEOPLE]
-    chosen = [name for name in most if np.sum(people == name) >= FEWEST]
-    if len(chosen) < 2:
-        raise NotApplicableError(f"fewer than two people have {FEWEST} images in {task.set.title}: nothing to draw")
-    at = np.concatenate([np.flatnonzero(people == name)[:FACES_EACH] for name in chosen])
-    degradation = Degradation(**task.options["degradation"])
-    embeddings = context.embed_pairs(task.model, task.set, degradation)[at]
-    perplexity = min(15, (len(at) - 1) / 3)
-    places = TSNE(perplexity=perplexity, init="pca", metric="cosine", random_state=0).fit_transform(embeddings)
-    labels = np.searchsorted(np.sort(chosen), people[at])
-    metrics = {"people": len(chosen), "images": len(at), "perplexity": perplexity}
-    return metrics, {"places": places.astype(np.float32), "labels": labels}

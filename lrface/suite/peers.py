@@ -118,7 +118,10 @@ def _parse(text: str) -> tuple[Model, str | None]:
     if not label.strip() or not spec:
         raise LrfaceError(f"{text!r}: write a model as LABEL=MODEL")
     if not spec.startswith("insightface:") and not shipped.find(spec) and not Path(spec).is_file():
-        raise LrfaceError(f"no model at {spec}: write LABEL=MODEL[,KEY=VALUE...] with the keys hr, {', '.join(known)}")
+        raise LrfaceError(
+            f"no model at {spec}: write LABEL=MODEL[,KEY=VALUE...] with the keys hr, {', '.join(known)}; MODEL is a file, "
+            f"insightface:PACK or one of {', '.join(shipped.names())}"
+        )
     return Model(label.strip(), spec, tuple(sorted(declared.items()))), hr
 
 

@@ -67,9 +67,10 @@ def _pair_tasks(options: Options, model: Model, found: Located) -> list[Task]:
     if found.name != "lfw":
         return tasks
     tasks.insert(1, _cross(options, model, found, main))
-    sides = [side for side in options.sides if side != options.side]
-    swept = [Degradation(side, options.kernel, options.antialias) for side in sides]
-    tasks += [_verify(options, model, found, "lr-lr", operator) for operator in swept]
+    for side in options.sides if options.swept is None or model.label in options.swept else ():
+        operator = Degradation(side, options.kernel, options.antialias)
+        if side != options.side:
+            tasks += [_verify(options, model, found, "lr-lr", operator), _cross(options, model, found, operator)]
     return [*tasks, Task("tsne", model, found, _common(options, main), {"operator": main.name})]
 
 

@@ -72,6 +72,10 @@ def cmc(canvas: Canvas, panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarr
     return figure
 
 
+#: Where the curve of an open set begins.
+LOWEST_FPIR = 0.01
+
+
 def open_set(
     canvas: Canvas, title: str, curves: Sequence[tuple[str, np.ndarray, np.ndarray]], numbers: dict[str, int]
 ) -> Any:
@@ -85,44 +89,54 @@ def open_set(
     figure, axis = canvas.subplots(figsize=(5.4, 4.2))
     for label, fpir, tpir in curves:
         axis.step(fpir, 100 * tpir, where="post", label=label, **series(numbers[label]))
-    axis.set(title=title, xscale="log", xlabel="False positive identification rate", xlim=(curves[0][1].min(), 1))
-    axis.set(ylabel="True positive identification rate at rank 20, %")
+    # Tables start at 1 %: what lies below would take a third of the width, and next to nobody is found there.
+    axis.set(title=title, xscale="log", xlabel="False positive identification rate", xlim=(LOWEST_FPIR, 1.02))
+    axis.set_xticks([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"])
+    axis.minorticks_off()
+    axis.set_ylabel("True positive identification\nrate at rank 20, %")
+    axis.set_ylim(bottom=0)
     _legend(figure, axis)
     return figure
 
 
 def resolution(
-    canvas: Canvas, title: str, curves: Sequence[tuple[str, dict[int, tuple[float, float]]]], numbers: dict[str, int],
-    reference: tuple[str, int, float] | None = None,
+    canvas: Canvas, panels: Sequence[tuple[str, Sequence[tuple[str, dict[int, tuple[float, float]]]]]],
+    numbers: dict[str, int], reference: tuple[str, int, float] | None = None,
 ) -> Any:  # fmt: skip
     """Accuracy, with its standard deviation over the folds, against the side of the reduced face.
 
     Args:
         canvas, numbers: see :func:`roc`.
-        title: of the figure.
-        curves: label and side -> (accuracy, std).
-        reference: a published point: label, side, accuracy.
+        panels: title, and of each curve the label and side -> (accuracy, std).
+        reference: a published point for the first panel: label, side, accuracy.
     """
-    figure, axis = canvas.subplots(figsize=(7.6, 4.6))
-    for label, points in curves:
-        sides = sorted(points)
-        middle = np.array([100 * points[side][0] for side in sides])
-        spread = np.array([100 * points[side][1] for side in sides])
-        number = numbers[label]
-        axis.fill_between(
-            sides, middle - spread, middle + spread, color=series(number)["color"], alpha=0.1, linewidth=0
-        )
-        axis.plot(sides, middle, marker=marker(number), markersize=5, label=label, **series(number))
+    width = 6.2 if len(panels) > 1 else 7.6
+    figure, axes = canvas.subplots(1, len(panels), figsize=(width * len(panels), 4.6), squeeze=False, sharey=True)
+    for axis, (title, curves) in zip(axes[0], panels, strict=True):
+        for label, points in curves:
+            _band(axis, label, points, numbers[label])
+        every = sorted({side for _, points in curves for side in points})
+        axis.set(title=title, xscale="log", xlabel="Side of the face, pixels")
+        axis.set_xticks(every, [str(side) for side in every])
+        axis.minorticks_off()
+    first = axes[0][0]
     if reference:
         name, side, value = reference
-        axis.plot([side], [100 * value], marker="*", markersize=13, color=colour("ink"), linestyle="none", label=name)
-    axis.set_ylim(top=min(axis.get_ylim()[1], 101))
-    every = sorted({side for _, points in curves for side in points})
-    axis.set(title=title, xscale="log", xlabel="Side of the face, pixels", ylabel="Accuracy, %")
-    axis.set_xticks(every, [str(side) for side in every])
-    axis.minorticks_off()
-    _legend(figure, axis)
+        first.plot([side], [100 * value], marker="*", markersize=13, color=colour("ink"), linestyle="none", label=name)
+    first.set_ylim(top=min(first.get_ylim()[1], 101))
+    first.set_ylabel("Accuracy, %")
+    _legend(figure, first)
     return figure
+
+
+def _band(axis: Any, label: str, points: dict[int, tuple[float, float]], number: int) -> None:
+    """A curve in the middle of its spread."""
+    sides = sorted(points)
+    middle = np.array([100 * points[side][0] for side in sides])
+    spread = np.array([100 * points[side][1] for side in sides])
+    style = series(number)
+    axis.fill_between(sides, middle - spread, middle + spread, color=style["color"], alpha=0.1, linewidth=0)
+    axis.plot(sides, middle, marker=marker(number), markersize=5, label=label, **style)
 
 
 def histograms(canvas: Canvas, panels: Sequence[tuple[str, np.ndarray, np.ndarray, float, float]]) -> Any:
@@ -132,7 +146,9 @@ def histograms(canvas: Canvas, panels: Sequence[tuple[str, np.ndarray, np.ndarra
         canvas: see :func:`roc`.
         panels: label, similarities, flags, expectation margin, histogram intersection.
     """
-    figure, grid = _grid(canvas, len(panels), (3.7, 2.7))
+    from matplotlib.ticker import MaxNLocator
+
+    figure, grid = _grid(canvas, len(panels), (4.1, 2.8))
     for axis, (label, scores, same, margin, intersection) in zip(grid, panels, strict=False):
         low, high = scores.min(), scores.max()
         bins = np.linspace(low, high, 49)  # finer than the intersection's, where all pairs are much alike
@@ -142,6 +158,7 @@ def histograms(canvas: Canvas, panels: Sequence[tuple[str, np.ndarray, np.ndarra
             axis.hist(values, bins, weights=weights, color=colour(shade), alpha=0.35, label=name)
             axis.hist(values, bins, weights=weights, histtype="step", color=colour(shade), linewidth=1.4)
             axis.axvline(values.mean(), color=colour(shade), linewidth=1, linestyle="--")
+        axis.xaxis.set_major_locator(MaxNLocator(6))
         axis.set_title(label, pad=19)
         text = f"expectation margin {margin:.3f}, intersection {intersection:.3f}"
         axis.text(0, 1.03, text, transform=axis.transAxes, fontsize=8.3, color=colour("quiet"))
@@ -152,7 +169,7 @@ def histograms(canvas: Canvas, panels: Sequence[tuple[str, np.ndarray, np.ndarra
 
 def embeddings(canvas: Canvas, panels: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Any:
     """Embeddings in the plane by t-SNE (the paper's Fig. 4), a panel for each model; a colour and marker a person."""
-    figure, grid = _grid(canvas, len(panels), (3.6, 3.4))
+    figure, grid = _grid(canvas, len(panels), (4.1, 3.7))
     for axis, (label, places, people) in zip(grid, panels, strict=False):
         for person in np.unique(people):
             chosen = places[people == person]

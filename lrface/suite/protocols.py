@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lrface.suite import native_rows, pair_rows
+from lrface.suite import native_rows, pair_rows, tsne_rows
 from lrface.suite.context import EMBEDDING_CODE, Context
 from lrface.suite.plan import Task
 
@@ -35,7 +35,7 @@ PROTOCOLS: dict[str, Protocol] = {
          "lrface.data.pair_set", "lrface.data.pairs", "lrface.data.bins", *EMBEDDING_CODE),
     ),
     "cost": Protocol(pair_rows.cost, ("lrface.suite.peers", *EMBEDDING_CODE)),
-    "tsne": Protocol(pair_rows.tsne, ("lrface.suite.pair_rows", *EMBEDDING_CODE)),
+    "tsne": Protocol(tsne_rows.tsne, ("lrface.suite.tsne_rows", *EMBEDDING_CODE)),
     "identification": Protocol(
         native_rows.identification,
         ("lrface.eval.identification", "lrface.train.softmax_layer", "lrface.train.uccs_protocol", "lrface.data.uccs",

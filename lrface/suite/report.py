@@ -8,6 +8,7 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write
+from lrface.suite.ablations import ablations
 from lrface.suite.figures import Figure, draw_figures
 from lrface.suite.ledger import Ledger
 from lrface.suite.mistakes import draw_mistakes
@@ -23,10 +24,11 @@ SECTIONS = {
     "similarities": ("Similarities", ("similarity", "thresholds"), ("histograms", "tsne")),
     "identification": ("Identification", ("uccs",), ()),
     "retrieval": ("Retrieval", ("tinyface", "survface", "scface"), ("cmc", "open-set")),
+    "ablations": ("Ablations", (), ("ablation",)),
     "mistakes": ("Hardest mistakes", (), ()),
     "costs": ("Costs", ("costs",), ()),
     "not-run": ("Not run", ("not_run",), ()),
-    "origins": ("Origins", ("origins",), ()),
+    "origins": ("Origins", ("models", "origins"), ()),
 }
 
 
@@ -53,18 +55,19 @@ def write_report(
         LrfaceError: a file cannot be written, or a published table is damaged.
     """
     rows = results["rows"]
-    tables = build_tables(rows, options.side, options.published)
+    shown = ablations(results["ablations"])
+    tables = [*build_tables(rows, options.side, options.published), *(each.table for each in shown)]
     for name, text in (("tables.md", to_markdown), ("tables.csv", to_csv), ("tables.tex", to_tex)):
         _write(options.out / name, text(tables))
     folder = options.out / "figures"
     for old in folder.glob("*"):
         old.unlink()
     troubles: list[str] = []
-    figures = _attempt(lambda: draw_figures(options, rows, ledger, folder), "figures", troubles, [])
+    figures = _attempt(lambda: draw_figures(options, rows, ledger, folder, shown), "figures", troubles, [])
     mistakes = []
     if options.faces:
         mistakes = _attempt(lambda: draw_mistakes(options, tasks, rows, ledger, folder), "faces", troubles, [])
-    page = _page(options, results, _sections(tables, figures, mistakes), troubles)
+    page = _page(options, results, _sections(tables, figures, mistakes, {each.table.name for each in shown}), troubles)
     _write(options.out / "report.html", page)
     for trouble in troubles:
         say(f"warning: {trouble}")
@@ -85,13 +88,15 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _sections(tables: list[Table], figures: list[Figure], mistakes: list[dict[str, Any]]) -> list[_Section]:
+def _sections(
+    tables: list[Table], figures: list[Figure], mistakes: list[dict[str, Any]], ablated: set[str]
+) -> list[_Section]:
     sections = []
     for anchor, (title, names, kinds) in SECTIONS.items():
         shown = [
             {"name": table.name, "title": table.title, "html": to_html(table), "notes": table.notes}
             for table in tables
-            if table.name in names
+            if (table.name in names if anchor != "ablations" else table.name in ablated)
         ]
         drawn = [figure for figure in figures if figure.kind in kinds]
         sections.append(_Section(anchor, title, shown, drawn, mistakes if anchor == "mistakes" else []))

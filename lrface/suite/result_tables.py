@@ -25,7 +25,7 @@ def build_tables(rows: list[Row], side: int, published: Path | None) -> list[Tab
         native_tables.scface_table(done),
         _costs(done),
         _absent(rows),
-        _origins(done),
+        *_origins(done),
     ]
     return [table.pruned() for table in tables if table.lines]
 
@@ -50,11 +50,16 @@ def _costs(rows: list[Row]) -> Table:
 
 
 def _absent(rows: list[Row]) -> Table:
-    lines = []
+    """One line for all inputs of a model that fail alike."""
+    merged: dict[tuple[str, ...], list[str]] = {}
     for row in (row for row in rows if row["status"] != "done"):
-        values = {"data": data_name(row) if row["set"] else row["protocol"], "model": row["model"] or "all"}
-        where = f"{row['mode'].upper()} {input_name(row)}" if row.get("mode") else None
-        lines.append(Line("", values | {"input": where, "status": row["status"], "why": row["why"]}))
+        data = data_name(row) if row["set"] else row["protocol"]
+        inputs = merged.setdefault((data, row["model"] or "all", row["status"], row["why"]), [])
+        inputs += [f"{row['mode'].upper()} {input_name(row)}"] if row.get("mode") else []
+    lines = [
+        Line("", {"data": data, "model": model, "input": ", ".join(inputs), "status": status, "why": why})
+        for (data, model, status, why), inputs in merged.items()
+    ]
     columns = (DATA, MODEL, INPUT, Column("status", "Status"), Column("why", "Why, and what to do"))
     return Table("not_run", "Rows that were not run or failed", columns, lines)
 
@@ -64,25 +69,39 @@ def _losses(loss: Any) -> str | None:
     return " + ".join(name for name, on in loss.items() if on) if isinstance(loss, dict) else loss
 
 
-def _origins(rows: list[Row]) -> Table:
-    lines = []
+def _origins(rows: list[Row]) -> list[Table]:
+    """Of the models, once each, and of every row."""
+    by_model = {row["model"]: row["origin"] for row in rows}
+    models = []
+    for model, origin in by_model.items():
+        trained, data = origin["trained_by"] or {}, origin["trained_on"] or {}
+        models.append(Line("", {
+            "model": model, "recipe": origin["recipe"], "loss": _losses(origin["loss"]), "epochs": origin["epochs"],
+            "seed": origin["seed"], "trained": trained.get("commit"), "weights": origin["fingerprint"][:12],
+            "images": data.get("images"), "contents": (data.get("fingerprint") or "")[:12],
+        }))  # fmt: skip
+    measured = []
     for row in rows:
-        origin = row["origin"]
-        trained = origin["trained_by"] or {}
-        where = " ".join(str(row[key]) for key in ("mode", "operator") if row.get(key))
-        lines.append(
-            Line("", {
-                "model": row["model"], "row": f"{row['protocol']} {where}".strip(), "recipe": origin["recipe"],
-                "loss": _losses(origin["loss"]), "seed": origin["seed"],
-                "trained": trained.get("commit"), "weights": origin["fingerprint"][:12], "alignment": row.get("alignment"),
-                "data": data_name(row) if row["set"] else None, "contents": (row["data"] or "")[:12],
-                "commit": row["code"]["commit"], "hardware": row["hardware"], "seconds": row["seconds"],
-            })
-        )  # fmt: skip
-    columns = (
-        MODEL, Column("row", "Row"), DATA, Column("contents", "Data fingerprint"), ALIGNMENT,
-        Column("recipe", "Recipe"), Column("loss", "Losses"), Column("seed", "Seed"), Column("trained", "Trained by"),
-        Column("weights", "Weights"), Column("commit", "Measured by"), Column("hardware", "Hardware"),
-        Column("seconds", "Seconds", 1, 1),
+        what = " ".join(filter(None, [row["protocol"], (row.get("mode") or "").upper(), row.get("finetuned")]))
+        what += ", no distractors" if row.get("distractors") is False else ""
+        measured.append(Line("", {
+            "model": row["model"], "row": what, "operator": row.get("operator"), "alignment": row.get("alignment"),
+            "data": data_name(row) if row["set"] else None, "contents": (row["data"] or "")[:12],
+            "commit": row["code"]["commit"], "seconds": row["seconds"],
+        }))  # fmt: skip
+    first = (
+        MODEL, Column("recipe", "Recipe"), Column("loss", "Losses"), Column("epochs", "Epochs", 1, 0),
+        Column("seed", "Seed"), Column("images", "Images", 1, 0), Column("contents", "Training data"),
+        Column("trained", "Trained by"), Column("weights", "Weights"),
     )  # fmt: skip
-    return Table("origins", "Where every row comes from", columns, lines)
+    second = (
+        MODEL, Column("row", "Row"), DATA, Column("contents", "Data fingerprint"), Column("operator", "Resize operator"),
+        ALIGNMENT, Column("commit", "Measured by"), Column("seconds", "Seconds", 1, 1),
+    )  # fmt: skip
+    note = (
+        "A dash: the model's file does not say. Trained by, measured by: commits; -dirty: with changes not committed."
+    )
+    return [
+        Table("models", "Where the models come from", first, models, [note]),
+        Table("origins", "Where every row comes from", second, measured),
+    ]

@@ -11,9 +11,11 @@ from importlib import metadata
 from typing import Any
 
 from lrface.errors import LrfaceError
+from lrface.suite.ablations import read_sweeps
 from lrface.suite.fingerprint import FileDigests, code_digest, digest
 from lrface.suite.ledger import Ledger, alone
 from lrface.suite.options import Options
+from lrface.suite.places import without_places
 from lrface.suite.plan import Task, plan
 from lrface.suite.sets import TITLES, Absent, Located, absent, locate
 from lrface.version import code_version
@@ -34,17 +36,21 @@ def run(options: Options, say: Say = print) -> dict[str, Any]:
         What ``results.json`` holds, and ``computed``: how many rows this run computed.
 
     Raises:
-        LrfaceError: the results cannot be written, or another run is writing there.
+        LrfaceError: the results cannot be written, there is no sweep to show, or another run is writing there.
     """
+    sweeps = read_sweeps(options.ablations)
     with alone(options.out):
         (options.out / "cache").mkdir(exist_ok=True)
         (options.out / "cache" / ".gitignore").write_text("*\n")  # it may hold faces of the data
         ledger = Ledger(options.out / "ledger")
         sets, broken = _locate(options)
+        _tell_absent(options, sets, say)
         tasks = plan(options, sets)
         rows, computed = _rows(options, tasks, ledger, say)
         rows = [*rows, *broken, *map(_not_there, (found for found in sets if isinstance(found, Absent)))]
-        results = {"rows": rows, "models": _models(options), "suite": _suite(options)}
+        results = without_places(
+            {"rows": rows, "models": _models(options), "suite": _suite(options), "ablations": sweeps}, options
+        )
         _report(options, results, tasks, ledger, say)
     return results | {"computed": computed}
 
@@ -56,10 +62,17 @@ def _locate(options: Options) -> tuple[list[Located | Absent], list[dict[str, An
     broken = []
     for name in options.only:
         try:
-            sets.append(locate(name, options, digests))
+            sets += locate(name, options, digests)
         except LrfaceError as error:
             broken.append(_of_set(name, TITLES[name], "failed", absent(name, options, str(error)).why))
     return sets, broken
+
+
+def _tell_absent(options: Options, sets: list[Located | Absent], say: Say) -> None:
+    """The report says of each what to get and where from; here is the folder, which a report does not name."""
+    titles = [found.title for found in sets if isinstance(found, Absent)]
+    if titles:
+        say(f"not in {options.data.resolve()}: {', '.join(titles)}; the report tells how to get them")
 
 
 def _not_there(found: Absent) -> dict[str, Any]:
@@ -194,7 +207,8 @@ def _suite(options: Options) -> dict[str, Any]:
     return {
         "side": options.side, "sides": list(options.sides), "kernel": options.kernel, "antialias": options.antialias,
         "flip": options.flip, "seeds": options.seeds, "only": list(options.only), "faces": options.faces,
-        "data": str(options.data), "python": platform.python_version(), "packages": versions,
+        "swept": None if options.swept is None else list(options.swept),
+        "python": platform.python_version(), "packages": versions,
     }  # fmt: skip
 
 

@@ -53,8 +53,8 @@ class Absent:
     why: str
 
 
-def locate(name: str, options: Options, digests: FileDigests) -> Located | Absent:
-    """Find a set.
+def locate(name: str, options: Options, digests: FileDigests) -> list[Located | Absent]:
+    """Find a set; where it is absent, its rehearsal too, if there is one.
 
     Raises:
         LrfaceError: it is there, and damaged.
@@ -69,7 +69,11 @@ def locate(name: str, options: Options, digests: FileDigests) -> Located | Absen
         from lrface.suite.native import locate_native
 
         found = locate_native(name, options, digests)
-    return found or absent(name, options)
+        if found is None and options.rehearsal is not None:
+            rehearsed = locate_native(name, options, digests, options.rehearsal)
+            if rehearsed is not None:
+                return [absent(name, options), rehearsed]
+    return [found or absent(name, options)]
 
 
 def absent(name: str, options: Options, why: str = "") -> Absent:
@@ -79,7 +83,7 @@ def absent(name: str, options: Options, why: str = "") -> Absent:
     places = [found.missing] if found.present and found.missing else entry.places
     looked = "; or ".join(", ".join(patterns) for patterns in places)
     parts = [
-        why or f"looked for {looked} in {options.data}",
+        why or f"looked for {looked} in the data root {options.data}",
         f"it comes from {entry.source} ({entry.terms})",
         f"`lrface data where {entry.name}` tells the layout",
     ]

@@ -36,6 +36,23 @@ def of(rows: Iterable[Row], protocol: str, *sets: str) -> list[Row]:
     return [row for row in rows if row["protocol"] == protocol and (not sets or row["set"] in sets)]
 
 
+def main_rows(rows: Iterable[Row], side: int) -> list[Row]:
+    """LFW's rows at full resolution and at the low one of the main tables: those of the sweep are left out."""
+    return [row for row in of(rows, "verification", "lfw") if row["mode"] == "hr-hr" or row["side"] == side]
+
+
+def swept(rows: Iterable[Row], mode: str) -> dict[str, list[Row]]:
+    """Label of a model that was swept over resolutions -> its LFW rows of ``mode`` by rising side."""
+    found: dict[str, list[Row]] = {}
+    for row in sorted(of(rows, "verification", "lfw"), key=lambda row: row["side"]):
+        if row["mode"] == mode:
+            found.setdefault(row["model"], []).append(row)
+    low = [row for row in of(rows, "verification", "lfw") if row["mode"] == "lr-lr"]
+    order = dict.fromkeys(row["model"] for row in low)  # that of the report, whatever sides each has
+    many = [model for model in order if sum(row["model"] == model for row in low) > 1]
+    return {model: found[model] for model in many if model in found}
+
+
 def is_view_2(row: Row) -> bool:
     """Whether a row's number is one of LFW as the literature means it."""
     return row["set_title"] == "LFW" and row["metrics"]["pairs"] == 6000 and not row["rehearsal"]

@@ -22,8 +22,10 @@ from lrface.suite.table_parts import (
     input_name,
     is_view_2,
     lines_of,
+    main_rows,
     notes_of,
     of,
+    swept,
 )  # fmt: skip
 from lrface.suite.tables import Column, Line, Table
 
@@ -34,9 +36,15 @@ MODES = {
 }
 
 
+SWEPT = {
+    "lr-lr": "both images of a pair reduced (LR-LR)",
+    "hr-lr": "the second image reduced, the first at full resolution (HR-LR)",
+}
+
+
 def lfw_table(rows: list[Row], side: int, costs: dict[str, Any], published: list[Published]) -> Table:
     """LFW at low and at full resolution, beside the published figures."""
-    ours = [row for row in of(rows, "verification", "lfw") if row["mode"] != "lr-lr" or row["side"] == side]
+    ours = main_rows(rows, side)
     lines = []
     for mode, group in MODES.items():
         lines += _published_beside(mode, side, published) if ours else []
@@ -65,21 +73,19 @@ def _published_beside(mode: str, side: int, published: list[Published]) -> list[
 
 
 def sweep_table(rows: list[Row]) -> Table:
-    """Accuracy at each side."""
-    swept = [row for row in of(rows, "verification", "lfw") if row["mode"] == "lr-lr"]
-    full = {(row["model"]): row for row in of(rows, "verification", "lfw") if row["mode"] == "hr-hr"}
-    sides = sorted({row["side"] for row in swept})
-    lines = []
-    for model in dict.fromkeys(row["model"] for row in swept):
-        own = {f"{row['side']}": row["metrics"]["accuracy"] for row in swept if row["model"] == model}
-        if model in full:
-            own["full"] = full[model]["metrics"]["accuracy"]
-        some = next(row for row in swept if row["model"] == model)
-        lines.append(Line("", {"model": model, "data": data_name(some), **own}, "sweep"))
-    columns = [Column(f"{side}", f"{side} px", 100, 2, "higher") for side in sides]
+    """Accuracy at each side, of the models that were swept: both images of a pair reduced, or one of them."""
+    full = {row["model"]: row for row in of(rows, "verification", "lfw") if row["mode"] == "hr-hr"}
+    lines, sides = [], set()
+    for mode, group in SWEPT.items():
+        for model, own in swept(rows, mode).items():
+            accuracies = {str(row["side"]): row["metrics"]["accuracy"] for row in own}
+            sides |= {row["side"] for row in own}
+            if model in full:
+                accuracies["full"] = full[model]["metrics"]["accuracy"]
+            lines.append(Line(group, {"model": model, "data": data_name(own[0]), **accuracies}, mode))
+    columns = [Column(str(side), f"{side} px", 100, 2, "higher") for side in sorted(sides)]
     columns += [Column("full", "Full", 100, 2, "higher")] if full else []
-    title = "LFW accuracy % against resolution, both sides of a pair reduced"
-    return Table("sweep", title, (MODEL, DATA, *columns), lines if len(sides) > 1 else [])
+    return Table("sweep", "LFW accuracy % against resolution", (MODEL, DATA, *columns), lines)
 
 
 def other_pairs_table(rows: list[Row]) -> Table:
@@ -93,7 +99,7 @@ def other_pairs_table(rows: list[Row]) -> Table:
 
 def similarity_table(rows: list[Row], side: int) -> Table:
     """The two numbers of the paper's Fig. 5."""
-    ours = [row for row in of(rows, "verification", "lfw") if row["mode"] == "lr-lr" and row["side"] == side]
+    ours = [row for row in main_rows(rows, side) if row["mode"] == "lr-lr"]
     lines = [
         Line("", {"model": row["model"], "data": data_name(row), "input": input_name(row)}
              | {key: row["metrics"][key] for key in ("expectation_margin", "histogram_intersection")}, row["set"])
@@ -108,7 +114,7 @@ def similarity_table(rows: list[Row], side: int) -> Table:
 
 def thresholds_table(rows: list[Row], side: int) -> Table:
     """Cosine thresholds for each FAR."""
-    ours = [row for row in of(rows, "verification", "lfw") if row["mode"] != "lr-lr" or row["side"] == side]
+    ours = main_rows(rows, side)
     lines = []
     for row in ours:
         values: Row = {

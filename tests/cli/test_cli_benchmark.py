@@ -53,6 +53,8 @@ def test_all_sets_and_sides_by_default(lrface: Callable[..., Any], model: Path, 
         (["{model}", "--only", "lfw,imagenet"], "imagenet"),
         (["{model}", "--finetune", "half"], "half"),
         (["{model}", "--sides", "8,999"], "999"),
+        (["{model}", "--data", "gone"], "--data gone: no such folder"),
+        (["{model}", "--sweep", "nobody"], "--sweep nobody"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -78,4 +80,4 @@ def test_the_script_is_a_thin_call() -> None:
 
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", str(script)], check=True)
-    assert 'lrface benchmark --published "$here/published" "$@"' in script.read_text()
+    assert '"$lrface" benchmark --published "$here/published" "$@"' in script.read_text()

@@ -1,0 +1,64 @@
+"""Sweeps over keys of a recipe, as ``lrface sweep`` left them: their tables and curves in the report."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrface.errors import LrfaceError
+from lrface.files import read_json
+from lrface.suite.style import Canvas
+from lrface.suite.tables import Table
+
+#: What the report needs of each run; its history would be most of ``results.json``.
+_RUN_KEYS = ("point", "seed", "value", "status", "reason", "seconds", "code")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One sweep: its table, and how its curve is drawn; no curve before two points are finished."""
+
+    table: Table
+    draw: Callable[[Canvas], Any] | None
+
+
+def read_sweeps(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """What ``lrface sweep`` wrote to each folder, or to the folders in it, without the histories of the runs.
+
+    Raises:
+        LrfaceError: there are no results of a sweep, or they are damaged.
+    """
+    found = []
+    for folder in folders:
+        own = folder / "results.json"
+        files = [own] if own.exists() else sorted(folder.glob("*/results.json"))
+        sweeps = [content for content in map(read_json, files) if isinstance(content, dict) and "sweep" in content]
+        if not sweeps:
+            raise LrfaceError(f"--ablations {folder}: no results of `lrface sweep` there")
+        found += [sweep | {"runs": [_trimmed(run) for run in sweep["runs"]]} for sweep in sweeps]
+    return found
+
+
+def _trimmed(run: dict[str, Any]) -> dict[str, Any]:
+    return {key: run[key] for key in _RUN_KEYS if key in run}
+
+
+def ablations(sweeps: Sequence[dict[str, Any]]) -> list[Ablation]:
+    """Tables and curves of what :func:`read_sweeps` read.
+
+    Raises:
+        LrfaceError: a sweep was written by another version.
+    """
+    return [_ablation(sweep) for sweep in sweeps]
+
+
+def _ablation(sweep: dict[str, Any]) -> Ablation:
+    # Here, for sweeps are written with the suite's tables: at the top the two rooms would import each other.
+    from lrface.recipe import parse
+    from lrface.sweep.report import draw_curve, make_table
+    from lrface.sweep.spec import SweepSpec
+
+    spec = parse(SweepSpec, sweep["sweep"], "--ablations")
+    done = [row for row in sweep["rows"] if row["mean"] is not None]
+    table = make_table(spec, Path(sweep["base"]), sweep["rows"], sweep["runs"])
+    return Ablation(table, (lambda canvas: draw_curve(canvas, spec, done)) if len(done) > 1 else None)

@@ -1,0 +1,46 @@
+"""Where a run's files lie is nobody's business but its own: reports name them relative to the data root and the results."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from lrface.suite.options import Options
+
+
+def without_places(value: Any, options: Options) -> Any:
+    """``value``, whatever JSON holds, with the folders of this machine named ``DATA``, ``OUT``, ... in every text of it.
+
+    Rows are read elsewhere and committed: an absolute path in a complaint or a note would mean nothing there.
+    """
+    return _hide(value, _places(options))
+
+
+def _places(options: Options) -> list[tuple[re.Pattern[str], str]]:
+    """What to look for and what to say instead; what lies deeper comes first."""
+    named: list[tuple[Path, str]] = [(options.data, "DATA"), (options.out, "OUT")]
+    named += [(options.rehearsal, "REHEARSAL")] if options.rehearsal else []
+    files = [options.lfw, *options.pairs, options.published, *options.ablations]
+    files += [Path(model.spec) for model in options.models if not model.spec.startswith("insightface:")]
+    named += [(path, path.name) for path in files if path is not None and path.name]
+    named += [(Path.cwd(), "."), (Path.home(), "~")]
+    forms: dict[str, str] = {}
+    for path, name in named:
+        for form in (str(path.absolute()), str(path.resolve()), *([str(path)] if "/" in str(path) else [])):
+            forms.setdefault(form, name)
+    forms.pop("/", None)
+    return [
+        (re.compile(rf"(?<![\w./~-]){re.escape(form)}(?![\w-]|\.\w)"), forms[form])
+        for form in sorted(forms, key=len, reverse=True)
+    ]
+
+
+def _hide(value: Any, places: list[tuple[re.Pattern[str], str]]) -> Any:
+    if isinstance(value, str):
+        for pattern, name in places:
+            value = name.join(pattern.split(value))
+        return value
+    if isinstance(value, dict):
+        return {key: _hide(each, places) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hide(each, places) for each in value]
+    return value
