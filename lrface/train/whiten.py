@@ -47,12 +47,13 @@ def whitening(embeddings: np.ndarray, labels: np.ndarray, shrinkage: float) -> n
     np.add.at(sums, labels, embeddings)
     within = (embeddings - sums[labels] / counts[labels, None])[several]
     covariance = within.T @ within / max(len(within) - np.count_nonzero(counts > 1), 1)
-    mean = np.trace(covariance) / len(covariance)
+    mean = float(np.trace(covariance)) / len(covariance)
     if not mean > 0:
         raise LrfaceError("whiten: no training identity has two different images, so nothing varies within them")
     variances, directions = np.linalg.eigh(covariance + shrinkage * mean * np.eye(len(covariance)))
     root: np.ndarray = (directions / np.sqrt(variances)) @ directions.T
-    return root * (len(root) / np.trace(root))
+    root *= len(root) / float(np.trace(root))
+    return root
 
 
 @torch.no_grad()
