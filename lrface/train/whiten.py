@@ -46,7 +46,7 @@ def whitening(embeddings: np.ndarray, labels: np.ndarray, shrinkage: float) -> n
     sums = np.zeros((len(identities), embeddings.shape[1]))
     np.add.at(sums, labels, embeddings)
     within = (embeddings - sums[labels] / counts[labels, None])[several]
-    covariance = within.T @ within / max(len(within) - np.count_nonzero(counts > 1), 1)
+    covariance = within.T @ within / max(len(within) - int((counts > 1).sum()), 1)
     mean = float(np.trace(covariance)) / len(covariance)
     if not mean > 0:
         raise LrfaceError("whiten: no training identity has two different images, so nothing varies within them")
