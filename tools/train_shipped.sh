@@ -20,6 +20,7 @@ for pair in r18:lrface-r18-16px small:lrface-small-16px; do
   run=$runs/$recipe
   resume=(); [ -f "$run/last.ckpt" ] && resume=(--resume)
   [ -f "$run/model.safetensors" ] || lrface train "recipes/$recipe.yaml" --out "$run" --device "$device" "${resume[@]}"
-  python tools/ship.py "$run/model.safetensors" "$name" --facts "lrface/weights/$name.yaml" --calibration "$data/celeba_store" \
-    --images "$data/lfw_mtcnn" --pairs "$data/lfw/pairsDevTrain.txt" --pairs "$data/lfw/pairsDevTest.txt"
+  view1=(--images "$data/lfw_mtcnn" --pairs "$data/lfw/pairsDevTrain.txt" --pairs "$data/lfw/pairsDevTest.txt")
+  python tools/calibrate.py "$run/model.safetensors" --store "$data/celeba_store" "${view1[@]}"
+  python tools/ship.py "$run/model.safetensors" "$name" --facts "lrface/weights/$name.yaml" --calibration "$data/celeba_store" "${view1[@]}"
 done
