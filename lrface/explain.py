@@ -111,12 +111,14 @@ def _draw_similarity(axis: Any, encoder: FaceEncoder, answer: Verification) -> N
     """Where the similarity lies among those of pairs of the same quality."""
     values = np.linspace(-1, 1, 801)
     axis.set_title("similarity, among pairs of faces as detailed as these")
-    tops = [0.0]
+    tops, low = [0.0], min(answer.similarity, answer.threshold)
     if encoder.calibration is not None and answer.resolutions is not None:
         for kind, name, shade in (
             ("different", "different people", colour("c7")), ("same", "the same person", colour("c2"))
         ):  # fmt: skip
-            curve = density(*encoder.calibration.quantiles(kind, *answer.resolutions), values)
+            below, quantiles = encoder.calibration.quantiles(kind, *answer.resolutions)
+            curve = density(below, quantiles, values)
+            low = min(low, float(quantiles[0]))
             axis.fill_between(values, curve, color=shade, alpha=0.18, linewidth=0)
             axis.plot(values, curve, color=shade, linewidth=1.8, label=name)
             tops.append(float(curve.max()))
@@ -130,8 +132,7 @@ def _draw_similarity(axis: Any, encoder: FaceEncoder, answer: Verification) -> N
         answer.threshold, color=colour("quiet"), linestyle="--", linewidth=1.4,
         label=f"threshold: {answer.threshold:.3f} ({promised})",
     )  # fmt: skip
-    low = min(-0.5, answer.similarity - 0.1, answer.threshold - 0.1)
-    axis.set_xlim(max(low, -1.02), 1.02)
+    axis.set_xlim(max(low - 0.1, -1.02), 1.02)
     axis.set_ylim(0, 1.45 * top)  # room for the legend
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
