@@ -84,9 +84,9 @@ def _torch_devices() -> dict[str, Any]:
 
 def _onnx_providers() -> list[str]:
     try:
-        import onnxruntime
+        from lrface.runtimes.session import load_onnxruntime
 
-        return list(onnxruntime.get_available_providers())
+        return list(load_onnxruntime().get_available_providers())
     except Exception:  # not installed, or broken: in both cases it can do nothing
         return []
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, file_digest
+from lrface.runtimes.session import load_onnxruntime
 
 PACKAGE = "face-recognition-models"
 WEIGHTS = "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
@@ -175,14 +176,13 @@ def difference_from_dlib(weights: Path, model: bytes) -> float | None:
     except ImportError:
         return None
     import cv2
-    import onnxruntime
 
     rng = np.random.default_rng(5)
     chips = rng.integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
     chips[2:] = [cv2.normalize(cv2.GaussianBlur(chip, (0, 0), 9), None, 0, 255, cv2.NORM_MINMAX) for chip in chips[2:]]  # type: ignore[call-overload]
     network = dlib.face_recognition_model_v1(str(weights))
     theirs = np.array([network.compute_face_descriptor(chip) for chip in chips])
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = load_onnxruntime().InferenceSession(model, providers=["CPUExecutionProvider"])
     ours = session.run(None, {"faces": chips.transpose(0, 3, 1, 2).astype(np.float32)})[0]
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 

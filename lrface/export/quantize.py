@@ -24,6 +24,10 @@ def quantize(proto: "onnx.ModelProto", batches: Sequence[np.ndarray]) -> "onnx.M
         batches: inputs of real faces, float32 ``[n, 3, s, s]``, from whose activations the ranges are read.
     """
     import onnx
+
+    from lrface.runtimes.session import load_onnxruntime
+
+    load_onnxruntime()
     from onnxruntime import quantization
 
     class Faces(quantization.CalibrationDataReader):

@@ -138,9 +138,9 @@ def _batches(store: Store, chosen: np.ndarray, embedder: Embedder) -> list[np.nd
 
 
 def _check_whole(proto: "onnx.ModelProto", embedder: Embedder) -> float:
-    import onnxruntime
+    from lrface.runtimes.session import load_onnxruntime
 
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = load_onnxruntime().InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
 
     def run(crops: np.ndarray) -> np.ndarray:
         result: np.ndarray = session.run(None, {IMAGES: crops})[0]

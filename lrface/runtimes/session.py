@@ -1,5 +1,6 @@
 """How every ONNX file of lrface is opened in ONNX Runtime: networks of embeddings and of detectors alike."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,24 @@ from lrface.errors import LrfaceError
 from lrface.runtimes.batches import first_line
 
 _NO_CUDA = "this ONNX Runtime cannot use CUDA: install onnxruntime-gpu, or run with --device cpu"
+
+
+def load_onnxruntime() -> Any:
+    """Import ONNX Runtime, for all of lrface.
+
+    Its official builds, from 1.29 on, report to Microsoft which models are run, unless told otherwise before the import.
+    Whoever wants that sets ``ORT_DISABLE_TELEMETRY=0``.
+
+    Returns:
+        The module ``onnxruntime``.
+
+    Raises:
+        ImportError: it is not installed, or broken.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
 
 
 def open_session(
@@ -29,7 +48,7 @@ def open_session(
         LrfaceError: ONNX Runtime is missing, the file is no ONNX model, or the device cannot be had.
     """
     try:
-        import onnxruntime
+        onnxruntime = load_onnxruntime()
     except ImportError as error:
         raise LrfaceError(f"ONNX Runtime cannot be imported ({first_line(error)}): pip install onnxruntime") from error
     options = onnxruntime.SessionOptions()
@@ -56,10 +75,9 @@ def open_session(
 def cuda_available() -> bool:
     """Whether there is an ONNX Runtime, and this build of it knows CUDA."""
     try:
-        import onnxruntime
+        return "CUDAExecutionProvider" in load_onnxruntime().get_available_providers()
     except ImportError:
         return False
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def _cuda_options(device: str, small: bool) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """One way to open an ONNX file; ONNX Runtime itself is watched, so that no GPU is needed."""
 
+import os
 import sys
 
 import onnxruntime
 import pytest
 
 from lrface.errors import LrfaceError
-from lrface.runtimes.session import open_session
+from lrface.runtimes.session import load_onnxruntime, open_session
 
 
 class Watched:
@@ -58,6 +59,15 @@ def test_no_cuda(watched, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(LrfaceError, match="cannot use CUDA"):
         open_session("a.onnx", "cuda")
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("0", "0")])
+def test_what_is_run_is_reported_to_nobody_unless_asked(monkeypatch, before, after):
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", before or "")
+    if before is None:
+        monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
+    assert load_onnxruntime() is onnxruntime
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == after
 
 
 def test_what_is_no_model(tmp_path):

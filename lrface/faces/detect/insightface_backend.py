@@ -14,7 +14,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.faces.detect.base import Face
-from lrface.runtimes.session import open_session
+from lrface.runtimes.session import load_onnxruntime, open_session
 
 INSTALL = "pip install insightface"
 
@@ -40,6 +40,7 @@ def create(device: str = "cpu", threads: int | None = None) -> "InsightFace":
         LrfaceError: insightface is not installed, its pack cannot be downloaded or read, or there is no such device.
     """
     try:
+        load_onnxruntime()  # before insightface does
         with contextlib.redirect_stdout(io.StringIO()):
             from insightface.model_zoo.retinaface import RetinaFace
             from insightface.utils import ensure_available
