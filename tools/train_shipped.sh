@@ -15,12 +15,13 @@ data=$LRFACE_DATA
 lrface prepare "$data/celeba" --landmarks "$data/celeba/landmarks.csv" --out "$data/celeba_store"
 lrface prepare "$data/lfw/images" --detector mtcnn --eyes 103,112,146,111 --out "$data/lfw_mtcnn"
 
+# The last epoch is shipped: at the end of a cosine schedule the epochs differ by less than the validation can tell.
 for pair in r18:lrface-r18-16px small:lrface-small-16px; do
   recipe=shipped_${pair%%:*}_16px name=${pair#*:}
   run=$runs/$recipe
   resume=(); [ -f "$run/last.ckpt" ] && resume=(--resume)
   [ -f "$run/model.safetensors" ] || lrface train "recipes/$recipe.yaml" --out "$run" --device "$device" "${resume[@]}"
   view1=(--images "$data/lfw_mtcnn" --pairs "$data/lfw/pairsDevTrain.txt" --pairs "$data/lfw/pairsDevTest.txt")
-  python tools/calibrate.py "$run/model.safetensors" --store "$data/celeba_store" "${view1[@]}"
-  python tools/ship.py "$run/model.safetensors" "$name" --facts "lrface/weights/$name.yaml" --calibration "$data/celeba_store" "${view1[@]}"
+  python tools/calibrate.py "$run/last.safetensors" --store "$data/celeba_store" "${view1[@]}"
+  python tools/ship.py "$run/last.safetensors" "$name" --facts "lrface/weights/$name.yaml" --calibration "$data/celeba_store" "${view1[@]}"
 done
