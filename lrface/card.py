@@ -1,22 +1,24 @@
 """The model card that travels in every model file, and the safetensors header that it lies in. Needs no torch.
 
 A model file of ours is a safetensors file whose metadata has one key, ``lrface``: a JSON object, the card, with at
-least ``{"format": 1, "model": {"name": ..., "kw": {...}}, "preprocessing": {...}}``. ONNX files carry their card under
-the same key.
+least ``{"format": 1, "model": {"name": ..., "kw": {...}}, "preprocessing": {...}}``, and beside it its seal, the SHA-256
+of everything else in the file. ONNX files carry their card under the same key, and no seal.
 """
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write
 
 CARD_KEY = "lrface"
 CARD_FORMAT = 1
+SEAL_KEY = "sha256"
 
 
 class TensorPlace(NamedTuple):
@@ -69,8 +71,8 @@ def read_header(path: str | Path) -> tuple[dict[str, Any], dict[str, TensorPlace
     except OSError as error:
         raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
     with open(path, "rb") as content:  # safetensors tells no offsets
-        size = int.from_bytes(content.read(8), "little")
-        header = json.loads(content.read(size))
+        header = _raw_header(content)
+        size = content.tell() - 8
     header.pop("__metadata__", None)
     places = {
         name: TensorPlace(
@@ -84,25 +86,78 @@ def read_header(path: str | Path) -> tuple[dict[str, Any], dict[str, TensorPlace
     return card, places
 
 
-def write_card(path: str | Path, card: Mapping[str, Any]) -> None:
-    """Give a safetensors file of ours another card, atomically; its tensors are copied byte by byte.
+def check_seal(path: str | Path) -> None:
+    """Make sure that a safetensors file is as it was written. One without a seal passes: others write none.
 
     Raises:
-        LrfaceError: see :func:`read_header`; or the card does not fit JSON, or the file cannot be written.
+        LrfaceError: it has been changed since, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as content:
+            header = _raw_header(content)
+            seal = header.get("__metadata__", {}).get(SEAL_KEY)
+            if seal is None or seal == _seal(header, content):
+                return
+    except OSError as error:
+        raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, AttributeError) as error:
+        raise LrfaceError(f"{path} is not a whole safetensors file: its header is damaged") from error
+    raise LrfaceError(f"{path} has been changed since it was written, or is damaged: it is not used; get it again")
+
+
+def sealed(content: bytes) -> bytes:
+    """The contents of a safetensors file, with a seal."""
+    file = io.BytesIO(content)
+    header = _raw_header(file)
+    return _sealed_header(header, file) + content[file.tell() :]
+
+
+def write_card(path: str | Path, card: Mapping[str, Any]) -> None:
+    """Give a safetensors file of ours another card and seal, atomically; its tensors are copied byte by byte.
+
+    Raises:
+        LrfaceError: see :func:`read_header`; or the file was changed, the card does not fit JSON, or the file cannot be
+            written.
     """
     read_header(path)
+    check_seal(path)
     with open(path, "rb") as content:
-        header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
+        header = _raw_header(content)
         try:
             header["__metadata__"] = {**header["__metadata__"], CARD_KEY: json.dumps(card, allow_nan=False)}
         except (TypeError, ValueError) as error:
             raise LrfaceError(f"cannot write {path}: the model card does not fit JSON: {error}") from error
         parse_card(path, header["__metadata__"])
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)  # the format wants tensors to begin at a multiple of 8
+        start = _sealed_header(header, content)
         with atomic_write(path) as file:
-            file.write(len(text).to_bytes(8, "little") + text)
+            file.write(start)
             shutil.copyfileobj(content, file)
+
+
+def _raw_header(file: IO[bytes]) -> Any:
+    """A safetensors file's header as it stands; the file is left where the tensors begin."""
+    return json.loads(file.read(int.from_bytes(file.read(8), "little")))
+
+
+def _sealed_header(header: dict[str, Any], tensors: IO[bytes]) -> bytes:
+    """The beginning of a file up to the tensors, with a seal; ``tensors`` is left where it was."""
+    sealed = {**header, "__metadata__": {**header.get("__metadata__", {}), SEAL_KEY: _seal(header, tensors)}}
+    text = json.dumps(sealed, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format wants tensors to begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text
+
+
+def _seal(header: dict[str, Any], tensors: IO[bytes]) -> str:
+    """SHA-256 of a header, but for the seal, and of the rest of a file, which is left where it was."""
+    metadata = {key: text for key, text in header.get("__metadata__", {}).items() if key != SEAL_KEY}
+    digest, start = (
+        hashlib.sha256(json.dumps({**header, "__metadata__": metadata}, sort_keys=True).encode()),
+        tensors.tell(),
+    )
+    while block := tensors.read(1 << 20):
+        digest.update(block)
+    tensors.seek(start)
+    return digest.hexdigest()
 
 
 def places_digest(places: Mapping[str, TensorPlace]) -> str:

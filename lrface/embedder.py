@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lrface import shipped
-from lrface.card import places_digest, read_header
+from lrface.card import check_seal, places_digest, read_header
 from lrface.errors import LrfaceError
 from lrface.faces.align import OTHER_CROPS, TEMPLATE_SIZE
 from lrface.faces.degrade import resize
@@ -105,8 +105,9 @@ def open_embedder(
             files on the CPU that have a graph beside them, as the shipped ones do; else torch.
 
     Raises:
-        LrfaceError: no such file, not a model, a shipped model that has been changed, an ONNX file of which nobody says
-            how it wants its input, or a runtime that is not installed or cannot run this kind of file.
+        LrfaceError: no such file, not a model, a shipped or a safetensors model that has been changed since it was
+            written, an ONNX file of which nobody says how it wants its input, or a runtime that is not installed or
+            cannot run this kind of file.
     """
     if runtime not in RUNTIMES:
         raise LrfaceError(f"unknown runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}")
@@ -146,6 +147,7 @@ def _open_safetensors(path: Path, device: str, threads: int | None, runtime: str
             f"{path} has no graph that {runtime} could run: make a file that has, `lrface export {path} --out FILE.onnx`"
         )
     card, places = read_header(path)
+    check_seal(path)
     shipped.checked_digest(graph)
     network, record = _open_graph(graph, device, threads, runtime)
     if (record or {}).get("weights") != {"file": path.name, "places": places_digest(places)}:

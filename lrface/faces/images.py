@@ -1,10 +1,12 @@
 """Reading any image file as upright 8-bit RGB, and writing crops."""
 
 import io
+import os
 import struct
 import warnings
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -17,6 +19,18 @@ MAX_PIXELS = 100_000_000
 #: No side may be longer: OpenCV 4 warps no image beyond 16-bit coordinates.
 MAX_SIDE = 32_766
 
+#: Larger files are refused before they are read: the largest image, 16-bit and not compressed, has 600 MB.
+MAX_BYTES = 1 << 30
+
+#: A JPEG spends a bit at least on each block of a component, of which there is one for 1024 / 8 pixels in the leanest
+#: layout: a file that claims more pixels for its bytes was cut short or is a bomb of some hundred bytes.
+_PIXELS_PER_BYTE = 1024
+
+#: A progressive JPEG passes over the whole image with every scan, of which some bytes are enough. Real ones have ten.
+_MAX_PASSED = 20 * MAX_PIXELS
+
+_BLOCK = 1 << 20  # bytes of a pipe, or pixels that are converted, at once
+
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 
 #: The decoders that may run, whatever a file is called: Pillow has others, one of which starts another program.
@@ -24,6 +38,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 
 #: Segments of a JPEG: the image's frame (baseline and progressive), its scan, and what a file may hold beside them and
 #: still be upright RGB: the JFIF header, tables, a comment.
+_JPEG, _SCAN_MARKER = b"\xff\xd8\xff", b"\xff\xda"
 _FRAMES, _SCAN = frozenset({0xC0, 0xC2}), 0xDA
 _SIMPLE = _FRAMES | {0xE0, 0xDB, 0xC4, 0xDD, 0xFE}
 _FRAME = struct.Struct(">BHHB")
@@ -58,29 +73,15 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
         name: what to call the image in an error; the path by default.
 
     Raises:
-        LrfaceError: the image is missing, empty, truncated, not of ``FORMATS``, or larger than ``MAX_PIXELS`` or
-            ``MAX_SIDE``.
+        LrfaceError: the image is missing, empty, truncated, not of ``FORMATS``, or larger than ``MAX_PIXELS``,
+            ``MAX_SIDE`` or ``MAX_BYTES``.
     """
     data: bytes | None = source if isinstance(source, bytes) else None
     name = name or ("image" if data is not None else str(source))
     try:
         if data is None:
-            data = Path(str(source)).read_bytes()
-        if not data:
-            raise LrfaceError(f"{name} is empty (0 bytes)")
-        size = _size_of_simple_jpeg(data)
-        if size is not None:
-            _check_size(*size, name)
-            pixels = _decode_jpeg(data, *size)
-            if pixels is not None:
-                return Loaded(pixels, True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own bomb warning: MAX_PIXELS decides here
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _check_size(*image.size, name)
-                plain = _is_plain(image)
-                pixels = _decode_jpeg(data, *image.size) if plain and image.format == "JPEG" else None
-                return Loaded(_to_rgb(image) if pixels is None else pixels, plain)
+            data = _read_file(Path(str(source)), name)
+        return _decode(data, name)
     except LrfaceError:
         raise
     except FileNotFoundError as error:
@@ -88,21 +89,61 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
     except UnidentifiedImageError as error:
         raise LrfaceError(f"{name} is not an image that can be read ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
-        raise LrfaceError(f"{name} is too large: {error}") from error
+        raise LrfaceError(f"{name} is too large: at most {MAX_PIXELS:,} pixels are read") from error
     except MemoryError as error:
         raise LrfaceError(f"{name} does not fit into memory") from error
     except OSError as error:
+        if error.errno is None:  # Pillow's own, of a file that ends early or does not fit its header
+            raise LrfaceError(f"{name} is damaged: {error}") from error
         raise LrfaceError(f"cannot read {name}: {error.strerror or error}") from error
     except Exception as error:
         # on damaged files Pillow's decoders raise nearly anything: SyntaxError, KeyError, struct.error, zlib.error, ...
         raise LrfaceError(f"{name} is damaged: {error}") from error
 
 
-def _check_size(width: int, height: int, name: str) -> None:
+def _decode(data: bytes, name: str) -> Loaded:
+    if not data:
+        raise LrfaceError(f"{name} is empty (0 bytes)")
+    size = _size_of_simple_jpeg(data)
+    if size is not None:
+        _check_size(*size, name, data)
+        pixels = _decode_jpeg(data, *size)
+        if pixels is not None:
+            return Loaded(pixels, True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own bomb warning: MAX_PIXELS decides here
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(*image.size, name, data)
+            plain = _is_plain(image)
+            pixels = _decode_jpeg(data, *image.size) if plain and image.format == "JPEG" else None
+            return Loaded(_to_rgb(image) if pixels is None else pixels, plain)
+
+
+def _read_file(path: Path, name: str) -> bytes:
+    """A file's contents."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if not size:  # a pipe does not tell
+            data = b"".join(islice(iter(lambda: file.read(_BLOCK), b""), MAX_BYTES // _BLOCK + 1))
+            size = len(data)
+        elif size <= MAX_BYTES:
+            data = file.read()
+    if size > MAX_BYTES:
+        raise LrfaceError(f"{name} is too large: more than {MAX_BYTES:,} bytes")
+    return data
+
+
+def _check_size(width: int, height: int, name: str, data: bytes) -> None:
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise LrfaceError(
             f"{name} is too large: {width} x {height} pixels; at most {MAX_PIXELS:,} are read, {MAX_SIDE:,} a side"
         )
+    if data.startswith(_JPEG):
+        if width * height > _PIXELS_PER_BYTE * len(data):
+            raise LrfaceError(f"{name} is damaged: {len(data):,} bytes of JPEG cannot hold {width} x {height} pixels")
+        scans = data.count(_SCAN_MARKER)
+        if width * height * scans > _MAX_PASSED:
+            raise LrfaceError(f"{name} is too large: a JPEG of {scans:,} passes over {width} x {height} pixels")
 
 
 def _is_plain(image: Image.Image) -> bool:
@@ -121,7 +162,7 @@ def _size_of_simple_jpeg(data: bytes) -> tuple[int, int] | None:
     None for anything that Pillow has to look at, which takes a third of the time of decoding a small face.
     """
     at, size = 2, None
-    if not data.startswith(b"\xff\xd8\xff"):
+    if not data.startswith(_JPEG):
         return None
     while at + 10 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
@@ -154,24 +195,40 @@ def _decode_jpeg(data: bytes, width: int, height: int) -> np.ndarray | None:
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
+    """Strip by strip, so that a large photo is held once as it was decoded and once as RGB, and not four times."""
     image.seek(0)
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _to_eight_bits(image)
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    return np.array(image.convert("RGB"))
+    ImageOps.exif_transpose(image, in_place=True)
+    width, height = image.size
+    top = _highest(image)
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _BLOCK // width)
+    for start in range(0, height, rows):
+        strip = image.crop((0, start, width, min(start + rows, height)))
+        if top is not None:
+            strip = _to_eight_bits(strip, top)
+        if "A" in strip.getbands() or "transparency" in strip.info:
+            strip = strip.convert("RGBA")
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, (0, 0, 0, 255)), strip)
+        pixels[start : start + rows] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Scale a 16-bit or float grey image to 8 bits; Pillow's own ``convert`` clips instead.
+def _highest(image: Image.Image) -> float | None:
+    """White in a 16-bit or float grey image; None for an 8-bit one.
 
     A float image does not say its range: it is taken to end at 1, 255 or 65535, the first that holds all values.
     """
+    if image.mode == "F":
+        highest: Any = image.getextrema()[1]
+        return 1.0 if highest <= 1 else 255.0 if highest <= 255 else 65535.0
+    return 65535.0 if image.mode.startswith("I") else None
+
+
+def _to_eight_bits(image: Image.Image, top: float) -> Image.Image:
+    """Scale a 16-bit or float grey image to 8 bits; Pillow's own ``convert`` clips instead. What is no number is black."""
     values = np.asarray(image).astype(np.float32)
-    highest = values.max(initial=0) if image.mode == "F" else np.inf
-    top = 1.0 if highest <= 1 else 255.0 if highest <= 255 else 65535.0
+    if image.mode == "F":
+        values = np.nan_to_num(values)
     return Image.fromarray(np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8))
 
 

@@ -24,6 +24,9 @@ BUSY_SECONDS = 60.0
 #: Three embeddings of 512 float16 and what belongs to them fill such a page without much rest.
 _PAGE = 8192
 
+#: What every gallery says of itself.
+_META = {"model": str, "model_name": str, "created": str, "dim": int, "people": int, "faces": int, "removed": int}
+
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
@@ -141,25 +144,36 @@ class Database:
         """Turn SQLite's errors that a user can mend into ours."""
         try:
             yield
-        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        except UnicodeDecodeError as error:  # a name, or the error itself, which quotes what it stumbled over
+            raise LrfaceError(self._damage("text that is none")) from error
+        except sqlite3.ProgrammingError:
             raise
         except sqlite3.DatabaseError as error:
             text = str(error)
+            if isinstance(error, sqlite3.IntegrityError) and text.startswith("CHECK"):
+                raise  # only that one tells of what is written; keys and references are right unless the file is not
             if "locked" in text or "busy" in text:
                 reason = f"another process has kept {self.path} for {BUSY_SECONDS:.0f} seconds: try again"
             elif isinstance(error, sqlite3.OperationalError) and not text.startswith("no such"):
                 reason = f"cannot use {self.path}: {text}"
             else:
-                reason = (
-                    f"{self.path} is damaged ({text}): put back a copy of the folder, try `sqlite3 {DATABASE} .recover`, "
-                    "or remove the folder and enrol the people again"
-                )
+                reason = self._damage(text)
             raise LrfaceError(reason) from error
+
+    def _damage(self, text: str) -> str:
+        return (
+            f"{self.path} is damaged ({text}): put back a copy of the folder, try `sqlite3 {DATABASE} .recover`, "
+            "or remove the folder and enrol the people again"
+        )
 
     def read_meta(self) -> dict[str, Any]:
         """What the gallery says of itself."""
         with self.explained():
-            return dict(self.handle.execute("SELECT key, value FROM meta"))
+            meta = dict(self.handle.execute("SELECT key, value FROM meta"))
+            for key, kind in _META.items():
+                if not isinstance(meta.get(key), kind):
+                    raise sqlite3.DatabaseError(f"{key} is missing")
+        return meta
 
     def write_meta(self, key: str, value: Any) -> None:
         """Change one of ``read_meta``."""

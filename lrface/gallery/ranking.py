@@ -64,7 +64,8 @@ def _compare(store: Store, query: np.ndarray, ids: np.ndarray, judge: Judge) -> 
     """Compare faces exactly; those that are gone do not count."""
     faces = store.fetch(ids)
     rows = as_rows([face.embedding for face in faces], len(query)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)  # rounding to float16 changed their length
+    rows[~np.isfinite(rows).all(axis=1)] = 0  # a damaged face resembles nobody, and hides nobody
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)  # rounding to float16 changed their length
     similarities = np.clip(rows @ query, -1, 1).tolist()
     thresholds = judge.thresholds(np.array([face.resolution for face in faces], np.float64)).tolist()
     return [

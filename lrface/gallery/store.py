@@ -1,6 +1,7 @@
 """Who is in a gallery: one SQLite file, the only truth. Everything else in the folder can be made from it again."""
 
 import json
+import sqlite3
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from lrface.gallery.database import BUSY_SECONDS, DATABASE, Database, now
 
 #: Above this number of faces the index is approximate, unless the gallery says otherwise.
 EXACT_LIMIT = 100_000
+
+#: What the record of an index file has, see :mod:`lrface.gallery.base`.
+_RECORD = {"file", "kind", "faces", "last", "removed", "bytes", "mtime_ns", "sha256", "recall"}
 
 #: Rows that are read at once where all are.
 CHUNK = 8192
@@ -150,7 +154,7 @@ class Store(Database):
         """Everybody, by name."""
         query = "SELECT name, count(*) FROM people JOIN faces ON person = people.id GROUP BY people.id ORDER BY name"
         with self.explained():
-            return [Person(*row) for row in self.handle.execute(query)]
+            return [Person(_text(name), faces) for name, faces in self.handle.execute(query)]
 
     def digests(self, name: str) -> set[bytes]:
         """The images that a person has."""
@@ -174,7 +178,10 @@ class Store(Database):
         """Those of the faces that there are, by ascending id."""
         query = "SELECT id, person, resolution, embedding FROM faces WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
         rows = self.handle.execute(query, (json.dumps(ids.tolist()),))
-        return [Face(*row) for row in rows]
+        faces = [Face(*row) for row in rows]
+        if not all(isinstance(face.resolution, float | None) for face in faces):
+            raise sqlite3.DatabaseError("a resolution that is no number")
+        return faces
 
     def sample(self, ids: np.ndarray) -> np.ndarray:
         """The embeddings of some faces, float16 ``[n, dim]``, by ascending id."""
@@ -186,13 +193,21 @@ class Store(Database):
     def describe(self, face: int) -> tuple[str, str]:
         """The name of the person of a face, and the source of its image."""
         query = "SELECT name, source FROM faces JOIN people ON person = people.id WHERE faces.id = ?"
-        row: tuple[str, str] = self.handle.execute(query, (face,)).fetchone()
-        return row
+        row = self.handle.execute(query, (face,)).fetchone()
+        if row is None:
+            raise sqlite3.DatabaseError("a face of nobody")
+        return _text(row[0]), _text(row[1])
 
     def read_base(self) -> dict[str, Any] | None:
         """The record of the index file that counts, if there is one."""
         row = self.handle.execute("SELECT record FROM base").fetchone()
-        return json.loads(row[0]) if row else None
+        try:
+            record = json.loads(row[0]) if row else None
+        except (ValueError, TypeError) as error:
+            raise sqlite3.DatabaseError("the record of the index is no JSON") from error
+        if row and not (isinstance(record, dict) and record.keys() >= _RECORD):
+            raise sqlite3.DatabaseError("the record of the index is not whole")
+        return record
 
     def write_base(self, record: dict[str, Any] | None) -> None:
         """Say which index file counts from now on."""
@@ -217,7 +232,8 @@ class Store(Database):
             if counted != {"people": totals.people, "faces": totals.faces}:
                 faults.append(f"{DATABASE}: {counted} counted, {totals} recorded")
             for ids, rows in self.embeddings(0, totals.last):
-                length = np.linalg.norm(rows.astype(np.float32), axis=1)
+                with np.errstate(invalid="ignore"):  # of what is no number
+                    length = np.linalg.norm(rows.astype(np.float32), axis=1)
                 faults += [f"face {face}: its embedding is damaged" for face in ids[~(abs(length - 1) < 0.01)]]
         return faults
 
@@ -227,8 +243,20 @@ class Store(Database):
 
 
 def as_rows(blobs: Sequence[bytes], dim: int) -> np.ndarray:
-    """Stored embeddings as float16 ``[n, dim]``."""
+    """Stored embeddings as float16 ``[n, dim]``.
+
+    Raises:
+        sqlite3.DatabaseError: one has another length, which a whole database does not allow.
+    """
+    if not all(isinstance(blob, bytes) and len(blob) == 2 * dim for blob in blobs):
+        raise sqlite3.DatabaseError("an embedding of another length")
     return np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dim)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise sqlite3.DatabaseError("a name that is no text")
+    return value
 
 
 def checked_name(name: str) -> str:

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from lrface.card import CARD_FORMAT, CARD_KEY, parse_card
+from lrface.card import CARD_FORMAT, CARD_KEY, check_seal, parse_card, sealed
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write
 from lrface.models.iresnet import DEPTHS, REDUCTION
@@ -22,7 +22,7 @@ from lrface.models.registry import create, spec_of
 
 
 def save_model(path: str | Path, model: nn.Module, card: Mapping[str, Any], half: bool = False) -> None:
-    """Write a model and its card, atomically.
+    """Write a model, its card and its seal, atomically.
 
     Args:
         path: the file, usually ``*.safetensors``.
@@ -45,7 +45,7 @@ def save_model(path: str | Path, model: nn.Module, card: Mapping[str, Any], half
         raise LrfaceError(f"cannot write {path}: the model card does not fit JSON: {error}") from error
     state = {name: _stored(tensor, half) for name, tensor in model.state_dict().items()}
     _check_finite(path, state)
-    content = safetensors.torch.save(state, metadata={CARD_KEY: text})
+    content = sealed(safetensors.torch.save(state, metadata={CARD_KEY: text}))
     with atomic_write(path) as file:
         file.write(content)
 
@@ -58,12 +58,13 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn
 
     Raises:
         LrfaceError: the file is missing, is not a safetensors file, has no usable card, holds tensors of another
-            architecture than its card names, or holds weights that are not finite.
+            architecture than its card names, holds weights that are not finite, or has been changed since it was written.
     """
     _check_file(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             card = parse_card(path, file.metadata())
+            check_seal(path)
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             model = _create_empty(path, card["model"]["name"], card["model"]["kw"])
             _check_shapes(path, model, shapes)

@@ -1,9 +1,11 @@
 """The rows that are finished: each is written at once and whole, and never computed again."""
 
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -49,7 +51,7 @@ class Ledger:
         try:
             with np.load(path) as file:
                 return dict(file)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
             raise LrfaceError(f"{path} is damaged ({error}): remove {self._row(key)} and run again") from error
 
     def write(self, key: str, row: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:

@@ -1,6 +1,8 @@
 import io
+import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -289,6 +291,73 @@ def test_a_small_file_that_decodes_to_20000_x_20000_is_refused():
     assert MAX_PIXELS < 20_000**2
     with pytest.raises(LrfaceError, match=r"huge\.png is too large"):
         read_image(data, "huge.png")
+
+
+def test_a_jpeg_that_claims_more_than_its_bytes_can_hold_is_refused():
+    """Else some hundred bytes without an image keep a core busy for seconds, and take a gigabyte."""
+    for options in ({}, {"progressive": True}, {"icc_profile": b"profile"}):
+        data = bytearray(encoded(picture(), "JPEG", **options))
+        at = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
+        data[at + 5 : at + 9] = struct.pack(">HH", 9_000, 10_000)
+        with pytest.raises(LrfaceError, match=r"bytes of JPEG cannot hold 10000 x 9000 pixels"):
+            read_image(bytes(data))
+
+
+def test_the_leanest_jpeg_is_read():
+    data = encoded(Image.new("L", (4000, 4000), 128), "JPEG", progressive=True)
+    assert 4000 * 4000 / len(data) > 250
+    assert read_image(data).shape == (4000, 4000, 3)
+
+
+def test_a_jpeg_of_thousands_of_passes_is_refused():
+    """Each is a few bytes, and a pass over the whole image."""
+    data = encoded(Image.new("RGB", (2000, 2000), (9, 90, 200)), "JPEG", progressive=True)
+    assert read_image(data).shape == (2000, 2000, 3)
+    last = data.rindex(b"\xff\xda")
+    bomb = data[:last] + data[last:-2] * 1000 + data[-2:]
+    assert len(bomb) < 3_000_000
+    with pytest.raises(LrfaceError, match=r"bomb\.jpg is too large: a JPEG of 1,0\d\d passes over 2000 x 2000 pixels"):
+        read_image(bomb, "bomb.jpg")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "I;16", "F", "CMYK"])
+def test_strips_make_the_whole_image(mode, monkeypatch):
+    image = Image.fromarray(picture(50, 31))
+    if mode in ("I;16", "F"):
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16 if mode == "I;16" else np.float32))
+    else:
+        image = image.convert(mode)
+    data = encoded(image, "TIFF")
+    whole = read_image(data)
+    for pixels in (1, 31 * 7, 31 * 49):
+        monkeypatch.setattr(images_module, "_BLOCK", pixels)
+        assert np.array_equal(read_image(data), whole)
+
+
+def test_numbers_that_are_none_are_black():
+    values = np.array([[0.5, np.nan, 1.0], [np.inf, -np.inf, 0.25]], np.float32)
+    found = read_image(encoded(Image.fromarray(values), "TIFF"))
+    assert found.shape == (2, 3, 3)
+    assert (found[0, 1] == 0).all()
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path):
+    pipe, data = tmp_path / "pipe", encoded(picture(300, 400), "PNG")
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(pipe.write_bytes, data)
+        assert np.array_equal(read_image(pipe), picture(300, 400))
+        writing.result()
+
+
+def test_more_bytes_than_any_image_has_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(images_module, "MAX_BYTES", 3 << 20)
+    path = tmp_path / "video.jpg"
+    with open(path, "wb") as file:
+        file.truncate((3 << 20) + 1)
+    for source in (path, "/dev/zero"):
+        with pytest.raises(LrfaceError, match="too large: more than 3,145,728 bytes"):
+            read_image(source)
 
 
 def samples():
