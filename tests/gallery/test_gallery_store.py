@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -165,3 +166,56 @@ def test_a_child_of_the_process_opens_its_own(store, monkeypatch):
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(LrfaceError, match="child of the process"):
         enrol(store, "anna", 1)
+
+
+@pytest.mark.parametrize(
+    ("statement", "damage"),
+    [
+        ("UPDATE people SET name = x'ff00'", "a name that is no text"),
+        ("DELETE FROM meta WHERE key = 'dim'", "dim is missing"),
+        ("UPDATE meta SET value = 'many' WHERE key = 'faces'", "faces is missing"),
+        ("UPDATE faces SET embedding = x'00'", "an embedding of another length"),
+        ("UPDATE faces SET resolution = x'00'", "a resolution that is no number"),
+        ("UPDATE faces SET person = 99", "a face of nobody"),
+        ("UPDATE faces SET source = x'ff'", "a name that is no text"),
+        ("INSERT INTO base VALUES (1, '{')", "the record of the index is no JSON"),
+        ("INSERT INTO base VALUES (1, '[1]')", "the record of the index is not whole"),
+    ],
+)
+def test_contents_that_no_gallery_has_are_damage(store, folder, statement, damage):
+    enrol(store, "anna", 3)
+    for pragma in ("foreign_keys = OFF", "ignore_check_constraints = ON"):
+        store.handle.execute(f"PRAGMA {pragma}")
+    store.handle.execute(statement)
+    with pytest.raises(LrfaceError, match=rf"gallery.sqlite is damaged \({damage}.*\): put back a copy"):
+        read_all(folder)
+
+
+def read_all(folder):
+    with closing(Store(folder)) as store:
+        store.people()
+        with store.reading():
+            store.read_base()
+            list(store.embeddings(0, 99))
+            store.fetch(np.arange(9))
+            store.describe(1)
+
+
+def test_errors_that_quote_what_is_no_text_are_damage(store):
+    with pytest.raises(LrfaceError, match=r"is damaged \(text that is none\)"), store.explained():
+        b"\xff".decode()
+
+
+def test_a_face_that_is_no_number_hides_nobody(folder):
+    from gallery_stub import encoder, fill
+
+    from lrface.gallery import Gallery
+
+    with Gallery.open(folder, encoder()) as gallery:
+        _, rows = fill(gallery, 20)
+        broken = np.full(DIM, np.nan, "<f2").tobytes()
+        gallery._store.handle.execute("UPDATE faces SET embedding = ? WHERE id = 3", (broken,))
+        with Gallery.open(folder, encoder()) as other:
+            answer = other.search_embedding(rows[12], threshold=0.9)
+            assert (answer.name, len(other.check())) == ("0-3", 1)
+            assert all(np.isfinite(match.similarity) for match in answer.matches)
