@@ -1,8 +1,8 @@
 """The model card that travels in every model file, and the safetensors header that it lies in. Needs no torch.
 
-A model file of ours is a safetensors file whose metadata has one key, ``lrface``: a JSON object, the card, with at
-least ``{"format": 1, "model": {"name": ..., "kw": {...}}, "preprocessing": {...}}``, and beside it its seal, the SHA-256
-of everything else in the file. ONNX files carry their card under the same key, and no seal.
+A model file of ours is a safetensors file whose metadata has two keys. ``lrface`` is a JSON object, the card, with at
+least ``{"format": 1, "model": {"name": ..., "kw": {...}}, "preprocessing": {...}}``; ``sha256`` is the seal, over
+everything else in the file. ONNX files carry their card under the same key, and no seal.
 """
 
 import hashlib
