@@ -18,7 +18,7 @@ import numpy as np
 
 from lrface.calibration import Calibration
 from lrface.data.store import Store
-from lrface.data.variants import Route, Variant
+from lrface.data.variants import Variant, draw_route
 from lrface.embedder import Embedder, open_embedder
 from lrface.errors import LrfaceError
 from lrface.eval.quality_tables import KNOTS, Observations, fit
@@ -31,7 +31,6 @@ RATES = (0.1, 0.01, 0.001)
 SIDES = (8, 10, 12, 16, 24, None)
 BLURS = (0.0, 1.0)
 KINDS = ("HR-LR", "LR-LR")
-ROUTES: tuple[Route, ...] = ("native", "photo", "enlarged")
 IMAGES_A_PERSON = 2
 
 
@@ -63,7 +62,7 @@ def measure(
         images = chosen_images(source, faces, rng)
 
         def look(side: int | None, blur: float, source: Source = source, images: np.ndarray = images) -> Observations:
-            variants = [Variant(side, blur, ROUTES[rng.integers(3)]) for _ in images]
+            variants = [Variant(side, blur, draw_route(rng)) for _ in images]
             return observe_variants(embedder, [source], [images], [variants])
 
         sharp = look(None, 0.0)

@@ -8,6 +8,7 @@ import numpy as np
 from lrface.faces.align import TEMPLATE as LANDMARKS
 from lrface.faces.align import TEMPLATE_SIZE, norm_crop
 from lrface.faces.degrade import resize
+from lrface.faces.images import encode_image, read_image
 
 #: How the face comes: ``native``, an image of its own pixels; ``photo``, cut out of a photo by an aligner, which knows
 #: how many pixels it had; ``enlarged``, by somebody who does not say so.
@@ -44,10 +45,7 @@ class Variant:
         if self.blur:
             image = cv2.GaussianBlur(image, (0, 0), self.blur * max(1.0, side / BLUR_SIDE))
         if self.jpeg is not None:
-            _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.jpeg])
-            decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-            assert decoded is not None
-            image = np.ascontiguousarray(decoded[..., ::-1])
+            image = read_image(encode_image(image, "jpg", self.jpeg))
         if self.side is None or self.route == "native":
             return image, side
         if self.route == "enlarged":

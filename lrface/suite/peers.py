@@ -59,8 +59,9 @@ class Model:
 
     def _of_pack(self) -> tuple[Path, ...]:
         from lrface.embedder import PACK_NETWORKS
+        from lrface.faces.detect.insightface_backend import packs_folder
 
-        folder = Path.home() / ".insightface" / "models" / self.spec.partition(":")[2]
+        folder = packs_folder() / self.spec.partition(":")[2]
         return tuple(sorted(file for file in folder.rglob("*.onnx") if file.stem.startswith(PACK_NETWORKS))[:1])
 
     def _fetched(self) -> tuple[Path, ...]:

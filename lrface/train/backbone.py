@@ -39,9 +39,10 @@ from lrface.train.batches import Batches, LowFaces, RandomViews, TeacherTargets
 from lrface.train.log import RunLog
 from lrface.train.loop import BEST, LAST, Loop
 from lrface.train.objective import Objective
-from lrface.train.people import KnownFaces, normalised
+from lrface.train.people import KnownFaces
 from lrface.train.run import make_fabric
 from lrface.train.split import Split
+from lrface.train.targets import normalised
 from lrface.train.unfreeze import LOW_SIDE, SOURCE_SIZE, BackboneSettings, freeze, module_of
 from lrface.train.validation import calibrate, validate
 

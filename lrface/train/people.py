@@ -17,6 +17,7 @@ from lrface.embedder import Embedder
 from lrface.encoder import FaceEncoder, ImageError
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation, resize
+from lrface.train.targets import normalised
 
 BATCH = 64
 
@@ -256,12 +257,6 @@ class _Reader:
     @property
     def fingerprint(self) -> str:
         return self._digest.hexdigest()
-
-
-def normalised(embeddings: np.ndarray) -> np.ndarray:
-    """Rows of unit length."""
-    result: np.ndarray = embeddings / np.maximum(np.linalg.norm(embeddings, axis=-1, keepdims=True), 1e-12)
-    return result
 
 
 def _as_it_is(crop: np.ndarray) -> np.ndarray:

@@ -196,11 +196,14 @@ def _write_recipe(recipe: Recipe, out: Path) -> None:
 
 def _write_models(loop: Loop, store: Store, split: Split, out: Path) -> None:
     """The last and the best epoch as model files with their cards, and the classifier over the training identities."""
-    _write_model(loop, store, split, out / "last.safetensors")
-    if (out / BEST).exists():
+    last, model = out / "last.safetensors", out / "model.safetensors"
+    _write_model(loop, store, split, last)
+    if (out / BEST).exists() and loop.progress.best_step != loop.progress.step:
         loop.load(BEST)
-    model = out / "model.safetensors"
-    _write_model(loop, store, split, model)
+        _write_model(loop, store, split, model)
+    else:  # one epoch is both: it need not be whitened and calibrated twice
+        with atomic_write(model) as file:
+            file.write(last.read_bytes())
     if loop.objective.head is not None:
         save_head(model, loop.objective.head, store, split)
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from lrface.errors import LrfaceError
 from lrface.losses import CosFace
+from lrface.train.targets import normalised
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,5 @@ def _train(
 
 def cosines(embeddings: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Similarities float32 ``[n, classes]`` of embeddings ``[n, dim]`` to a layer's directions ``[classes, dim]``."""
-    length = np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-    result: np.ndarray = (embeddings / length) @ weight.T
+    result: np.ndarray = normalised(embeddings) @ weight.T
     return result

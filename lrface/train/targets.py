@@ -28,7 +28,8 @@ def centred_targets(parts: Sequence[np.ndarray], train: np.ndarray, dim: int) ->
         float32 ``[2, N, min(dim, sum of d_k)]``.
     """
     centred = [
-        _unit(unit - unit[:, train].mean((0, 1), dtype=np.float64).astype(np.float32)) for unit in map(_unit, parts)
+        normalised(unit - unit[:, train].mean((0, 1), dtype=np.float64).astype(np.float32))
+        for unit in map(normalised, parts)
     ]
     joined = np.concatenate(centred, axis=2) / np.float32(np.sqrt(len(centred)))
     if joined.shape[2] <= dim:
@@ -41,6 +42,7 @@ def centred_targets(parts: Sequence[np.ndarray], train: np.ndarray, dim: int) ->
     return projected
 
 
-def _unit(embeddings: np.ndarray) -> np.ndarray:
-    result: np.ndarray = embeddings / np.maximum(np.linalg.norm(embeddings, axis=2, keepdims=True), 1e-12)
+def normalised(embeddings: np.ndarray) -> np.ndarray:
+    """Rows of unit length, ``[..., dim]``."""
+    result: np.ndarray = embeddings / np.maximum(np.linalg.norm(embeddings, axis=-1, keepdims=True), 1e-12)
     return result

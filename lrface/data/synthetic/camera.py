@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lrface.data.synthetic.identity import Identity
 from lrface.data.synthetic.nuisance import Nuisance
 from lrface.data.synthetic.sketch import Head, Sketch, ellipse
+from lrface.faces.images import encode_image, read_image
 
 Image = NDArray[Any]  # uint8; OpenCV's stubs lose the type
 _MAP = 56  # light changes slowly: its map is drawn at half the frame's size
@@ -129,7 +130,5 @@ def expose(picture: Image, how: Nuisance) -> Image:
         noise = window[row : row + size, column : column + size]
     picture = cv2.add(picture, noise * np.float32(how.noise), dtype=cv2.CV_8U)
     if how.jpeg:
-        _, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, how.jpeg])
-        decoded: Image = cv2.imdecode(data, cv2.IMREAD_COLOR)  # type: ignore[assignment]  # None for broken data only
-        picture = np.ascontiguousarray(decoded[:, :, ::-1])
+        picture = read_image(encode_image(picture, "jpg", how.jpeg))
     return picture

@@ -16,6 +16,7 @@ from lrface.data.synthetic.identity import sample_identity
 from lrface.data.synthetic.nuisance import sample_nuisance
 from lrface.data.synthetic.picture import MAX_SIZE, MIN_SIZE, render
 from lrface.errors import LrfaceError
+from lrface.faces.images import encode_image
 from lrface.files import read_json, write_json
 
 # Raise it with every change that alters a drawn pixel: a folder then never mixes two ways of drawing.
@@ -111,8 +112,7 @@ def _draw_identity(out: Path, identity: int, *, images: int, seed: int, size: in
         if _is_complete(path):
             continue
         picture = face(identity, number, seed, size)
-        _, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        _write(path, data.tobytes())
+        _write(path, encode_image(picture, "jpg", _JPEG_QUALITY))
         drawn += 1
     return drawn
 
