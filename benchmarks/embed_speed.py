@@ -26,11 +26,11 @@ import numpy as np
 from lrface.data.crop import Settings
 from lrface.data.face_list import FaceList
 from lrface.data.synthetic import face
-from lrface.embedder import Embedder, open_embedder
 from lrface.eval.embeddings import embed_list, flip_sum
 from lrface.faces.align import TEMPLATE
 from lrface.faces.images import encode_image
 from lrface.files import write_json
+from lrface.models.embedder import Embedder, open_embedder
 
 GOAL = 0.85
 #: Different photos; more files are the same ones again.

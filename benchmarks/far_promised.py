@@ -6,7 +6,7 @@
 The people are split in two halves: what similarities mean is fitted on one (as tools/calibrate.py does for a model's card) and
 measured on the other, and the other way round; the two rates are averaged. LR-LR compares faces of one condition, HR-LR sharp
 faces as they are with faces of the condition. A face is native, cut out of a photo, or enlarged by somebody, at random; what is
-known of its resolution is what lrface/quality.py finds out. Writes benchmarks/results/far_promised.json and .md.
+known of its resolution is what lrface/faces/quality.py finds out. Writes benchmarks/results/far_promised.json and .md.
 """
 
 import sys
@@ -16,14 +16,14 @@ from typing import Any
 import click
 import numpy as np
 
-from lrface.calibration import Calibration
 from lrface.data.store import Store
 from lrface.data.variants import Variant, draw_route
-from lrface.embedder import Embedder, open_embedder
 from lrface.errors import LrfaceError
 from lrface.eval.quality_tables import KNOTS, Observations, fit
+from lrface.faces.calibration import Calibration
 from lrface.files import atomic_write, write_json
-from lrface.train.observe import Source, held_out_source, listed_source, observe, observe_variants
+from lrface.finetune.observe import Source, held_out_source, listed_source, observe, observe_variants
+from lrface.models.embedder import Embedder, open_embedder
 from lrface.version import code_version
 
 RESULTS = Path(__file__).parent / "results"

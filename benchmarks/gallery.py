@@ -2,7 +2,7 @@
 
 The embeddings are made up: people are drawn at random with a spectrum that falls as ``1 / i`` (the directions of real
 embeddings differ as much), ten faces each, disturbed with the same spectrum to a cosine of about 0.3 to 0.8 to one
-another. Queries are further faces of the people. All goes through :class:`lrface.gallery.Gallery`; only faces are not
+another. Queries are further faces of the people. All goes through :class:`lrface.recognition.gallery.Gallery`; only faces are not
 embedded. Each measurement has a process of its own.
 
 ``--compare N`` measures instead, on N such embeddings, what the approximate index might have been: inverted lists, a
@@ -27,14 +27,14 @@ from typing import Any
 import click
 import numpy as np
 
-from lrface.embedder import Embedder
-from lrface.encoder import FaceEncoder
 from lrface.files import read_json, write_json
-from lrface.gallery import Gallery
-from lrface.gallery.builder import Builder
-from lrface.gallery.index import load_faiss
-from lrface.gallery.recall import Nearest
-from lrface.preprocessing import Preprocessing
+from lrface.models.embedder import Embedder
+from lrface.models.preprocessing import Preprocessing
+from lrface.recognition.encoder import FaceEncoder
+from lrface.recognition.gallery import Gallery
+from lrface.recognition.gallery.builder import Builder
+from lrface.recognition.gallery.index import load_faiss
+from lrface.recognition.gallery.recall import Nearest
 from lrface.version import code_version
 
 DIM = 512

@@ -26,8 +26,6 @@ import cv2
 import numpy as np
 import torch
 
-from lrface import shipped
-from lrface.embedder import GRAPH_SUFFIX, Embedder, open_embedder
 from lrface.errors import LrfaceError
 from lrface.export.graph import set_card, trace
 from lrface.export.linked import write_graph
@@ -35,8 +33,9 @@ from lrface.export.parity import drawn_faces
 from lrface.export.quantize import quantize
 from lrface.faces.degrade import Degradation
 from lrface.files import atomic_write, write_json
-from lrface.models import create, save_model
-from lrface.preprocessing import Preprocessing
+from lrface.models import create, save_model, shipped
+from lrface.models.embedder import GRAPH_SUFFIX, Embedder, open_embedder
+from lrface.models.preprocessing import Preprocessing
 from lrface.suite.peers import hardware
 from lrface.version import code_version
 

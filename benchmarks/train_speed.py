@@ -20,12 +20,12 @@ from lrface.data.prepare import prepare
 from lrface.data.store import Store
 from lrface.files import write_json
 from lrface.models import create
-from lrface.preprocessing import Preprocessing
-from lrface.recipe import LossSection, OptimSection, Recipe, parse_recipe
+from lrface.models.preprocessing import Preprocessing
 from lrface.train.batches import Batches, LowFaces, TeacherTargets, normalise
 from lrface.train.log import RunLog
 from lrface.train.loop import Loop
 from lrface.train.objective import Objective
+from lrface.train.recipe import LossSection, OptimSection, Recipe, parse_recipe
 from lrface.train.run import make_fabric
 from lrface.train.split import split_store
 from lrface.version import code_version

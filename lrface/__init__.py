@@ -12,11 +12,11 @@ from lrface.errors import LrfaceError
 from lrface.version import __version__
 
 if TYPE_CHECKING:
-    from lrface.classifier import FaceClassifier
-    from lrface.encoder import FaceEncoder
+    from lrface.recognition.classifier import FaceClassifier
+    from lrface.recognition.encoder import FaceEncoder
 
 #: Where the names are that need heavy libraries: imported only when they are asked for, so that `import lrface` stays light.
-_LAZY = {"FaceClassifier": "lrface.classifier", "FaceEncoder": "lrface.encoder"}
+_LAZY = {"FaceClassifier": "lrface.recognition.classifier", "FaceEncoder": "lrface.recognition.encoder"}
 
 __all__ = ["FaceClassifier", "FaceEncoder", "LrfaceError", "__version__"]
 

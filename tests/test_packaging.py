@@ -7,7 +7,7 @@ import pytest
 import tomllib
 import yaml
 
-from lrface.recipe import load_recipe
+from lrface.train.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {"torch": "pytorch"}

@@ -4,7 +4,7 @@
         --images data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 
 Faces are those of the identities that the recipe held out of the training store, and those that the pairs name, which must
-not be the pairs that are reported on. Each is reduced and blurred at random; see lrface/calibration.py for what is fitted.
+not be the pairs that are reported on. Each is reduced and blurred at random; see lrface/faces/calibration.py for what is fitted.
 The card's thresholds become those of two sharp faces. Do this before tools/ship.py and `lrface export`, which copy the card.
 """
 
@@ -15,14 +15,14 @@ from pathlib import Path
 
 import click
 
-from lrface.calibration import CARD_KEY, Calibration
-from lrface.card import read_header, write_card
 from lrface.data.store import Store
-from lrface.embedder import GRAPH_SUFFIX, open_embedder
 from lrface.errors import LrfaceError
 from lrface.eval.quality_tables import KNOTS, fit
 from lrface.eval.verification import FARS
-from lrface.train.observe import Source, held_out_source, listed_source, observe
+from lrface.faces.calibration import CARD_KEY, Calibration
+from lrface.finetune.observe import Source, held_out_source, listed_source, observe
+from lrface.models.card import read_header, write_card
+from lrface.models.embedder import GRAPH_SUFFIX, open_embedder
 
 
 def gather(model: Path, store: str | None, images: str | None, pairs: tuple[str, ...]) -> list[Source]:

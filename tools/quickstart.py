@@ -12,15 +12,15 @@ import numpy as np
 
 from lrface.data import synthetic
 from lrface.data.crop import Settings
-from lrface.data.pair_set import PairSet
 from lrface.data.prepare import prepare
+from lrface.data.sets.pair_set import PairSet
 from lrface.data.store import Store
-from lrface.embedder import open_embedder
 from lrface.errors import LrfaceError
 from lrface.eval.lfw import Row, verify_pairs
 from lrface.faces.degrade import Degradation
 from lrface.files import write_json
-from lrface.recipe import load_recipe
+from lrface.models.embedder import open_embedder
+from lrface.train.recipe import load_recipe
 from lrface.train.run import train
 from lrface.train.split import draw_pairs
 from lrface.version import code_version

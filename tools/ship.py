@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 import yaml
 
-from lrface import shipped
-from lrface.data.pair_set import PairSet, from_store
+from lrface.data.sets.pair_set import PairSet, from_store
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, file_digest, write_json
+from lrface.models import shipped
 from lrface.models.weights import load_model, save_model
 
 REQUIRED = ("licence", "data_licence", "teacher", "overlap_check", "intended_use", "limits")

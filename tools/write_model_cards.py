@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from lrface import shipped
-from lrface.calibration import Calibration
-from lrface.embedder import open_embedder
+from lrface.faces.calibration import Calibration
+from lrface.models import shipped
+from lrface.models.embedder import open_embedder
 
 OUT = Path(__file__).parents[1] / "docs" / "models.md"
 SIDES = (4.0, 6.0, 8.0, 12.0, 16.0, 24.0)

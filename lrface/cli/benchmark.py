@@ -100,7 +100,7 @@ def command(
     A finished row is never computed again: run the same command after a kill, or with one model more. A data set that
     is not there is a row that says so, and how to obtain it.
     """
-    from lrface import shipped
+    from lrface.models import shipped
     from lrface.suite.options import SETS, SIDES, Options
     from lrface.suite.peers import parse_models
     from lrface.suite.run import run

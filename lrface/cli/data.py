@@ -18,7 +18,7 @@ def command() -> None:
 @DATA_ROOT
 def list_sets(data_root: str) -> None:
     """List the known data sets, and which of them lie under the data root."""
-    from lrface.data.catalog import find
+    from lrface.data.sets.catalog import find
 
     for found in find(data_root):
         click.echo(f"{found.state:<10}  {found.dataset.name:<13}  {found.dataset.title}")
@@ -30,7 +30,7 @@ def list_sets(data_root: str) -> None:
 @DATA_ROOT
 def where(name: str, data_root: str) -> None:
     """Tell where the data set NAME is to be had, under which terms, and which layout is expected."""
-    from lrface.data.catalog import dataset, find
+    from lrface.data.sets.catalog import dataset, find
 
     entry = dataset(name)
     found = next(found for found in find(data_root) if found.dataset is entry)
@@ -48,8 +48,8 @@ def where(name: str, data_root: str) -> None:
 @DATA_ROOT
 def get(name: str, out: str | None, data_root: str) -> None:
     """Download the data set NAME; only lfw can be had without a form."""
-    from lrface.data.catalog import dataset
-    from lrface.data.fetch import fetch_lfw
+    from lrface.data.sets.catalog import dataset
+    from lrface.data.sets.fetch import fetch_lfw
 
     entry = dataset(name)
     if entry.name != "lfw":
@@ -125,7 +125,7 @@ def split(source: str, out: str, subjects: int, train: int, test: int, seed: int
     SOURCE holds the UCCS challenge's gallery.csv and validation.csv, or a folder per identity. The split depends on
     names and seed alone. It is this project's own: the one of the literature was never published.
     """
-    from lrface.data.uccs import build_split, write_split
+    from lrface.data.sets.uccs import build_split, write_split
 
     made = build_split(source, subjects, train, test, seed)
     write_split(made, out, source)

@@ -13,7 +13,7 @@ from lrface.cli.options import DATA_ROOT
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(data_root: str, as_json: bool) -> None:
     """Show what is installed, which devices there are, which data and models are found. Downloads nothing."""
-    from lrface.doctor import examine
+    from lrface.cli.doctor_checks import examine
 
     facts = examine(data_root)
     click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))

@@ -24,8 +24,8 @@ def command(
 
     An image without a usable face is counted and named, and left out; if none is usable the exit status is 2.
     """
-    from lrface.encoder import FaceEncoder
-    from lrface.encoder_files import embed_files
+    from lrface.recognition.embed_files import embed_files
+    from lrface.recognition.encoder import FaceEncoder
 
     report = embed_files(FaceEncoder.load(model, detector, face, device, runtime, threads), images, out)
     for name, reason in report.refused:

@@ -57,13 +57,13 @@ def lfw(
     runtime: str, threads: int | None,
 ) -> None:  # fmt: skip
     """LFW verification, and any set in its format: ten folds, accuracy, AUC, EER, TAR at FAR."""
-    from lrface import shipped
-    from lrface.data import pair_set
     from lrface.data.crop import Settings
-    from lrface.embedder import open_embedder
+    from lrface.data.sets import pair_set
     from lrface.eval.lfw import table, verify_pairs
     from lrface.faces.degrade import Degradation
     from lrface.files import write_json
+    from lrface.models import shipped
+    from lrface.models.embedder import open_embedder
     from lrface.version import code_version
 
     if (pack is None) == (images is None) or (images is not None and not pairs):

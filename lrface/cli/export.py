@@ -31,10 +31,10 @@ def command(
     The export is compared with torch before it gets its name (cosine of every embedding at least 0.9999), int8 on
     verification pairs (at most 0.3 points of accuracy lost). Where that fails, the exit status is 2 and nothing is left.
     """
-    from lrface import shipped
-    from lrface.data import pair_set
+    from lrface.data.sets import pair_set
     from lrface.data.store import Store
     from lrface.export.run import export
+    from lrface.models import shipped
 
     if bool(pairs) != bool(images) or (pairs and pack):
         raise LrfaceError("pairs to measure int8 on: give --images STORE with --pairs FILE, or --bin PACK, or neither")

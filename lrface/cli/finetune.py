@@ -9,11 +9,11 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
 from lrface.errors import LrfaceError
 
 if TYPE_CHECKING:
-    from lrface.embedder import Embedder
-    from lrface.train.finetune_data import FinetuneData
-    from lrface.train.held_out import Check
-    from lrface.train.people import KnownFaces
-    from lrface.train.unfreeze import BackboneSettings
+    from lrface.finetune.finetune_data import FinetuneData
+    from lrface.finetune.held_out import Check
+    from lrface.finetune.people import KnownFaces
+    from lrface.finetune.unfreeze import BackboneSettings
+    from lrface.models.embedder import Embedder
 
 
 @click.command("finetune")
@@ -69,7 +69,7 @@ def command(
     An image that cannot be used is named and counted, and left out. Ctrl-C leaves a run that --resume goes on with; a
     network that stays frozen takes seconds, and there is nothing to resume.
     """
-    from lrface.train.finetune_data import open_data
+    from lrface.finetune.finetune_data import open_data
 
     embedder, source = _open(model, device)
     opened = open_data(data, embedder, detector, face, device)
@@ -90,14 +90,14 @@ def command(
 
 
 def _open(model: str | None, device: str) -> "tuple[Embedder, str]":
-    from lrface import shipped
-    from lrface.train.unfreeze import open_backbone
+    from lrface.finetune.unfreeze import open_backbone
+    from lrface.models import shipped
 
     return open_backbone(model, device), model or shipped.default()
 
 
 def _backbone(**given: Any) -> "BackboneSettings":
-    from lrface.train.unfreeze import BackboneSettings
+    from lrface.finetune.unfreeze import BackboneSettings
 
     if given["epochs"] == 0:
         raise LrfaceError("--epochs 0 finetunes nothing: give 1 or more")
@@ -108,8 +108,8 @@ def _make_classifier(
     embedder: "Embedder", source: str, data: "FinetuneData", out: str, backbone: "BackboneSettings | None",
     layer: dict[str, Any], share: float | None, seed: int, device: str, resume: bool,
 ) -> None:  # fmt: skip
-    from lrface.train.finetune import ClassifierSettings, make_classifier
-    from lrface.train.softmax_layer import LayerSettings
+    from lrface.finetune.run import ClassifierSettings, make_classifier
+    from lrface.finetune.softmax_layer import LayerSettings
 
     settings = ClassifierSettings(
         LayerSettings(**{key: value for key, value in layer.items() if value is not None}), share or 0.2, seed, backbone
@@ -133,8 +133,8 @@ def _make_model(
     embedder: "Embedder", source: str, data: "FinetuneData", out: str, settings: "BackboneSettings",
     share: float | None, teacher: str | None, device: str, resume: bool,
 ) -> None:  # fmt: skip
-    from lrface.embedder import open_embedder
-    from lrface.train.finetune import make_model
+    from lrface.finetune.run import make_model
+    from lrface.models.embedder import open_embedder
 
     other = (teacher, open_embedder(teacher, device)) if teacher else None
     made = make_model(embedder, source, data.people, out, settings, share or 0.1, other, device, resume)

@@ -53,8 +53,8 @@ def add(
     A photo without a usable face is counted and named, and left out; if none is usable the exit status is 2. A gallery
     that holds tiny or blurred faces answers with confidence for everyone: those want --force.
     """
-    from lrface.encoder_files import list_images
-    from lrface.gallery.store import checked_name
+    from lrface.recognition.embed_files import list_images
+    from lrface.recognition.gallery.store import checked_name
 
     checked_name(name)
     paths = list_images(photos)
@@ -76,7 +76,7 @@ def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_j
     Killed at any moment, the same command goes on where it was. Photos without a usable face are counted and named; if
     none is usable the exit status is 2.
     """
-    from lrface.gallery import import_folder
+    from lrface.recognition.gallery import import_folder
 
     with _open(folder, model, exact_limit=exact_limit) as gallery:
         report = import_folder(gallery, source, force)
@@ -127,7 +127,7 @@ def search(
 @JSON
 def list_(folder: str, as_json: bool) -> None:
     """List the people and how many faces each has."""
-    from lrface.gallery import Gallery
+    from lrface.recognition.gallery import Gallery
 
     with Gallery.open(folder) as gallery:
         people = gallery.people()
@@ -145,7 +145,7 @@ def list_(folder: str, as_json: bool) -> None:
 @JSON
 def remove(name: str, folder: str, as_json: bool) -> None:
     """Remove NAME with all faces, from every file of the gallery."""
-    from lrface.gallery import Gallery
+    from lrface.recognition.gallery import Gallery
 
     with Gallery.open(folder, notify=_notify) as gallery:
         gone = gallery.remove(name)
@@ -160,7 +160,7 @@ def remove(name: str, folder: str, as_json: bool) -> None:
 @JSON
 def info(check: bool, folder: str, as_json: bool) -> None:
     """Show size, model and index of the gallery, and the recall that was measured."""
-    from lrface.gallery import Gallery
+    from lrface.recognition.gallery import Gallery
 
     with Gallery.open(folder) as gallery:
         facts = gallery.info()
@@ -177,10 +177,10 @@ def info(check: bool, folder: str, as_json: bool) -> None:
 
 
 def _open(folder: str, model: dict[str, Any], **options: Any) -> Any:
-    from lrface.encoder import FaceEncoder
-    from lrface.gallery import Gallery
-    from lrface.gallery.index import load_faiss
-    from lrface.gallery.store import Store
+    from lrface.recognition.encoder import FaceEncoder
+    from lrface.recognition.gallery import Gallery
+    from lrface.recognition.gallery.index import load_faiss
+    from lrface.recognition.gallery.store import Store
 
     load_faiss()  # that it is missing, or that there is no gallery, should not come out after a model was loaded
     if not options.get("create", True):

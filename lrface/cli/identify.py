@@ -9,7 +9,7 @@ import click
 from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE
 
 if TYPE_CHECKING:
-    from lrface.classifier import Identification
+    from lrface.recognition.classifier import Identification
 
 
 @click.command("identify")
@@ -41,8 +41,8 @@ def command(
     who is less similar to the nearest than the threshold is unknown. Exit status: 0 everybody was named, 1 somebody is
     unknown, 2 error, also where one photo of several cannot be used.
     """
-    from lrface.classifier import FaceClassifier
-    from lrface.classifier_files import identify_files
+    from lrface.recognition.classifier import FaceClassifier
+    from lrface.recognition.identify_files import identify_files
 
     report = identify_files(FaceClassifier.load(classifier, detector, face, device, model), photos, top, far, threshold)
     if as_json:

@@ -42,9 +42,9 @@ def command(
     Stopped by Ctrl-C or killed, the same command goes on: a finished run is not repeated. A run that fails is a row of
     the table; the exit status is then 2, when all others are done.
     """
-    from lrface.recipe import parse
     from lrface.sweep.run import run_sweep
     from lrface.sweep.spec import SweepSpec, load_sweep
+    from lrface.train.recipe import parse
 
     specs = [(Path(file), load_sweep(file)) for file in files]  # all are checked before one is run
     failed = 0

@@ -23,7 +23,7 @@ def command(
 
     On several GPUs: torchrun --nproc-per-node 4 -m lrface train RECIPE. Ctrl-C leaves a run that --resume goes on with.
     """
-    from lrface.recipe import load_recipe
+    from lrface.train.recipe import load_recipe
     from lrface.train.run import train
 
     loaded = load_recipe(recipe, overrides)

@@ -43,10 +43,10 @@ def command(
 
     A photo, an aligned crop or a tiny native face will do. Exit status: 0 same, 1 different, 2 error.
     """
-    from lrface.encoder import FaceEncoder
+    from lrface.recognition.encoder import FaceEncoder
 
     if explain:
-        from lrface.explain import check
+        from lrface.recognition.explain import check
 
         check(explain)
     encoder = FaceEncoder.load(model, detector, face, device, runtime, threads)
@@ -54,7 +54,7 @@ def command(
     looks = encoder.look(a), encoder.look(b)
     result = encoder.compare(*looks, far, threshold)
     if explain:
-        from lrface.explain import draw
+        from lrface.recognition.explain import draw
 
         draw(encoder, (a, b), looks, result, explain)
     if as_json:

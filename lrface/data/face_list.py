@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lrface.data.matlists import read_id_list
+from lrface.data.sets.matlists import read_id_list
 from lrface.data.sources import FolderSource
 from lrface.errors import LrfaceError
 from lrface.faces.images import SUFFIXES

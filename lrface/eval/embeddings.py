@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrface.data.ahead import in_order
-from lrface.embedder import Embedder
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
-from lrface.preprocessing import Preprocessing
+from lrface.models.embedder import Embedder
+from lrface.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from lrface.data.crop import Settings

@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lrface.data.pair_set import PairSet
-from lrface.embedder import Embedder
+from lrface.data.sets.pair_set import PairSet
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.eval.verification import VerificationResult, evaluate
 from lrface.faces.degrade import Degradation
+from lrface.models.embedder import Embedder
 
 Mode = Literal["lr-lr", "hr-lr", "hr-hr"]
 

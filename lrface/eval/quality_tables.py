@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lrface.calibration import Calibration, bilinear_terms, hat_weights
 from lrface.errors import LrfaceError
 from lrface.eval.verification import FARS
+from lrface.faces.calibration import Calibration, bilinear_terms, hat_weights
 
 #: Resolutions of the tables in pixels of detail; networks that see 16 pixels do no better beyond the last.
 KNOTS = np.array([4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0])
@@ -208,7 +208,7 @@ def _fit_logistic(parts: list[tuple[Pairs, bool]], steps: int = 50) -> NDArray[n
 
 
 def _recognisable(draft: Calibration, same: Pairs) -> NDArray[np.float64]:
-    """See :class:`lrface.calibration.Calibration`."""
+    """See :class:`lrface.faces.calibration.Calibration`."""
     accepted = same.similarities > draft.threshold(RECOGNISED_AT, same.resolutions[:, 0], same.resolutions[:, 1])
     last = len(KNOTS) - 1
     rates = np.array([_accepted_in(same, accepted, i, last) for i in range(last + 1)])

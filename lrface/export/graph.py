@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lrface.card import CARD_KEY
 from lrface.errors import LrfaceError
+from lrface.runtimes import CARD_KEY
 
 if TYPE_CHECKING:
     import onnx

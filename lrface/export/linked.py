@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrface.card import TensorPlace, places_digest, read_header
-from lrface.embedder import GRAPH_SUFFIX, open_embedder
 from lrface.errors import LrfaceError
 from lrface.export.graph import set_card, trace
 from lrface.export.parity import check_parity
 from lrface.files import atomic_write
+from lrface.models.card import TensorPlace, places_digest, read_header
+from lrface.models.embedder import GRAPH_SUFFIX, open_embedder
 from lrface.models.weights import load_model
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lrface.data.pair_set import PairSet
-from lrface.embedder import Embedder
+from lrface.data.sets.pair_set import PairSet
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.eval.lfw import verify_pairs
+from lrface.models.embedder import Embedder
 
 #: Least cosine between an embedding of the export and torch's, and between two batch sizes of one export.
 LEAST_COSINE = 0.9999

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrface.data.pair_set import PairSet
+from lrface.data.sets.pair_set import PairSet
 from lrface.data.store import Store
-from lrface.embedder import WHOLE_INPUT, Embedder, open_embedder
 from lrface.errors import LrfaceError
 from lrface.export.graph import set_card, trace
 from lrface.export.parity import check_accuracy, check_batches, check_parity, check_whole
 from lrface.export.quantize import quantize
 from lrface.export.whole import IMAGES, make_whole
 from lrface.files import atomic_write
+from lrface.models.embedder import WHOLE_INPUT, Embedder, open_embedder
 from lrface.version import code_version
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def export(
     """Write a model as one ONNX file that takes any batch size and carries its card.
 
     Args:
-        model: what :func:`lrface.embedder.open_embedder` opens with torch.
+        model: what :func:`lrface.models.embedder.open_embedder` opens with torch.
         out: the file, ``*.onnx``; it is written at the very end, when all checks are passed.
         int8: quantise weights and activations.
         whole: put preprocessing and the mirror image inside: uint8 RGB crops of any size in, unit embeddings out.

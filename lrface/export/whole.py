@@ -1,7 +1,7 @@
 """Preprocessing and the sum over the mirror image inside the graph, for programs without lrface.
 
 Crops of any size go in as they come from a file, and unit embeddings come out, those of
-:meth:`lrface.encoder.FaceEncoder.embed_crops`.
+:meth:`lrface.recognition.encoder.FaceEncoder.embed_crops`.
 
 The reduction is Pillow's antialiased bilinear one, as two matrix products whose matrices the graph computes from the
 image's size: like Pillow's they are rounded to 22 bits, and both passes to whole grey levels. Of crops that are not
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrface.errors import LrfaceError
 from lrface.export.graph import BATCH, INPUT, OUTPUT
-from lrface.preprocessing import Preprocessing
+from lrface.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import onnx

@@ -1,6 +1,6 @@
 """Weights on disk: our own safetensors files with a model card, and arcface_torch's state dicts.
 
-A model file is a safetensors file with a card (:mod:`lrface.card`). It holds no code and needs no pickle.
+A model file is a safetensors file with a card (:mod:`lrface.models.card`). It holds no code and needs no pickle.
 """
 
 import json
@@ -14,11 +14,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from lrface.card import CARD_FORMAT, CARD_KEY, check_seal, parse_card, sealed
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write
+from lrface.models.card import CARD_FORMAT, check_seal, parse_card, sealed
 from lrface.models.iresnet import DEPTHS, REDUCTION
 from lrface.models.registry import create, spec_of
+from lrface.runtimes import CARD_KEY
 
 
 def save_model(path: str | Path, model: nn.Module, card: Mapping[str, Any], half: bool = False) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lrface.card import CARD_KEY
 from lrface.errors import LrfaceError
+from lrface.runtimes import CARD_KEY
 from lrface.runtimes.batches import first_line, run_in_steps
 from lrface.runtimes.session import open_session
 

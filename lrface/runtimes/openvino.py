@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lrface.card import CARD_KEY
 from lrface.errors import LrfaceError
+from lrface.runtimes import CARD_KEY
 from lrface.runtimes.batches import first_line, run_in_steps
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.files import read_json
-from lrface.suite.style import Canvas
-from lrface.suite.tables import Table
+from lrface.reporting.style import Canvas
+from lrface.reporting.tables import Table
+from lrface.sweep.report import draw_curve, make_table
+from lrface.sweep.spec import SweepSpec
+from lrface.train.recipe import parse
 
 #: What the report needs of each run; its history would be most of ``results.json``.
 _RUN_KEYS = ("point", "seed", "value", "status", "reason", "seconds", "code")
@@ -53,11 +56,6 @@ def ablations(sweeps: Sequence[dict[str, Any]]) -> list[Ablation]:
 
 
 def _ablation(sweep: dict[str, Any]) -> Ablation:
-    # Here, for sweeps are written with the suite's tables: at the top the two rooms would import each other.
-    from lrface.recipe import parse
-    from lrface.sweep.report import draw_curve, make_table
-    from lrface.sweep.spec import SweepSpec
-
     spec = parse(SweepSpec, sweep["sweep"], "--ablations")
     done = [row for row in sweep["rows"] if row["mean"] is not None]
     table = make_table(spec, Path(sweep["base"]), sweep["rows"], sweep["runs"])

@@ -9,18 +9,18 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, read_json, write_json
-from lrface.suite.fingerprint import code_digest, digest
+from lrface.reporting.fingerprint import code_digest, digest
+from lrface.suite.located import Located
 from lrface.suite.options import Options
 from lrface.suite.peers import Model
-from lrface.suite.sets import Located
 
 if TYPE_CHECKING:
-    from lrface.embedder import Embedder
     from lrface.faces.degrade import Degradation
+    from lrface.models.embedder import Embedder
 
 #: What decides an embedding, given the weights and the pixels.
 EMBEDDING_CODE = (
-    "lrface.eval.embeddings", "lrface.preprocessing", "lrface.faces.degrade", "lrface.faces.align", "lrface.models.resnet",
+    "lrface.eval.embeddings", "lrface.models.preprocessing", "lrface.faces.degrade", "lrface.faces.align", "lrface.models.resnet",
     "lrface.models.iresnet", "lrface.runtimes.onnx", "lrface.runtimes.torch",
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lrface.data.pair_set import PairSet
+from lrface.data.sets.pair_set import PairSet
 from lrface.faces.degrade import Degradation, resize
 from lrface.faces.images import encode_image
 from lrface.files import atomic_write

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from lrface.reporting.ledger import Ledger
+from lrface.reporting.style import Canvas, drawing, save_figure, slug
 from lrface.suite import plots
 from lrface.suite.ablations import Ablation
-from lrface.suite.ledger import Ledger
 from lrface.suite.options import Options
 from lrface.suite.published import read_published
-from lrface.suite.style import Canvas, drawing, save_figure, slug
 from lrface.suite.table_parts import data_name, input_name, is_view_2, of, swept
 
 Row = dict[str, Any]

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from lrface.data.pair_set import PairSet
+from lrface.data.sets.pair_set import PairSet
 from lrface.faces.degrade import Degradation
 from lrface.faces.images import encode_image
+from lrface.reporting.ledger import Ledger
+from lrface.reporting.style import data_uri, slug
 from lrface.suite.faces import Mistake, hardest, write_sheet
-from lrface.suite.ledger import Ledger
 from lrface.suite.options import Options
-from lrface.suite.plan import Task
-from lrface.suite.style import data_uri, slug
 from lrface.suite.table_parts import data_name
+from lrface.suite.task import Task
 
 KINDS = (
     ("accepts", "Hardest false accepts: different people, the most alike."),

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from lrface.faces.degrade import Degradation
-from lrface.suite.fingerprint import FileDigests, digest
+from lrface.reporting.fingerprint import FileDigests, digest
+from lrface.suite.located import TITLES, Located, is_rehearsal
 from lrface.suite.options import Options
 from lrface.suite.peers import Model
-from lrface.suite.plan import Task
-from lrface.suite.sets import TITLES, Located, is_rehearsal
+from lrface.suite.task import Task
 
 #: Name in the suite -> folder in the data root, and what has to lie there, one of them, for the set to be there at all.
 FOLDERS = {
@@ -54,18 +54,18 @@ def describe_alignment(detector: str) -> str:
 
 def _read(name: str, root: Any) -> Any:
     if name == "uccs":
-        from lrface.data.uccs import read_uccs
+        from lrface.data.sets.uccs import read_uccs
 
         return read_uccs(root)
     if name == "tinyface":
-        from lrface.data.tinyface import read_tinyface
+        from lrface.data.sets.tinyface import read_tinyface
 
         return read_tinyface(root)
     if name == "survface":
-        from lrface.data.survface import read_survface
+        from lrface.data.sets.survface import read_survface
 
         return read_survface(root)
-    from lrface.data.scface import read_scface
+    from lrface.data.sets.scface import read_scface
 
     return read_scface(root)
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from lrface.data.crop import Settings
 from lrface.faces.degrade import Degradation
+from lrface.reporting.fingerprint import code_digest, digest
 from lrface.suite.context import EMBEDDING_CODE, Context, NotApplicableError
-from lrface.suite.fingerprint import code_digest, digest
 from lrface.suite.native import describe_alignment
 from lrface.suite.peers import Model
-from lrface.suite.plan import Task
+from lrface.suite.task import Task
 
 if TYPE_CHECKING:
     from lrface.data.face_list import FaceList
@@ -29,7 +29,7 @@ LIST_CODE = (
 )
 
 FINETUNE_CODE = (
-    "lrface.train.finetune", "lrface.train.backbone", "lrface.train.unfreeze", "lrface.train.people", "lrface.train.augment",
+    "lrface.finetune.run", "lrface.finetune.backbone", "lrface.finetune.unfreeze", "lrface.finetune.people", "lrface.train.augment",
 )  # fmt: skip
 
 RANKS = (1, 5, 10, 20, 50)
@@ -91,7 +91,7 @@ class _Faces:
 def identification(context: Context, task: Task) -> Result:
     """UCCS: a softmax layer over the people on the frozen backbone, once for each seed."""
     from lrface.eval.identification import summarise
-    from lrface.train.uccs_protocol import train_and_test
+    from lrface.finetune.uccs_protocol import train_and_test
 
     split = context.load(task.set)
     embed = _Faces(context, task)
@@ -138,9 +138,9 @@ def finetuned(context: Context, task: Task) -> Model:
         LrfaceError: it cannot be trained.
         KeyboardInterrupt: the training was interrupted.
     """
-    from lrface.train.finetune import make_model, run_folder
-    from lrface.train.people import from_list
-    from lrface.train.unfreeze import BackboneSettings, open_backbone
+    from lrface.finetune.people import from_list
+    from lrface.finetune.run import make_model, run_folder
+    from lrface.finetune.unfreeze import BackboneSettings, open_backbone
 
     options, wanted = context.options, task.options
     lesson = [wanted[key] for key in ("finetuned", "distil", "alignment")]  # the same with distractors and without

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lrface.reporting.tables import Column, Line, Table
 from lrface.suite.published import Published
 from lrface.suite.table_parts import (
     ALIGNMENT,
@@ -21,7 +22,6 @@ from lrface.suite.table_parts import (
     notes_of,
     of,
 )  # fmt: skip
-from lrface.suite.tables import Column, Line, Table
 
 
 def uccs_table(rows: list[Row], costs: dict[str, Any], published: list[Published]) -> Table:

@@ -9,7 +9,7 @@ from lrface.suite.peers import Model
 #: What ``--only`` chooses among, in the order of the report.
 SETS = ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw", "xqlfw", "uccs", "tinyface", "survface", "scface")
 
-#: What of a network can be finetuned; see :class:`lrface.train.unfreeze.BackboneSettings`.
+#: What of a network can be finetuned; see :class:`lrface.finetune.unfreeze.BackboneSettings`.
 PARTS = ("none", "last", "all")
 
 SIDES = (8, 12, 16, 20, 24, 32, 48, 64, 112)

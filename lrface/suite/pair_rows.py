@@ -7,7 +7,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
 from lrface.suite.context import Context, NotApplicableError
-from lrface.suite.plan import Task
+from lrface.suite.task import Task
 
 Result = tuple[dict[str, Any], dict[str, np.ndarray]]
 

@@ -1,6 +1,6 @@
-"""The models of a suite: ours and any peer, each an :class:`~lrface.embedder.Embedder` with a label, and what it costs.
+"""The models of a suite: ours and any peer, each an :class:`~lrface.models.embedder.Embedder` with a label, and what it costs.
 
-``LABEL=MODEL[,KEY=VALUE...]`` names one. MODEL is whatever :func:`lrface.embedder.open_embedder` opens; the keys declare how
+``LABEL=MODEL[,KEY=VALUE...]`` names one. MODEL is whatever :func:`lrface.models.embedder.open_embedder` opens; the keys declare how
 an ONNX file that does not say so wants its input (``input_size=112,colour=BGR``), and ``hr=MODEL``, or the label of another model,
 names the teacher that embeds the high-resolution side of HR-LR pairs.
 """
@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrface import shipped
 from lrface.errors import LrfaceError
 from lrface.files import file_digest
-from lrface.preprocessing import Preprocessing
-from lrface.suite.fingerprint import digest
+from lrface.models import shipped
+from lrface.models.preprocessing import Preprocessing
+from lrface.reporting.fingerprint import digest
 
 if TYPE_CHECKING:
-    from lrface.embedder import Embedder
+    from lrface.models.embedder import Embedder
 
 _NUMBERS = {"input_size": int, "mean": float, "scale": float}
 
@@ -58,8 +58,8 @@ class Model:
         return tuple(file for file in (path, *(beside if path.suffix == ".onnx" else ())) if file.is_file())
 
     def _of_pack(self) -> tuple[Path, ...]:
-        from lrface.embedder import PACK_NETWORKS
         from lrface.faces.detect.insightface_backend import packs_folder
+        from lrface.models.embedder import PACK_NETWORKS
 
         folder = packs_folder() / self.spec.partition(":")[2]
         return tuple(sorted(file for file in folder.rglob("*.onnx") if file.stem.startswith(PACK_NETWORKS))[:1])
@@ -78,7 +78,7 @@ class Model:
 
     def open(self, device: str = "cpu", threads: int | None = None) -> "Embedder":
         """The network. Raises LrfaceError as ``open_embedder`` does."""
-        from lrface.embedder import open_embedder
+        from lrface.models.embedder import open_embedder
 
         return open_embedder(self.spec, device, threads, dict(self.declared) or None)
 

@@ -1,45 +1,16 @@
 """Which rows a run has: models times sets times what is asked of each."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 from lrface.faces.degrade import Degradation
+from lrface.suite.located import Absent, Located
+from lrface.suite.native import native_tasks
 from lrface.suite.options import Options
 from lrface.suite.peers import Model, hardware
-from lrface.suite.sets import PAIR_SETS, Absent, Located
-
-
-@dataclass(frozen=True)
-class Task:
-    """One row to be.
-
-    Attributes:
-        protocol: see :data:`lrface.suite.protocols.PROTOCOLS`.
-        model: measured.
-        found: the set; None for what needs none.
-        options: everything else that decides the numbers, as JSON holds it.
-        facts: what tables say of the row beforehand: mode, operator, alignment, finetuned, distractors.
-    """
-
-    protocol: str
-    model: Model
-    found: Located | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def set(self) -> Located:
-        """The set of a task that has one."""
-        assert self.found is not None
-        return self.found
-
-    @property
-    def title(self) -> str:
-        """For progress."""
-        where = [self.found.title] if self.found else []
-        facts = [str(self.facts[key]) for key in ("mode", "operator") if self.facts.get(key)]
-        return f"{self.model.label}: {' '.join([self.protocol, *where, *facts])}"
+from lrface.suite.sets import PAIR_SETS
+from lrface.suite.task import Task
 
 
 def plan(options: Options, sets: Iterable[Located | Absent]) -> list[Task]:
@@ -50,14 +21,10 @@ def plan(options: Options, sets: Iterable[Located | Absent]) -> list[Task]:
         if isinstance(found, Absent):
             continue
         for model in options.models:
-            tasks += _pair_tasks(options, model, found) if found.name in PAIR_SETS else _native(options, model, found)
+            tasks += (
+                _pair_tasks(options, model, found) if found.name in PAIR_SETS else native_tasks(options, model, found)
+            )
     return tasks
-
-
-def _native(options: Options, model: Model, found: Located) -> list[Task]:
-    from lrface.suite.native import native_tasks
-
-    return native_tasks(options, model, found)
 
 
 def _pair_tasks(options: Options, model: Model, found: Located) -> list[Task]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lrface.suite.style import Canvas, colour, marker, series
+from lrface.reporting.style import Canvas, colour, marker, series
 
 #: Label, similarities and whether each pair shows one person.
 Scores = tuple[str, np.ndarray, np.ndarray]
@@ -15,7 +15,7 @@ def roc(canvas: Canvas, panels: Sequence[tuple[str, Sequence[Scores]]], numbers:
     """True accept rate against false accept rate on a logarithmic axis, a panel for each condition.
 
     Args:
-        canvas: of :func:`lrface.suite.style.drawing`.
+        canvas: of :func:`lrface.reporting.style.drawing`.
         panels: title and curves of each.
         numbers: label -> number of its colour, the same in all figures.
     """

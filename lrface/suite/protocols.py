@@ -8,7 +8,7 @@ import numpy as np
 
 from lrface.suite import native_rows, pair_rows, tsne_rows
 from lrface.suite.context import EMBEDDING_CODE, Context
-from lrface.suite.plan import Task
+from lrface.suite.task import Task
 
 Result = tuple[dict[str, Any], dict[str, np.ndarray]]
 
@@ -32,21 +32,21 @@ PROTOCOLS: dict[str, Protocol] = {
     "verification": Protocol(
         pair_rows.verification,
         ("lrface.suite.pair_rows", "lrface.eval.verification", "lrface.eval.thresholds", "lrface.eval.similarity",
-         "lrface.data.pair_set", "lrface.data.pairs", "lrface.data.bins", *EMBEDDING_CODE),
+         "lrface.data.sets.pair_set", "lrface.data.sets.pairs", "lrface.data.sets.bins", *EMBEDDING_CODE),
     ),
     "cost": Protocol(pair_rows.cost, ("lrface.suite.peers", *EMBEDDING_CODE)),
     "tsne": Protocol(tsne_rows.tsne, ("lrface.suite.tsne_rows", *EMBEDDING_CODE)),
     "identification": Protocol(
         native_rows.identification,
-        ("lrface.eval.identification", "lrface.train.softmax_layer", "lrface.train.uccs_protocol", "lrface.data.uccs",
-         "lrface.data.subject_split", *native_rows.LIST_CODE),
+        ("lrface.eval.identification", "lrface.finetune.softmax_layer", "lrface.finetune.uccs_protocol", "lrface.data.sets.uccs",
+         "lrface.data.sets.subject_split", *native_rows.LIST_CODE),
     ),
     "retrieval": Protocol(
-        native_rows.retrieval, ("lrface.eval.retrieval", "lrface.data.tinyface", *_SEARCH_CODE)
+        native_rows.retrieval, ("lrface.eval.retrieval", "lrface.data.sets.tinyface", *_SEARCH_CODE)
     ),
     "open-set": Protocol(
         native_rows.open_set,
-        ("lrface.eval.open_set", "lrface.eval.verification", "lrface.data.survface", *_SEARCH_CODE),
+        ("lrface.eval.open_set", "lrface.eval.verification", "lrface.data.sets.survface", *_SEARCH_CODE),
     ),
-    "distance": Protocol(native_rows.distance, ("lrface.eval.retrieval", "lrface.data.scface", *_SEARCH_CODE)),
+    "distance": Protocol(native_rows.distance, ("lrface.eval.retrieval", "lrface.data.sets.scface", *_SEARCH_CODE)),
 }  # fmt: skip

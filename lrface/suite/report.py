@@ -8,15 +8,15 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write
+from lrface.reporting.ledger import Ledger
+from lrface.reporting.style import variables
+from lrface.reporting.tables import Table, to_csv, to_html, to_markdown, to_tex
 from lrface.suite.ablations import ablations
 from lrface.suite.figures import Figure, draw_figures
-from lrface.suite.ledger import Ledger
 from lrface.suite.mistakes import draw_mistakes
 from lrface.suite.options import Options
-from lrface.suite.plan import Task
 from lrface.suite.result_tables import build_tables
-from lrface.suite.style import variables
-from lrface.suite.tables import Table, to_csv, to_html, to_markdown, to_tex
+from lrface.suite.task import Task
 
 #: Section -> title, its tables, the figures that follow them.
 SECTIONS = {

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from lrface.reporting.tables import Column, Line, Table
 from lrface.suite import native_tables, verification_tables
 from lrface.suite.published import read_published
 from lrface.suite.table_parts import ALIGNMENT, DATA, INPUT, MEGABYTES, MODEL, MS, Row, data_name, input_name, of
-from lrface.suite.tables import Column, Line, Table
 
 
 def build_tables(rows: list[Row], side: int, published: Path | None) -> list[Table]:

@@ -11,13 +11,15 @@ from importlib import metadata
 from typing import Any
 
 from lrface.errors import LrfaceError
+from lrface.reporting.fingerprint import FileDigests, code_digest, digest
+from lrface.reporting.ledger import Ledger, alone
 from lrface.suite.ablations import read_sweeps
-from lrface.suite.fingerprint import FileDigests, code_digest, digest
-from lrface.suite.ledger import Ledger, alone
+from lrface.suite.located import TITLES, Absent, Located
 from lrface.suite.options import Options
 from lrface.suite.places import without_places
-from lrface.suite.plan import Task, plan
-from lrface.suite.sets import TITLES, Absent, Located, absent, locate
+from lrface.suite.plan import plan
+from lrface.suite.sets import absent, locate
+from lrface.suite.task import Task
 from lrface.version import code_version
 
 Say = Callable[[str], None]

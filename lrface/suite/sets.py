@@ -1,56 +1,18 @@
 """Where the sets of the suite are: found under the data root, or a sentence that says what is missing and how to get it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from lrface.data.catalog import dataset, find
-from lrface.data.face_list import MARKER
+from lrface.data.sets.catalog import dataset, find
 from lrface.errors import LrfaceError
-from lrface.suite.fingerprint import FileDigests, digest
+from lrface.reporting.fingerprint import FileDigests, digest
+from lrface.suite.located import TITLES, Absent, Located, is_rehearsal
+from lrface.suite.native import locate_native
 from lrface.suite.options import Options
-
-#: Name in the suite -> what tables call it.
-TITLES = {
-    "lfw": "LFW", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CALFW", "cplfw": "CPLFW", "xqlfw": "XQLFW",
-    "uccs": "UCCS-180", "tinyface": "TinyFace", "survface": "QMUL-SurvFace", "scface": "SCface",
-}  # fmt: skip
 
 PAIR_SETS = ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw", "xqlfw")
 
 #: Name in the suite -> in the catalogue, where they differ.
 CATALOGUE = {"survface": "qmul-survface"}
-
-
-@dataclass(frozen=True)
-class Located:
-    """A set that is there.
-
-    Attributes:
-        name: one of :data:`lrface.suite.options.SETS`.
-        title: for tables.
-        fingerprint: names the contents: images, lists, and how they are cropped.
-        alignment: how faces are aligned, for tables.
-        rehearsal: whether it was made by ``lrface data rehearse`` and stands for nothing but itself.
-        load: reads it; may take a while.
-    """
-
-    name: str
-    title: str
-    fingerprint: str
-    alignment: str
-    rehearsal: bool
-    load: Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class Absent:
-    """A set that is not there: which, and a text that says what was looked for, where, and how to obtain it."""
-
-    name: str
-    title: str
-    why: str
 
 
 def locate(name: str, options: Options, digests: FileDigests) -> list[Located | Absent]:
@@ -66,8 +28,6 @@ def locate(name: str, options: Options, digests: FileDigests) -> list[Located | 
     elif name in PAIR_SETS:
         found = _pack(name, _first(options.data, (f"{name}.bin", f"*/{name}.bin")), digests)
     else:
-        from lrface.suite.native import locate_native
-
         found = locate_native(name, options, digests)
         if found is None and options.rehearsal is not None:
             rehearsed = locate_native(name, options, digests, options.rehearsal)
@@ -88,11 +48,6 @@ def absent(name: str, options: Options, why: str = "") -> Absent:
         f"`lrface data where {entry.name}` tells the layout",
     ]
     return Absent(name, TITLES[name], "; ".join(parts))
-
-
-def is_rehearsal(folder: Path) -> bool:
-    """Whether ``lrface data rehearse`` made a set."""
-    return (folder / MARKER).exists()
 
 
 def _first(root: Path, patterns: tuple[str, ...]) -> Path | None:
@@ -135,7 +90,7 @@ def _pairs_beside(root: Path, data: Path) -> tuple[Path, ...]:
 
 
 def _over_store(root: Path, pairs: tuple[Path, ...], digests: FileDigests) -> Located:
-    from lrface.data.pair_set import describe, from_store
+    from lrface.data.sets.pair_set import describe, from_store
     from lrface.data.store import Store
 
     store = Store(root)
@@ -153,9 +108,9 @@ def _over_store(root: Path, pairs: tuple[Path, ...], digests: FileDigests) -> Lo
 def _over_photos(root: Path, pairs: tuple[Path, ...], options: Options, digests: FileDigests) -> Located:
     """Photos are aligned once, into a store among the results, which goes on where it was if it is interrupted."""
     from lrface.data.crop import Settings
-    from lrface.data.pair_set import PairSet, describe, from_store
-    from lrface.data.pairs import read_pairs
     from lrface.data.prepare import prepare
+    from lrface.data.sets.pair_set import PairSet, describe, from_store
+    from lrface.data.sets.pairs import read_pairs
 
     settings = Settings(detector=options.detector, eyes=options.eyes)
     names = sorted({name for path in pairs for pair in read_pairs(path) for name in (pair.a, pair.b)})
@@ -171,7 +126,7 @@ def _over_photos(root: Path, pairs: tuple[Path, ...], options: Options, digests:
 
 def _xqlfw(options: Options, digests: FileDigests) -> Located | None:
     from lrface.data.crop import Settings
-    from lrface.data.pair_set import from_folder
+    from lrface.data.sets.pair_set import from_folder
 
     root, pairs = options.data / "xqlfw" / "images", options.data / "xqlfw" / "xqlfw_pairs.txt"
     if not root.is_dir() or not pairs.exists():
@@ -185,7 +140,7 @@ def _xqlfw(options: Options, digests: FileDigests) -> Located | None:
 
 
 def _pack(name: str, path: Path | None, digests: FileDigests) -> Located | None:
-    from lrface.data.pair_set import from_bin
+    from lrface.data.sets.pair_set import from_bin
 
     if path is None:
         return None

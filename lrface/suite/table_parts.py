@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from lrface.reporting.tables import Column, Line
 from lrface.suite.published import Published
-from lrface.suite.tables import Column, Line
 
 Row = dict[str, Any]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from lrface.faces.degrade import Degradation
 from lrface.suite.context import Context, NotApplicableError
-from lrface.suite.plan import Task
+from lrface.suite.task import Task
 
 #: A person has a colour and a marker: more people could not be told apart. A peer of 30 ms a face is done in seconds.
 PEOPLE, FACES_EACH, FEWEST = 12, 24, 4

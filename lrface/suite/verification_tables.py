@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lrface.reporting.tables import Column, Line, Table
 from lrface.suite.published import Published
 from lrface.suite.table_parts import (
     ACCURACY,
@@ -27,7 +28,6 @@ from lrface.suite.table_parts import (
     of,
     swept,
 )  # fmt: skip
-from lrface.suite.tables import Column, Line, Table
 
 MODES = {
     "hr-hr": "this run, full resolution (HR-HR)",

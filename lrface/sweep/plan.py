@@ -6,10 +6,10 @@ from typing import Any
 
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
-from lrface.recipe import Recipe
-from lrface.suite.fingerprint import FileDigests, digest
-from lrface.suite.style import slug
+from lrface.reporting.fingerprint import FileDigests, digest
+from lrface.reporting.style import slug
 from lrface.sweep.spec import Point, SweepSpec, recipe_of
+from lrface.train.recipe import Recipe
 from lrface.train.split import split_store
 
 

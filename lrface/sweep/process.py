@@ -55,8 +55,8 @@ def _work(run: dict[str, Any]) -> None:
 
 def _train(run: dict[str, Any], folder: Path) -> dict[str, Any] | None:
     """How it ended; None if it was interrupted."""
-    from lrface.recipe import parse_recipe
     from lrface.train.loop import LAST
+    from lrface.train.recipe import parse_recipe
     from lrface.train.run import train
     from lrface.version import code_version
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from lrface.files import atomic_write, write_json
-from lrface.suite.style import Canvas, drawing, marker, save_figure, series
-from lrface.suite.tables import Column, Line, Table, to_csv, to_markdown
+from lrface.reporting.style import Canvas, drawing, marker, save_figure, series
+from lrface.reporting.tables import Column, Line, Table, to_csv, to_markdown
 from lrface.sweep.plan import Run, point_name, short_names, value_name
 from lrface.sweep.process import outcome
 from lrface.sweep.spec import SweepSpec

@@ -14,7 +14,7 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.files import write_json
-from lrface.suite.ledger import alone
+from lrface.reporting.ledger import alone
 from lrface.sweep.plan import Run, plan_runs, point_name
 from lrface.sweep.process import OUTCOME, OUTPUT, outcome, start
 from lrface.sweep.report import write_report

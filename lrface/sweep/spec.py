@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from lrface.errors import LrfaceError
-from lrface.recipe import Recipe, Section, load_recipe, parse, read_yaml
+from lrface.train.recipe import Recipe, Section, load_recipe, parse, read_yaml
 
 Figure = Literal["accuracy", "auc", "eer"]
 #: Keys of a recipe, dotted, and their values.

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lrface.recipe import AugmentSection
+from lrface.train.recipe import AugmentSection
 
 #: Degradation operators drawn in one step; each serves an equal part of the batch, as resizing works on whole batches.
 OPERATORS = 4

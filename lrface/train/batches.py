@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from lrface.data.store import Store
-from lrface.embedder import Embedder
 from lrface.faces.degrade import Degradation, resize
-from lrface.preprocessing import Preprocessing
-from lrface.recipe import AugmentSection
+from lrface.models.embedder import Embedder
+from lrface.models.preprocessing import Preprocessing
 from lrface.train.augment import degrade_views, draw
 from lrface.train.interrupt import Interrupt
+from lrface.train.recipe import AugmentSection
 from lrface.train.split import Split
 
 

@@ -9,17 +9,17 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from lrface.data.pair_set import PairSet
-from lrface.embedder import Embedder
+from lrface.data.sets.pair_set import PairSet
 from lrface.errors import LrfaceError
-from lrface.preprocessing import Preprocessing
-from lrface.recipe import Recipe
+from lrface.models.embedder import Embedder
+from lrface.models.preprocessing import Preprocessing
 from lrface.runtimes.torch import TorchNetwork
 from lrface.train.batches import Batch, Batches
 from lrface.train.checkpoint import load_checkpoint, restore, save_checkpoint
 from lrface.train.interrupt import Interrupt
 from lrface.train.log import RunLog
 from lrface.train.objective import Objective
+from lrface.train.recipe import Recipe
 from lrface.train.schedule import learning_rate
 from lrface.train.validation import validate
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from lrface import losses
 from lrface.errors import LrfaceError
-from lrface.recipe import LossSection
 from lrface.train.batches import Batch
+from lrface.train.recipe import LossSection
 from lrface.train.split import Split
 
 #: From so many channels on, a network computes in the channels-last layout: a quarter faster on CPUs, and what tensor

@@ -11,19 +11,19 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from lrface.data.store import Store
-from lrface.embedder import Embedder, open_embedder
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.files import atomic_write
 from lrface.models import create
+from lrface.models.embedder import Embedder, open_embedder
+from lrface.models.preprocessing import Preprocessing
 from lrface.models.weights import save_model
-from lrface.preprocessing import Preprocessing
-from lrface.recipe import Recipe, TeacherSection
 from lrface.train.batches import Batches, HighFaces, LowFaces, RandomViews, TeacherTargets
 from lrface.train.head import load_head, save_head
 from lrface.train.log import RunLog
 from lrface.train.loop import BEST, LAST, Loop
 from lrface.train.objective import Objective, class_mean_classifier
+from lrface.train.recipe import Recipe, TeacherSection
 from lrface.train.split import Split, split_store
 from lrface.train.targets import centred_targets
 from lrface.train.teacher_cache import cached_embeddings
@@ -53,7 +53,7 @@ def train(
     """Train what a recipe describes.
 
     Args:
-        recipe: see :mod:`lrface.recipe`.
+        recipe: see :mod:`lrface.train.recipe`.
         out: the run's folder: ``recipe.yaml``, ``log.jsonl``, ``tensorboard/``, ``last.ckpt``, ``best.ckpt``, and at
             the end ``model.safetensors`` (the best epoch) with its ``head.safetensors``, and ``last.safetensors``.
         data_root: what the recipe's paths are relative to.

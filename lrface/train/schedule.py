@@ -2,7 +2,7 @@
 
 import math
 
-from lrface.recipe import OptimSection
+from lrface.train.recipe import OptimSection
 
 
 def learning_rate(section: OptimSection, step: int, steps_per_epoch: int) -> float:

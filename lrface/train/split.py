@@ -6,7 +6,7 @@ import numpy as np
 
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
-from lrface.recipe import DataSection
+from lrface.train.recipe import DataSection
 
 #: Held-out identities are the same for every seed of a recipe, so that its runs can be compared.
 HOLDOUT_SEED = 20_000

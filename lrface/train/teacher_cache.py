@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from lrface.data.store import Store
-from lrface.embedder import Embedder
 from lrface.errors import LrfaceError
 from lrface.files import locked, read_json, write_json
+from lrface.models.embedder import Embedder
 
 BATCH = 64
 COMMIT_BATCHES = 16

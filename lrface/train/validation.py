@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lrface.data.pair_set import PairSet, from_store
+from lrface.data.sets.pair_set import PairSet, from_store
 from lrface.data.store import Store
-from lrface.embedder import Embedder
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.eval.verification import FARS, VerificationResult, evaluate, threshold_at_far
-from lrface.recipe import Recipe
+from lrface.models.embedder import Embedder
 from lrface.train.batches import Pictures
+from lrface.train.recipe import Recipe
 from lrface.train.split import Split, draw_pairs
 
 #: Impostor pairs that thresholds are read from, at most.

@@ -69,8 +69,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from lrface.faces.degrade import Degradation
     from lrface.models import create
+    from lrface.models.preprocessing import Preprocessing
     from lrface.models.weights import save_model
-    from lrface.preprocessing import Preprocessing
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("models") / "tiny.safetensors"

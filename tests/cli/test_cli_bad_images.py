@@ -112,7 +112,9 @@ def test_another_kind_of_file(lrface, folder, name):
 @pytest.mark.parametrize("name", ["1x1.png", "1x5000.png", "5000x1.png"])
 @pytest.mark.parametrize("detector", ["none", "mtcnn"])
 def test_no_face_could_be_smaller(lrface, folder, name, detector, monkeypatch):
-    monkeypatch.setattr("lrface.encoder.create_detector", lambda name, device: pytest.fail("no detector is needed"))
+    monkeypatch.setattr(
+        "lrface.recognition.encoder.create_detector", lambda name, device: pytest.fail("no detector is needed")
+    )
     outcome = lrface("verify", folder / name, folder / name, *MODEL, "--detector", detector, "--json")
     assert outcome.status == 0  # it is the same image
     assert len(outcome.json["warnings"]) >= 2

@@ -6,8 +6,8 @@ from urllib.error import URLError
 import pytest
 import sklearn.datasets
 
-from lrface.data.catalog import CATALOG, dataset, find
-from lrface.data.fetch import PAIR_FILES, fetch_lfw
+from lrface.data.sets.catalog import CATALOG, dataset, find
+from lrface.data.sets.fetch import PAIR_FILES, fetch_lfw
 from lrface.errors import LrfaceError
 
 PAIRS = "2\nAda\t1\t2\nBob\t1\t2\nAda\t1\tBob\t1\nAda\t2\tBob\t2\n"

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from lrface import doctor
+from lrface.cli import doctor_checks as doctor
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lrface.encoder import FaceEncoder
-from lrface.encoder_files import embed_files, list_images
 from lrface.errors import LrfaceError
+from lrface.recognition.embed_files import embed_files, list_images
+from lrface.recognition.encoder import FaceEncoder
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_images_without_a_face_are_rows(lrface, model, tmp_path, monkeypatch):
         def detect(self, image):
             return []
 
-    monkeypatch.setattr("lrface.encoder.create_detector", lambda name, device: Blind())
+    monkeypatch.setattr("lrface.recognition.encoder.create_detector", lambda name, device: Blind())
     for number in range(2):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((400, 400, 3), 90 + number, np.uint8))
     outcome = lrface("embed", tmp_path, "--out", tmp_path / "a.npz", "--model", model, "--detector", "dlib")
@@ -87,7 +87,7 @@ def test_a_detector_that_cannot_be_had_is_an_error_at_once(model, face_folder, t
         calls.append(name)
         raise LrfaceError("no network")
 
-    monkeypatch.setattr("lrface.encoder.create_detector", create)
+    monkeypatch.setattr("lrface.recognition.encoder.create_detector", create)
     with pytest.raises(LrfaceError, match=r"^no network$"):
         embed_files(FaceEncoder.load(model, "insightface"), [face_folder], tmp_path / "a.npz", progress=False)
     assert calls == ["insightface"]

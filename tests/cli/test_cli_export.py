@@ -30,7 +30,7 @@ def test_float32(lrface, calls, tmp_path):
 
 
 def test_the_default_is_the_shipped_model(lrface, calls, tmp_path):
-    from lrface import shipped
+    from lrface.models import shipped
 
     assert lrface("export", "--out", tmp_path / "out.onnx", "--whole").status == 0
     assert calls[0][0] == shipped.default()
@@ -46,7 +46,7 @@ def test_int8_with_a_store(lrface, calls, tmp_path, tiny_store):
 
 
 def test_pairs_over_a_store(lrface, calls, tmp_path, tiny_store, monkeypatch):
-    monkeypatch.setattr("lrface.data.pair_set.from_store", lambda images, pairs: (images, pairs))
+    monkeypatch.setattr("lrface.data.sets.pair_set.from_store", lambda images, pairs: (images, pairs))
     options = ("--int8", "--calibration", tiny_store, "--images", "lfw", "--pairs", "a.txt", "--pairs", "b.txt")
     assert lrface("export", "m", "--out", tmp_path / "o.onnx", *options).status == 0
     assert calls[0][5] == ("lfw", ("a.txt", "b.txt"))

@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from lrface.classifier import FaceClassifier
 from lrface.data.synthetic import generate
-from lrface.embedder import open_embedder
 from lrface.faces.images import encode_image
+from lrface.models.embedder import open_embedder
+from lrface.recognition.classifier import FaceClassifier
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def test_a_detector_that_finds_nothing(lrface, finetune, people, tmp_path, monke
             return []
 
     finetune(people, "--detector", "none")
-    monkeypatch.setattr("lrface.encoder.create_detector", lambda name, device: Blind())
+    monkeypatch.setattr("lrface.recognition.encoder.create_detector", lambda name, device: Blind())
     photo = encode_image(np.zeros((200, 200, 3), np.uint8), "png")
     for name in ("adam", "berta"):
         (tmp_path / "photos" / name).mkdir(parents=True)

@@ -144,8 +144,8 @@ def test_another_model(gallery, photos, tmp_path):
     import torch
 
     from lrface.models import create
+    from lrface.models.preprocessing import Preprocessing
     from lrface.models.weights import save_model
-    from lrface.preprocessing import Preprocessing
 
     torch.manual_seed(1)
     other = tmp_path / "other.safetensors"
@@ -188,7 +188,7 @@ def test_the_folder_may_come_from_the_environment(lrface, gallery, photos, tmp_p
 def test_listing_loads_neither_faiss_nor_a_network(start, gallery, photos, tmp_path):
     gallery("add", "Anna", photos / "people" / "anna")
     script = (
-        "import sys; from lrface.gallery import Gallery\n"
+        "import sys; from lrface.recognition.gallery import Gallery\n"
         f"assert Gallery.open({str(tmp_path / 'gallery')!r}).people()[0].name == 'Anna'\n"
         "print([name for name in ('faiss', 'torch', 'onnxruntime') if name in sys.modules])"
     )

@@ -31,7 +31,7 @@ def break_command(monkeypatch, error):
     def load(*arguments):
         raise error
 
-    monkeypatch.setattr("lrface.encoder.FaceEncoder.load", load)
+    monkeypatch.setattr("lrface.recognition.encoder.FaceEncoder.load", load)
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
@@ -153,7 +153,7 @@ print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 
 def test_the_encoder_is_there_under_its_short_name():
     import lrface
-    from lrface.encoder import FaceEncoder
+    from lrface.recognition.encoder import FaceEncoder
 
     assert lrface.FaceEncoder is FaceEncoder
     with pytest.raises(AttributeError, match="no attribute 'FaceDecoder'"):

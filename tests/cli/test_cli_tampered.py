@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrface import shipped
 from lrface.data.synthetic import face
 from lrface.faces.images import encode_image
 from lrface.files import read_json, write_json
+from lrface.models import shipped
 
 NAME = "lrface-small-16px"
 
@@ -133,7 +133,7 @@ def test_a_graph_of_ones_own(lrface, photo, mine, damage):
 
 
 def test_a_graph_of_another_layout(lrface, photo, mine):
-    from lrface.card import read_header, write_card
+    from lrface.models.card import read_header, write_card
 
     write_card(mine, {**read_header(mine)[0], "note": "moves what comes after the card"})
     outcome = lrface("verify", photo, photo, "--model", mine, "--detector", "none")

@@ -51,8 +51,8 @@ def calibrated(model, tmp_path_factory):
     """The model with a calibration by quality."""
     import shutil
 
-    from lrface.calibration import Calibration
-    from lrface.card import read_header, write_card
+    from lrface.faces.calibration import Calibration
+    from lrface.models.card import read_header, write_card
 
     knots = np.array([4.0, 8.0, 16.0])
     table = np.full((3, 3), 0.9) + 0.01 * np.minimum.outer(np.arange(3)[::-1], np.arange(3)[::-1])
@@ -78,7 +78,7 @@ def test_exit_status_says_same_or_different(verify):
 
 
 def test_json(verify, model, images):
-    from lrface.encoder import FaceEncoder
+    from lrface.recognition.encoder import FaceEncoder
 
     outcome = verify("a.png", "b.png", "--detector", "none", "--json", "--far", "0.001")
     assert outcome.status == 1
@@ -112,14 +112,14 @@ def test_images_that_cannot_be_read(verify, name, reason):
 
 
 def test_no_face(verify, monkeypatch, images):
-    monkeypatch.setattr("lrface.encoder.create_detector", lambda name, device: Blind())
+    monkeypatch.setattr("lrface.recognition.encoder.create_detector", lambda name, device: Blind())
     (images / "large.png").write_bytes(encode_image(np.tile(face(0, 0, seed=1), (2, 2, 1)), "png"))
     outcome = verify("large.png", "b.png", "--detector", "mtcnn")
     assert outcome.refused("large.png", "blind found no face", "--detector none")
 
 
 def test_no_face_in_what_can_only_be_a_crop(verify, monkeypatch):
-    monkeypatch.setattr("lrface.encoder.create_detector", lambda name, device: Blind())
+    monkeypatch.setattr("lrface.recognition.encoder.create_detector", lambda name, device: Blind())
     outcome = verify("a.png", "a.png", "--detector", "mtcnn")
     assert outcome.status == 0
     assert outcome.out.count("blind found no face in 112 x 112 pixels, taken as the face itself") == 2
@@ -187,7 +187,9 @@ finally:
 
 
 def test_a_tiny_face_needs_no_detector_and_is_noted(verify, monkeypatch):
-    monkeypatch.setattr("lrface.encoder.create_detector", lambda name, device: pytest.fail("no detector is needed"))
+    monkeypatch.setattr(
+        "lrface.recognition.encoder.create_detector", lambda name, device: pytest.fail("no detector is needed")
+    )
     outcome = verify("tiny.png", "tiny.png", "--detector", "mtcnn")
     assert outcome.status == 0
     assert outcome.out.count("20 x 20 pixels, taken as the face itself") == 2
@@ -201,14 +203,14 @@ def test_models_that_cannot_be_used(lrface, images, tmp_path, model, monkeypatch
     assert lrface("verify", a, a, "--model", tmp_path / "half.safetensors").refused("half.safetensors")
     (tmp_path / "model.txt").write_text("hello")
     assert lrface("verify", a, a, "--model", tmp_path / "model.txt").refused("model.txt", "safetensors")
-    monkeypatch.setattr("lrface.shipped.WEIGHTS", tmp_path)
+    monkeypatch.setattr("lrface.models.shipped.WEIGHTS", tmp_path)
     assert lrface("verify", a, a).refused("carries no model", "--model")
 
 
 def test_a_model_without_thresholds_wants_one(lrface, images, tmp_path):
     from lrface.models import create
+    from lrface.models.preprocessing import Preprocessing
     from lrface.models.weights import save_model
-    from lrface.preprocessing import Preprocessing
 
     path = tmp_path / "plain.safetensors"
     save_model(path, create("resnet18", width=8, embedding_dim=8), {"preprocessing": Preprocessing(16).as_dict()})

@@ -9,12 +9,12 @@ from lrface.data import face_crops
 from lrface.data.crop import Settings
 from lrface.data.face_list import FaceList
 from lrface.data.synthetic import face
-from lrface.embedder import Embedder
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import embed_list, flip_sum
 from lrface.faces.degrade import Degradation
 from lrface.faces.images import encode_image, read_image
-from lrface.preprocessing import Preprocessing
+from lrface.models.embedder import Embedder
+from lrface.models.preprocessing import Preprocessing
 
 SMALL = Preprocessing(16, degradation=Degradation(16))
 LARGE = Preprocessing(32)

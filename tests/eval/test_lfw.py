@@ -5,17 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from lrface.data.bins import write_bin
 from lrface.data.crop import Settings
-from lrface.data.pair_set import PairSet, from_bin, from_folder
+from lrface.data.sets.bins import write_bin
+from lrface.data.sets.pair_set import PairSet, from_bin, from_folder
 from lrface.data.synthetic import face
-from lrface.embedder import Embedder
 from lrface.errors import LrfaceError
 from lrface.eval.lfw import table, verify_pairs
 from lrface.eval.verification import evaluate
 from lrface.faces.degrade import Degradation
 from lrface.faces.images import encode_image
-from lrface.preprocessing import Preprocessing
+from lrface.models.embedder import Embedder
+from lrface.models.preprocessing import Preprocessing
 
 SIDES = (8, 12, 16, 20, 24, 32, 48, 64, 112)
 

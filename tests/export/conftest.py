@@ -11,7 +11,7 @@ import torch
 
 from lrface.faces.degrade import Degradation
 from lrface.models import create, save_model
-from lrface.preprocessing import Preprocessing
+from lrface.models.preprocessing import Preprocessing
 
 pytest.importorskip("onnxscript", reason="the extra export is not installed")
 

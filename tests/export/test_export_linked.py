@@ -8,10 +8,10 @@ import onnx
 import pytest
 import torch
 
-from lrface.embedder import open_embedder
 from lrface.errors import LrfaceError
 from lrface.export import linked
 from lrface.models import load_model, save_model
+from lrface.models.embedder import open_embedder
 from lrface.runtimes.onnx import OnnxNetwork
 
 

@@ -7,13 +7,13 @@ import onnx
 import onnxruntime
 import pytest
 
-from lrface.data.pair_set import PairSet
+from lrface.data.sets.pair_set import PairSet
 from lrface.data.store import Store
-from lrface.embedder import open_embedder
 from lrface.errors import LrfaceError
 from lrface.export import run
 from lrface.export.parity import drawn_faces
 from lrface.export.run import export
+from lrface.models.embedder import open_embedder
 
 pytestmark = pytest.mark.usefixtures("quick_trace")
 

@@ -5,12 +5,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from lrface.embedder import open_embedder
-from lrface.encoder import FaceEncoder
 from lrface.errors import LrfaceError
 from lrface.export.whole import make_whole
 from lrface.faces.degrade import Degradation
-from lrface.preprocessing import Preprocessing
+from lrface.models.embedder import open_embedder
+from lrface.models.preprocessing import Preprocessing
+from lrface.recognition.encoder import FaceEncoder
 
 
 @pytest.fixture(scope="module")

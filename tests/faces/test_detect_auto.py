@@ -23,7 +23,7 @@ def home(tmp_path, monkeypatch):
 
 
 def installed(monkeypatch, answer):
-    monkeypatch.setattr("lrface.faces.detect.base.find_spec", lambda package: object() if answer else None)
+    monkeypatch.setattr("lrface.faces.detect.registry.find_spec", lambda package: object() if answer else None)
 
 
 def unpack(home: Path, name: str):

@@ -15,7 +15,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from lrface.export.linked import write_graph
     from lrface.faces.degrade import Degradation
     from lrface.models import create, save_model
-    from lrface.preprocessing import Preprocessing
+    from lrface.models.preprocessing import Preprocessing
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("runtimes") / "model.safetensors"

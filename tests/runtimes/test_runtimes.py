@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from lrface.embedder import open_embedder
-from lrface.encoder import FaceEncoder
 from lrface.errors import LrfaceError
+from lrface.models.embedder import open_embedder
+from lrface.recognition.encoder import FaceEncoder
 from lrface.runtimes import RUNTIMES
 from lrface.runtimes.onnx import OnnxNetwork
 from lrface.runtimes.torch import TorchNetwork

@@ -52,8 +52,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
     from lrface.faces.degrade import Degradation
     from lrface.models import create
+    from lrface.models.preprocessing import Preprocessing
     from lrface.models.weights import save_model
-    from lrface.preprocessing import Preprocessing
 
     folder = tmp_path_factory.mktemp("models")
     preprocessing = Preprocessing(16, degradation=Degradation(16)).as_dict()

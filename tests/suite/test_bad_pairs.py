@@ -85,8 +85,8 @@ def test_models_of_different_dimension_are_not_compared(
 ) -> None:
     from lrface.faces.degrade import Degradation
     from lrface.models import create
+    from lrface.models.preprocessing import Preprocessing
     from lrface.models.weights import save_model
-    from lrface.preprocessing import Preprocessing
 
     wide = tmp_path / "wide.safetensors"
     preprocessing = Preprocessing(16, degradation=Degradation(16)).as_dict()

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrface.data.pair_set import PairSet
+from lrface.data.sets.pair_set import PairSet
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
+from lrface.reporting.style import PALETTE, drawing, save_figure, series, variables
 from lrface.suite.faces import hardest, write_sheet
 from lrface.suite.plots import histograms, roc, roc_points
 from lrface.suite.published import read_published
-from lrface.suite.style import PALETTE, drawing, save_figure, series, variables
 
 Scores = tuple[np.ndarray, np.ndarray]
 

@@ -89,7 +89,7 @@ def test_one_more_model_computes_its_own_rows_alone(options: Make, quiet: Say, m
 def test_a_row_depends_on_weights_data_operator_flip_and_alignment(
     options: Make, data: Path, models: tuple[Path, Path]
 ) -> None:
-    from lrface.suite.fingerprint import FileDigests
+    from lrface.reporting.fingerprint import FileDigests
     from lrface.suite.sets import locate
 
     def keys(**changes: Any) -> set[str]:
@@ -288,7 +288,7 @@ def test_photos_are_aligned_once_into_a_store_among_the_results(
 @pytest.mark.usefixtures("no_report")
 def test_two_runs_do_not_write_to_one_folder(options: Make, quiet: Say) -> None:
     from lrface.errors import LrfaceError
-    from lrface.suite.ledger import alone
+    from lrface.reporting.ledger import alone
 
     with alone(options().out), pytest.raises(LrfaceError, match="another run is writing"):
         run(options(), quiet)
@@ -309,7 +309,7 @@ def test_progress_tells_rate_and_time_left(options: Make) -> None:
 def test_tinyface_is_finetuned_once_for_both_galleries_and_only_where_weights_can_learn(
     options: Make, quiet: Say, models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lrface.train import finetune
+    from lrface.finetune import run as finetune
 
     lessons: list[Any] = []
 

@@ -71,7 +71,7 @@ def test_the_tables(swept, tmp_path):
 
 def curve(axes, means):
     """What is drawn of given points and means, without a spread: axis, label and points of each line."""
-    from lrface.suite.style import drawing
+    from lrface.reporting.style import drawing
 
     spec = SweepSpec(name="made", recipe="base.yaml", axes=axes)
     rows = [{"point": point, "mean": mean, "std": 0.01} for point, mean in zip(spec.expand(), means, strict=True)]

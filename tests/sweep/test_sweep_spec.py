@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lrface.errors import LrfaceError
-from lrface.recipe import load_recipe
 from lrface.sweep.spec import load_sweep, recipe_of
+from lrface.train.recipe import load_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 

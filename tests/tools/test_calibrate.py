@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from lrface.calibration import Calibration
-from lrface.card import read_header, write_card
 from lrface.data.crop import Settings
 from lrface.data.prepare import prepare
 from lrface.data.store import Store
 from lrface.data.synthetic import face
-from lrface.embedder import open_embedder
 from lrface.errors import LrfaceError
+from lrface.faces.calibration import Calibration
 from lrface.faces.degrade import Degradation
 from lrface.faces.images import encode_image
 from lrface.models import create
+from lrface.models.card import read_header, write_card
+from lrface.models.embedder import open_embedder
+from lrface.models.preprocessing import Preprocessing
 from lrface.models.weights import save_model
-from lrface.preprocessing import Preprocessing
 
 PEOPLE, IMAGES = 16, 3
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lrface.embedder import open_embedder
 from lrface.errors import LrfaceError
 from lrface.files import file_digest
+from lrface.models.embedder import open_embedder
 
 WIDTHS = [32] * 3 + [64] * 4 + [128] * 3 + [256] * 4
 HALVES = {3, 7, 10, 13}  # of the blocks

@@ -7,15 +7,14 @@ import pytest
 import ship as tool
 import torch
 
-from lrface import shipped
-from lrface.data.pair_set import PairSet
+from lrface.data.sets.pair_set import PairSet
 from lrface.data.store import Store
-from lrface.embedder import open_embedder
 from lrface.errors import LrfaceError
 from lrface.export.parity import drawn_faces
 from lrface.faces.degrade import Degradation
-from lrface.models import create, save_model
-from lrface.preprocessing import Preprocessing
+from lrface.models import create, save_model, shipped
+from lrface.models.embedder import open_embedder
+from lrface.models.preprocessing import Preprocessing
 from lrface.runtimes.onnx import OnnxNetwork
 
 pytest.importorskip("onnxscript", reason="the extra export is not installed")

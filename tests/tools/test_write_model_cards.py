@@ -6,7 +6,7 @@ import sys
 import pytest
 import write_model_cards as tool
 
-from lrface import shipped
+from lrface.models import shipped
 
 
 def row(model, mode, operator, side, accuracy):

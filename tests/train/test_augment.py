@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lrface.faces.degrade import resize
-from lrface.recipe import AugmentSection
 from lrface.train.augment import degrade_views, draw
+from lrface.train.recipe import AugmentSection
 
 SIDE, SIZE = 64, 16
 EVERYTHING = AugmentSection(

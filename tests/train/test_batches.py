@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from lrface.data.store import Store
-from lrface.embedder import Embedder, open_embedder
-from lrface.preprocessing import Preprocessing
-from lrface.recipe import AugmentSection, DataSection
+from lrface.models.embedder import Embedder, open_embedder
+from lrface.models.preprocessing import Preprocessing
 from lrface.train.batches import Batches, HighFaces, LowFaces, RandomViews, TeacherTargets, normalise
+from lrface.train.recipe import AugmentSection, DataSection
 from lrface.train.split import split_store
 from lrface.train.teacher_cache import cached_embeddings
 

@@ -24,7 +24,7 @@ WORKER = """
 import os, signal, sys
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
-from lrface.recipe import load_recipe
+from lrface.train.recipe import load_recipe
 from lrface.train import loop
 from lrface.train.run import train
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.losses import ArcFace
-from lrface.recipe import DataSection
 from lrface.train.head import FILE, load_head, save_head
+from lrface.train.recipe import DataSection
 from lrface.train.split import split_store
 
 

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from lrface import losses
 from lrface.errors import LrfaceError
 from lrface.models import create
-from lrface.recipe import LossSection
 from lrface.train.batches import Batch
 from lrface.train.objective import Objective, class_mean_classifier
+from lrface.train.recipe import LossSection
 from lrface.train.split import Split
 
 CLASSES, IMAGES, DIM, ROWS = 5, 40, 6, 8

@@ -12,10 +12,10 @@ import pytest
 from lrface.data import recordio
 from lrface.data.crop import Settings
 from lrface.data.prepare import prepare
-from lrface.embedder import open_embedder
 from lrface.faces.images import encode_image
-from lrface.recipe import load_recipe
+from lrface.models.embedder import open_embedder
 from lrface.train.log import read_log
+from lrface.train.recipe import load_recipe
 from lrface.train.run import train
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -13,12 +13,12 @@ import yaml
 
 from lrface import losses
 from lrface.data.store import Store
-from lrface.embedder import open_embedder
 from lrface.errors import LrfaceError
-from lrface.recipe import parse_recipe
+from lrface.models.embedder import open_embedder
 from lrface.train import loop
 from lrface.train.head import load_head
 from lrface.train.log import read_log
+from lrface.train.recipe import parse_recipe
 from lrface.train.run import make_fabric, train
 from lrface.train.split import split_store
 
@@ -161,7 +161,7 @@ KILLER = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from lrface.recipe import load_recipe
+from lrface.train.recipe import load_recipe
 from lrface.train import loop
 from lrface.train.run import train
 

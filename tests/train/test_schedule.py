@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lrface.recipe import OptimSection
+from lrface.train.recipe import OptimSection
 from lrface.train.schedule import learning_rate
 
 STEPS = 5150  # of an epoch of CASIA-WebFace at batch 96

@@ -7,7 +7,7 @@ import pytest
 
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
-from lrface.recipe import DataSection
+from lrface.train.recipe import DataSection
 from lrface.train.split import draw_pairs, split_store
 
 IMAGES = [4, 3, 1, 2]  # of the identities of tiny_store

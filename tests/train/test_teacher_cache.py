@@ -12,9 +12,9 @@ import pytest
 from lrface.data.crop import Settings
 from lrface.data.prepare import prepare
 from lrface.data.store import Store
-from lrface.embedder import Embedder
 from lrface.errors import LrfaceError
-from lrface.preprocessing import Preprocessing
+from lrface.models.embedder import Embedder
+from lrface.models.preprocessing import Preprocessing
 from lrface.train import teacher_cache
 from lrface.train.teacher_cache import cached_embeddings
 

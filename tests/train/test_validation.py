@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from lrface.data.store import Store
-from lrface.embedder import Embedder
 from lrface.errors import LrfaceError
 from lrface.eval.verification import threshold_at_far
-from lrface.preprocessing import Preprocessing
+from lrface.models.embedder import Embedder
+from lrface.models.preprocessing import Preprocessing
 from lrface.train import validation
 from lrface.train.split import split_store
 from lrface.train.validation import calibrate, validate, validation_pairs

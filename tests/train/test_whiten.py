@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from lrface.data.store import Store
-from lrface.embedder import open_embedder
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.models import create
-from lrface.recipe import parse_recipe
+from lrface.models.embedder import open_embedder
+from lrface.train.recipe import parse_recipe
 from lrface.train.run import train
 from lrface.train.split import split_store
 from lrface.train.whiten import chosen_images, fold, whitening

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lrface.data.sets.subject_split import shuffled
 from lrface.data.store import Store
-from lrface.data.subject_split import shuffled
 from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE_SIZE
 from lrface.faces.degrade import resize

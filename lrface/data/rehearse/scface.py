@@ -1,4 +1,4 @@
-"""SCface's layout; see :mod:`lrface.data.scface`."""
+"""SCface's layout; see :mod:`lrface.data.sets.scface`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 from lrface.data.rehearse.degrade import Camera, Capture
 from lrface.data.rehearse.plan import Plan, Shot, shortfall
 from lrface.data.rehearse.pool import Pool
-from lrface.data.scface import CAMERAS, DISTANCES, MUGSHOTS, SIZES, read_scface
+from lrface.data.sets.scface import CAMERAS, DISTANCES, MUGSHOTS, SIZES, read_scface
 from lrface.errors import LrfaceError
 
 NAME = "scface"

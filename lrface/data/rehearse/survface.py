@@ -1,4 +1,4 @@
-"""QMUL-SurvFace's layout; see :mod:`lrface.data.survface`."""
+"""QMUL-SurvFace's layout; see :mod:`lrface.data.sets.survface`."""
 
 import shutil
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lrface.data.matlists import cells, write_mat
 from lrface.data.rehearse.degrade import Camera, Capture
 from lrface.data.rehearse.plan import Plan, Shot, allot, shortfall
 from lrface.data.rehearse.pool import Pool
-from lrface.data.subject_split import shuffled
-from lrface.data.survface import IDENTIFICATION, SIZES, VERIFICATION, read_survface
+from lrface.data.sets.matlists import cells, write_mat
+from lrface.data.sets.subject_split import shuffled
+from lrface.data.sets.survface import IDENTIFICATION, SIZES, VERIFICATION, read_survface
 from lrface.errors import LrfaceError
 
 NAME = "survface"

@@ -1,15 +1,15 @@
-"""TinyFace's layout; see :mod:`lrface.data.tinyface`."""
+"""TinyFace's layout; see :mod:`lrface.data.sets.tinyface`."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from lrface.data.matlists import cells, write_mat
 from lrface.data.rehearse.degrade import Camera, Capture
 from lrface.data.rehearse.plan import Plan, Shot, allot, shortfall
 from lrface.data.rehearse.pool import Pool
-from lrface.data.tinyface import SIZES, read_tinyface
+from lrface.data.sets.matlists import cells, write_mat
+from lrface.data.sets.tinyface import SIZES, read_tinyface
 from lrface.errors import LrfaceError
 
 NAME = "tinyface"

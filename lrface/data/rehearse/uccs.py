@@ -1,4 +1,4 @@
-"""The layout of the UCCS challenge; see :mod:`lrface.data.uccs`."""
+"""The layout of the UCCS challenge; see :mod:`lrface.data.sets.uccs`."""
 
 import csv
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from pathlib import Path
 from lrface.data.rehearse.degrade import Camera, Capture
 from lrface.data.rehearse.plan import Plan, Shot, allot, shortfall
 from lrface.data.rehearse.pool import Pool
-from lrface.data.subject_split import shuffled
-from lrface.data.uccs import SUBJECTS, TEST_IMAGES, TRAIN_IMAGES, read_uccs
-from lrface.data.uccs_challenge import BOX, POINTS
+from lrface.data.sets.subject_split import shuffled
+from lrface.data.sets.uccs import SUBJECTS, TEST_IMAGES, TRAIN_IMAGES, read_uccs
+from lrface.data.sets.uccs_challenge import BOX, POINTS
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write
 

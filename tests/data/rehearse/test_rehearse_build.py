@@ -12,10 +12,10 @@ from lrface.data.crop import Settings
 from lrface.data.face_list import DISTRACTOR, MARKER, UNKNOWN
 from lrface.data.prepare import prepare
 from lrface.data.rehearse import SETS, build, rehearse
-from lrface.data.scface import read_scface
-from lrface.data.survface import read_survface
-from lrface.data.tinyface import read_tinyface
-from lrface.data.uccs import read_uccs
+from lrface.data.sets.scface import read_scface
+from lrface.data.sets.survface import read_survface
+from lrface.data.sets.tinyface import read_tinyface
+from lrface.data.sets.uccs import read_uccs
 from lrface.errors import LrfaceError
 from lrface.faces.align import alignment
 from lrface.faces.images import read_image

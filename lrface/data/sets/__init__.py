@@ -1,0 +1,1 @@
+"""The benchmark sets' own formats, one a file."""

@@ -1,0 +1,71 @@
+"""Downloading the one data set that is free to download: LFW, by scikit-learn's checksummed fetcher."""
+
+import shutil
+import tarfile
+import warnings
+from http.client import HTTPException
+from pathlib import Path
+
+from lrface.data.sets.pairs import missing_images, read_pairs
+from lrface.errors import LrfaceError
+
+PAIR_FILES = ("pairs.txt", "pairsDevTrain.txt", "pairsDevTest.txt")
+
+
+def fetch_lfw(out: str | Path) -> int:
+    """Download LFW, funneled, 250 x 250 pixels (some 230 MB), unless it is there already.
+
+    Leaves ``out/images/NAME/NAME_0001.jpg`` and the three pairs files in ``out``; the images come last and all at once,
+    so that a download that was cut short leaves no half of a data set. The same call tries again.
+
+    Returns:
+        How many images there are.
+
+    Raises:
+        LrfaceError: the download was refused or damaged, the disk is full, or ``out/images`` holds something else.
+    """
+    out = Path(out)
+    if (out / "images").exists():
+        return _check(out, f"; remove {out} to fetch it anew")
+    work = out / ".download"
+    home = work / "lfw_home"
+    try:
+        shutil.rmtree(home / "lfw_funneled", ignore_errors=True)  # of an earlier call that was killed while unpacking
+        work.mkdir(parents=True, exist_ok=True)
+        _download(work)
+        for name in PAIR_FILES:
+            (home / name).replace(out / name)
+        (home / "lfw_funneled").replace(out / "images")
+        shutil.rmtree(work, ignore_errors=True)
+    except (OSError, HTTPException, tarfile.TarError, EOFError) as error:
+        _tidy(work)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise LrfaceError(
+            f"cannot download LFW ({reason:.200}): try again with a network, or get it by hand as "
+            "`lrface data where lfw` says"
+        ) from error
+    return _check(out, "")
+
+
+def _download(work: Path) -> None:
+    from sklearn.datasets import fetch_lfw_pairs
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a warning for each try; the last failure is an error
+        # It downloads all images and pairs files, then loads the pairs asked for: the fewest, and small.
+        fetch_lfw_pairs(subset="test", data_home=str(work), resize=0.1, n_retries=1)
+
+
+def _tidy(work: Path) -> None:
+    """After a failure: whole files that were downloaded stay for the next try, empty folders go."""
+    if not any(path.is_file() for path in work.rglob("*")):
+        shutil.rmtree(work, ignore_errors=True)
+        if work.parent.is_dir() and not any(work.parent.iterdir()):
+            work.parent.rmdir()
+
+
+def _check(out: Path, advice: str) -> int:
+    missing = [name for file in PAIR_FILES for name in missing_images(read_pairs(out / file), out / "images")]
+    if missing:
+        raise LrfaceError(f"{out} is not a whole LFW: {len(missing)} images are missing, first {missing[0]}{advice}")
+    return sum(1 for _ in (out / "images").glob("*/*.jpg"))

@@ -1,0 +1,1 @@
+"""A model taught the user's own people."""

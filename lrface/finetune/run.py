@@ -1,0 +1,297 @@
+"""Finetuning: a classifier that names one's own people, or a model that has seen more of one kind of faces.
+
+A classifier is a softmax layer over people on a backbone. Frozen, the backbone is used once on every image, and the rest takes
+seconds, so that there is nothing to resume. Unfrozen, it is finetuned first (:mod:`lrface.finetune.backbone`, resumable) and then
+treated as a frozen one, whose layer is trained and checked in the same way.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrface.data.sets.pair_set import PairSet
+from lrface.errors import LrfaceError
+from lrface.eval.embeddings import flip_sum
+from lrface.eval.identification import IdentificationResult, evaluate
+from lrface.finetune.held_out import Check, check_layer, held_images
+from lrface.finetune.people import KnownFaces, People, read_people
+from lrface.finetune.softmax_layer import LayerSettings, cosines, fit_layer
+from lrface.finetune.unfreeze import LOW_SIDE, SOURCE_SIZE, BackboneSettings, module_of
+from lrface.models.embedder import Embedder
+from lrface.recognition.classifier_files import save_classifier
+from lrface.version import code_version
+
+if TYPE_CHECKING:
+    from lrface.finetune.backbone import Finetuned
+
+#: Fewer held-out people make no validation pairs worth choosing an epoch by.
+LEAST_PEOPLE = 10
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """How a classifier is made.
+
+    Attributes:
+        layer: how the softmax layer is trained.
+        share: of each person's images, held out at a time to calibrate the threshold.
+        seed: of all draws.
+        backbone: how the backbone is finetuned first; None leaves it frozen.
+    """
+
+    layer: LayerSettings = field(default_factory=LayerSettings)
+    share: float = 0.2
+    seed: int = 5
+    backbone: BackboneSettings | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 0.5:
+            raise LrfaceError(f"a share of {self.share:g} of the images cannot be held out: choose one up to 0.5")
+
+
+@dataclass(frozen=True)
+class MadeClassifier:
+    """What was made.
+
+    Attributes:
+        path: the file.
+        faces: what it was made of.
+        check: what held-out images say of it.
+        before: what they said of the backbone before it was finetuned; None for a frozen one.
+        test: how it did on test images, if there are any.
+    """
+
+    path: Path
+    faces: KnownFaces
+    check: Check
+    before: Check | None
+    test: IdentificationResult | None
+
+
+def make_classifier(
+    embedder: Embedder, source: str, people: People, out: str | Path, settings: ClassifierSettings | None = None,
+    test: People | None = None, device: str = "cpu", resume: bool = False, progress: bool = True,
+) -> MadeClassifier | None:  # fmt: skip
+    """Finetune a classifier over people, and write it as one file, atomically.
+
+    Args:
+        embedder: the backbone; see :func:`lrface.finetune.unfreeze.open_backbone`.
+        source: how it was named.
+        people: whom to learn.
+        out: the file. An unfrozen backbone's checkpoints and logs lie beside it, in ``OUT.run/``.
+        settings: see there.
+        test: other images of the same people, to score the classifier on when it is made.
+        device: where the layer and the backbone are trained.
+        resume: go on with the backbone's last checkpoint.
+        progress: show bars with rate and time left.
+
+    Returns:
+        None if the training of the backbone was interrupted.
+
+    Raises:
+        LrfaceError: fewer than two people, nobody with two images, no image that can be used, a backbone that cannot be
+            trained, or a file that cannot be written. The file is then as it was.
+    """
+    settings, out = settings or ClassifierSettings(), Path(out)
+    if resume and settings.backbone is None:
+        raise LrfaceError("there is nothing to resume with a frozen backbone: it takes seconds")
+    _claim(out)
+    faces = read_people(people, embedder, **_pixels(embedder, settings.backbone), progress=progress)
+    held, before, tuned = None, None, None
+    embeddings = faces.embeddings
+    if settings.backbone is not None:
+        held = held_images(faces.labels, settings.share, settings.seed)
+        before = check_layer(
+            embeddings, faces.labels, settings.layer, settings.seed, settings.share, held, device, progress
+        )
+        tuned = _train(embedder, faces, settings.backbone, run_folder(out), held=held, device=device, resume=resume)
+        if tuned is None:
+            return None
+        embeddings = flip_sum(tuned.embedder, list(faces.low))
+    check = check_layer(embeddings, faces.labels, settings.layer, settings.seed, settings.share, held, device, progress)
+    weight = fit_layer(embeddings, faces.labels, len(faces.names), settings.layer, settings.seed, device)
+    backbone = tuned.embedder if tuned else embedder
+    score = score_people(backbone, weight, faces.names, test, progress) if test else None
+    card = _card(embedder, source, faces, tuned) | {
+        "finetune": {"layer": asdict(settings.layer), "share": settings.share, "seed": settings.seed},
+        "unfreeze": settings.backbone.unfreeze if settings.backbone else "none",
+        "check": check.as_dict(),
+        "check_before": before.as_dict() if before else None,
+        "test": score.as_dict() if score else None,
+    }
+    save_classifier(out, backbone, source, weight, faces.names, check.scale, check.thresholds, card)
+    _forget(out, tuned)
+    return MadeClassifier(out, faces, check, before, score)
+
+
+def score_people(
+    embedder: Embedder, weight: np.ndarray, names: Sequence[str], people: People, progress: bool = True
+) -> IdentificationResult:
+    """Top-1 and top-5 of a layer ``[people, dim]`` over ``names`` on images of the same people.
+
+    An image that cannot be used counts as wrong, and so does one of a person whom the layer does not know.
+    """
+    faces = read_people(people, embedder, progress=progress, least=1)
+    known = {name: label for label, name in enumerate(names)}
+    asked = [known.get(people.names[label]) for label in people.labels]
+    similarity = np.zeros((len(asked), len(names)), np.float32)  # of equal logits none is right: ties count against us
+    usable = np.array([label is not None for label in asked])
+    similarity[faces.kept] = cosines(faces.embeddings, weight)
+    similarity[~usable] = 0
+    return evaluate(similarity, np.array([label or 0 for label in asked]))
+
+
+@dataclass(frozen=True)
+class MadeModel:
+    """What was made.
+
+    Attributes:
+        path: the file, which :func:`lrface.models.embedder.open_embedder` opens.
+        embedder: the same, open.
+        faces: what it was made of.
+        held_people: how many were held out to choose the epoch and to calibrate thresholds.
+        history: validation results by epoch, from epoch 0, the model as it was; empty if nobody was held out.
+        epoch: the one that was chosen.
+    """
+
+    path: Path
+    embedder: Embedder
+    faces: KnownFaces
+    held_people: int
+    history: list[dict[str, float]]
+    epoch: int
+
+
+def make_model(
+    embedder: Embedder, source: str, people: People, out: str | Path, settings: BackboneSettings | None = None,
+    share: float = 0.1, teacher: tuple[str, Embedder] | None = None, device: str = "cpu", resume: bool = False,
+    progress: bool = True,
+) -> MadeModel | None:  # fmt: skip
+    """Finetune a model on people, as for TinyFace, and write it as a plain model file; the softmax layer is thrown away.
+
+    Args:
+        embedder, source, people, out, device, resume, progress: see :func:`make_classifier`.
+        settings: what is unfrozen, whether distillation is kept, and the rest.
+        share: of the people, held out to choose the best epoch and to calibrate the model's thresholds. Where that makes
+            fewer than ``LEAST_PEOPLE``, nobody is.
+        teacher: name and model whose embeddings to stay near, instead of the model's own.
+
+    Returns:
+        None if the training was interrupted.
+
+    Raises:
+        LrfaceError: as :func:`make_classifier`; or a teacher whose embeddings have another length.
+    """
+    from lrface.models.weights import save_model
+
+    settings, out = settings or BackboneSettings(), Path(out)
+    _claim(out)
+    faces = read_people(people, embedder, **_pixels(embedder, settings), progress=progress)
+    held = _held_people(faces.labels, share, settings.seed)
+    targets = read_people(people, teacher[1], progress=progress).views if teacher and settings.distil else None
+    tuned = _train(
+        embedder, faces, settings, run_folder(out), held=held, targets=targets,
+        teacher=teacher[0] if teacher else "the model itself", pairs=_pairs(faces, held),
+        strangers_held=bool(held.any()), device=device, resume=resume,
+    )  # fmt: skip
+    if tuned is None:
+        return None
+    held_people = len(np.unique(faces.labels[held]))
+    card = _card(embedder, source, faces, tuned) | {
+        "name": out.stem,
+        "preprocessing": tuned.embedder.preprocessing.as_dict(),
+        "thresholds": tuned.thresholds,
+        "unfreeze": settings.unfreeze,
+        "distil": {"weight": settings.distil, "of": teacher[0] if teacher else "the model itself"},
+        "held_people": held_people,
+        "validation": {"history": tuned.history, "epoch": tuned.epoch},
+    }
+    save_model(out, tuned.module, card)
+    _forget(out, tuned)
+    tuned.embedder.card.update(card)
+    return MadeModel(out, tuned.embedder, faces, held_people, tuned.history, tuned.epoch)
+
+
+def run_folder(out: Path) -> Path:
+    """Where the checkpoints and logs of an unfrozen backbone lie."""
+    return out.with_name(f"{out.name}.run")
+
+
+def _train(*arguments: Any, **options: Any) -> "Finetuned | None":
+    from lrface.finetune.backbone import finetune_backbone  # not for frozen backbones: they need no training extra
+
+    return finetune_backbone(*arguments, **options)
+
+
+def _claim(out: Path) -> None:
+    """That the file cannot be written should not come out at the end."""
+    if out.is_dir():
+        raise LrfaceError(f"cannot write {out}: it is a folder; name a file")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out.parent).close()
+    except OSError as error:
+        raise LrfaceError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+def _pixels(embedder: Embedder, backbone: BackboneSettings | None) -> dict[str, Any]:
+    if backbone is None:
+        return {}
+    module_of(embedder)
+    missing = [name for name in ("lightning_fabric", "tensorboard") if find_spec(name) is None]
+    if missing:
+        raise LrfaceError(f"finetuning a network needs {' and '.join(missing)}: pip install 'lrface[train]'")
+    low = embedder.preprocessing.input_size <= LOW_SIDE
+    return {"pixels": True, "source_size": SOURCE_SIZE if low else 0}
+
+
+def _card(embedder: Embedder, source: str, faces: KnownFaces, tuned: "Finetuned | None") -> dict[str, Any]:
+    kept = ("name", "licence", "data_licence", "teacher", "recipe", "finetuned_from")
+    return {
+        "code": code_version(),
+        "finetuned_from": {
+            "model": source,
+            "fingerprint": embedder.fingerprint,
+            "card": {key: embedder.card[key] for key in kept if key in embedder.card},
+        },
+        "data": {
+            "fingerprint": faces.fingerprint,
+            "people": len(faces.names),
+            "images": len(faces.labels),
+            "left_out": len(faces.refused),
+            "people_left_out": list(faces.lost),
+        },
+        "alignment": faces.alignment,
+        "recipe": tuned.recipe if tuned else None,
+    }
+
+
+def _held_people(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """bool ``[n]``: all images of a share of those who have two or more."""
+    counts = np.bincount(labels)
+    able = np.flatnonzero(counts >= 2)
+    number = round(share * len(counts))
+    if number < LEAST_PEOPLE or number > len(able) or len(counts) - number < 2:
+        return np.zeros(len(labels), bool)
+    return np.isin(labels, np.random.default_rng(seed).permutation(able)[:number])
+
+
+def _pairs(faces: KnownFaces, held: np.ndarray, per_kind: int = 1500) -> PairSet | None:
+    if not held.any():
+        return None
+    from lrface.train.split import draw_pairs
+
+    a, b, same = draw_pairs(faces.labels[held], per_kind)
+    return PairSet(list(faces.low[held]), a, b, same, "held-out people", str(faces.alignment.get("detector")))
+
+
+def _forget(out: Path, tuned: "Finetuned | None") -> None:
+    """Checkpoints have done their duty once the file is whole; the log stays."""
+    if tuned is not None:
+        for checkpoint in run_folder(out).glob("*.ckpt"):
+            checkpoint.unlink()

@@ -1,0 +1,92 @@
+"""The models that are part of the package: their names, their files, and the checksums that these must have.
+
+``weights/shipped.json``, written by ``tools/ship.py``::
+
+    {"format": 1, "default": NAME, "models": {NAME: FILE, ...}, "sha256": {FILE: HEX, ...}}
+"""
+
+from pathlib import Path
+from typing import Any
+
+from lrface.errors import LrfaceError
+from lrface.files import file_digest, read_json
+
+#: Folder of the shipped files.
+WEIGHTS = Path(__file__).parents[1] / "weights"
+LISTING = "shipped.json"  # in that folder
+FORMAT = 1
+
+
+def names() -> list[str]:
+    """The shipped models, sorted."""
+    return sorted(listing()["models"])
+
+
+def default() -> str:
+    """The model that is used when none is named.
+
+    Raises:
+        LrfaceError: this installation has none.
+    """
+    name: str | None = listing()["default"]
+    if name is None:
+        raise LrfaceError(f"this installation carries no model ({WEIGHTS / LISTING} is missing): name one with --model")
+    return name
+
+
+def find(name: str) -> Path | None:
+    """The file of the shipped model ``name``; None if no model is called so.
+
+    Raises:
+        LrfaceError: the file is missing.
+    """
+    file = listing()["models"].get(name)
+    if file is None:
+        return None
+    path = WEIGHTS / file
+    if not path.is_file():
+        raise LrfaceError(f"{path}, the shipped model {name}, is missing: install lrface again")
+    return path
+
+
+def checked_digest(path: str | Path) -> str:
+    """SHA-256 of any model file; one of the package must have the checksum that it was shipped with.
+
+    Raises:
+        LrfaceError: the file cannot be read, or it was shipped and has been changed since.
+    """
+    digest = file_digest(path)
+    real = Path(path).resolve()  # a link to a shipped file is that file
+    shipped = listing()["sha256"].get(real.name) if real.parent == WEIGHTS.resolve() else None
+    if shipped and shipped != digest:
+        raise LrfaceError(
+            f"{path} has been changed since it was shipped (its SHA-256 begins with {digest[:12]}, not {shipped[:12]}): "
+            "it is not used; install lrface again"
+        )
+    return digest
+
+
+def faults() -> list[str]:
+    """What is wrong with the shipped files, a sentence each; nothing if all are there and unchanged."""
+    found = []
+    for file in listing()["sha256"]:
+        try:
+            checked_digest(WEIGHTS / file)
+        except LrfaceError as error:
+            found.append(str(error))
+    return found
+
+
+def listing() -> dict[str, Any]:
+    """What ``shipped.json`` says; of no models if it is missing.
+
+    Raises:
+        LrfaceError: it is of another version.
+    """
+    path = WEIGHTS / LISTING
+    if not path.is_file():
+        return {"format": FORMAT, "default": None, "models": {}, "sha256": {}}
+    content: dict[str, Any] = read_json(path)
+    if content.get("format") != FORMAT:
+        raise LrfaceError(f"{path} is of another version of lrface: install lrface again")
+    return content

@@ -1,0 +1,1 @@
+"""Using a trained model: compare, name and search faces."""

@@ -1,0 +1,178 @@
+"""Writes the index files of a gallery, out of its database.
+
+A file is written under a new name, then recorded, then the old one goes: a process that dies leaves at most a file that
+nobody knows, and the next builder sweeps it away. A builder has a connection of its own, so that the threads of its
+process may search and add meanwhile.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrface.files import file_digest, locked, try_lock
+from lrface.recognition.gallery import base, recall
+from lrface.recognition.gallery.index import EXACT, TRAINING, DamagedIndex, Index
+from lrface.recognition.gallery.store import Store, Totals
+
+LOCK = "index.lock"
+
+
+class Builder:
+    """The index files of one gallery.
+
+    Args:
+        folder: of the gallery.
+        notify: told what takes its time, and the recall of an approximate index.
+    """
+
+    def __init__(self, folder: Path, notify: Callable[[str], None]) -> None:
+        self._folder, self._notify = folder, notify
+
+    def maintain(self) -> None:
+        """Bring the file up to date, unless another process or thread is at it."""
+        with self._turn(wait=False) as mine:
+            if mine:
+                with closing(Store(self._folder)) as store:
+                    if base.due(*_state(store)):
+                        self._bring_up(store)
+
+    def purge(self) -> None:
+        """Make sure that no file holds a face that was removed; wait for whoever is writing one."""
+        with self._turn(wait=True), closing(Store(self._folder)) as store:
+            record, totals = _state(store)
+            if record and record["removed"] != totals.removed:
+                self._bring_up(store)
+            store.forget()
+
+    def repair(self, error: DamagedIndex) -> None:
+        """Make the file again that a reader could not use, unless that has been done; wait for whoever is at it."""
+        with self._turn(wait=True), closing(Store(self._folder)) as store:
+            record, totals = _state(store)
+            if base.overdue(record, totals):
+                return self._bring_up(store)
+            try:
+                if record:
+                    base.load(self._folder, record)
+            except DamagedIndex:
+                self._notify(f"{error}: it is made again from the database")
+                self._build(store, base.kind(record, totals))
+
+    def check(self) -> list[str]:
+        """Compare the file that counts with the database, whole; return what is wrong, one line each."""
+        with closing(Store(self._folder)) as store, store.reading():
+            record, totals = store.read_base(), store.totals()
+            if record is None:
+                return []
+            try:
+                index = base.load(self._folder, record | {"mtime_ns": None}, change=True)
+            except DamagedIndex as error:
+                return [str(error)]
+            held, alive = index.ids(), store.ids(record["last"])
+            lacking, gone = len(np.setdiff1d(alive, held)), len(np.setdiff1d(held, alive))
+            faults = []
+            if len(np.unique(held)) < len(held):
+                faults.append(f"{record['file']} holds a face twice")
+            if gone and record["removed"] == totals.removed:
+                faults.append(f"{record['file']} holds {gone} faces that were removed")
+            if lacking:
+                return [*faults, f"{record['file']} lacks {lacking} faces"]
+            wrong = sum(len(index.wrong(*part)) for part in store.embeddings(0, record["last"]))
+        return [*faults, f"{record['file']} has {wrong} faces wrong"] if wrong else faults
+
+    @contextmanager
+    def _turn(self, wait: bool) -> Iterator[bool]:
+        """A block in which nobody else writes index files; without ``wait`` it may be given False."""
+        path = self._folder / LOCK
+        if wait:
+            with locked(path):
+                yield True
+        else:
+            with open(path, "ab") as file:
+                yield try_lock(file)
+
+    def _bring_up(self, store: Store) -> None:
+        """Write a file of all faces, out of the one there is if that pays."""
+        record, totals = _state(store)
+        kind = base.kind(record, totals)
+        if kind == EXACT or not record or record["kind"] != kind or base.outgrown(record, totals):
+            return self._build(store, kind)
+        try:
+            self._extend(store, record)
+        except DamagedIndex:
+            self._build(store, kind)
+
+    def _extend(self, store: Store, record: base.Record) -> None:
+        index = base.load(self._folder, record, change=True)
+        with store.reading():
+            totals = store.totals()
+            held, alive = index.ids(), store.ids(record["last"])
+            if not np.isin(alive, held).all():
+                raise DamagedIndex(f"{record['file']} lacks faces")
+            index.remove(np.setdiff1d(held, alive))
+            for ids, rows in store.embeddings(record["last"], totals.last):
+                index.add(ids, rows)
+        self._commit(store, index, totals, record["recall"])
+
+    def _build(self, store: Store, kind: str) -> None:
+        if kind == EXACT:
+            with store.reading():
+                totals = store.totals()
+                index = Index.exact(store.meta["dim"])
+                for ids, rows in store.embeddings(0, totals.last):
+                    index.add(ids, rows)
+            return self._commit(store, index, totals, None)
+        self._notify("building the approximate index; this can take a minute or two ...")
+        with store.reading():
+            totals = store.totals()
+            index, measured = _approximate(store, totals.last)
+        self._commit(store, index, totals, asdict(measured))
+        self._notify(
+            f"approximate index of {measured.faces:,} faces: of {measured.queries} queries it finds the nearest face for "
+            f"{100 * measured.first:.1f} %, and {100 * measured.ten:.1f} % of the ten nearest "
+            f"({measured.depth} proposals compared exactly)"
+        )
+
+    def _commit(self, store: Store, index: Index, totals: Totals, measured: dict[str, Any] | None) -> None:
+        """Write the file, then let it count, then remove those that do not."""
+        path = self._folder / f"index-{secrets.token_hex(8)}.faiss"
+        index.save(path)
+        state = path.stat()
+        record = {
+            "file": path.name,
+            "kind": index.kind,
+            "faces": len(index),
+            "last": totals.last,
+            "removed": totals.removed,
+            "bytes": state.st_size,
+            "mtime_ns": state.st_mtime_ns,
+            "sha256": file_digest(path),
+            "recall": measured,
+        }
+        store.write_base(record)
+        for pattern in ("index-*.faiss", ".index-*.faiss.*"):
+            for file in self._folder.glob(pattern):
+                if file != path:
+                    file.unlink(missing_ok=True)
+
+
+def _approximate(store: Store, last: int) -> tuple[Index, recall.Recall]:
+    """An approximate index of all faces up to ``last``, and its recall."""
+    ids = store.ids(last)
+    chosen = np.random.default_rng(5).choice(ids, min(TRAINING, len(ids)), replace=False)
+    sample = store.sample(chosen)
+    index, probes = Index.approximate(sample), recall.queries(sample)
+    truth = recall.Nearest(probes)
+    for ids, rows in store.embeddings(0, last):
+        index.add(ids, rows)
+        truth.see(ids, rows)
+    return index, recall.measure(index, probes, truth.ids)
+
+
+def _state(store: Store) -> tuple[base.Record | None, Totals]:
+    with store.reading():
+        return store.read_base(), store.totals()

@@ -1,0 +1,73 @@
+"""What one process has loaded of a gallery: the index file that counts, and the faces that it lacks.
+
+The database records which file counts and up to which face it goes. Faces beyond are read from the database and compared
+exactly, so that a face can be found as soon as it is enrolled, by whatever process.
+"""
+
+import numpy as np
+
+from lrface.recognition.gallery import base
+from lrface.recognition.gallery.index import APPROXIMATE, EXACT, DamagedIndex, Index
+from lrface.recognition.gallery.store import Store
+
+#: How many faces an exact index proposes at first; their people may be fewer than are asked for.
+_FIRST = 64
+
+
+class Cache:
+    """The indices of one gallery in one process.
+
+    Args:
+        store: the database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._record: base.Record | None = None
+        self._base: Index | None = None
+        self._tail: Index | None = None
+        self._last = self._removed = 0
+
+    @property
+    def kind(self) -> str:
+        """How the loaded index searches."""
+        return EXACT if self._base is None else self._base.kind
+
+    def nearest(self, query: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
+        """The faces that seem nearest, in no order, and whether these are all.
+
+        Args:
+            query: float32 ``[dim]``.
+            count: how many to propose at least, of those that the file has and of the others; 0: some.
+        """
+        indices = [index for index in (self._base, self._tail) if index is not None]
+        counts = [max(count, self._depth if index.kind == APPROXIMATE else _FIRST) for index in indices]
+        found = [index.search(query[None], most)[0] for index, most in zip(indices, counts, strict=True)]
+        ids = np.unique(np.concatenate(found))
+        complete = all(most >= len(index) for index, most in zip(indices, counts, strict=True))
+        return ids[ids >= 0], complete
+
+    @property
+    def _depth(self) -> int:
+        """How many proposals of an approximate index have to be compared exactly."""
+        assert self._record is not None
+        return int(self._record["recall"]["depth"])
+
+    def refresh(self) -> None:
+        """Take over what was written since the last time. Within ``store.reading()``.
+
+        Raises:
+            DamagedIndex: the file that counts cannot be used, or lacks far too much.
+        """
+        record, totals = self._store.read_base(), self._store.totals()
+        if base.overdue(record, totals):
+            raise DamagedIndex(f"the index lacks {base.waiting(record, totals):,} faces")
+        if (record or {}).get("file") != (self._record or {}).get("file"):
+            self._base = base.load(self._store.folder, record) if record else None
+            self._record, self._tail = record, None
+        if self._tail is None or totals.removed != self._removed:
+            self._tail = Index.exact(self._store.meta["dim"])
+            self._last = self._record["last"] if self._record else 0
+        for ids, rows in self._store.embeddings(self._last, totals.last):
+            self._tail.add(ids, rows)
+        self._last, self._removed = totals.last, totals.removed

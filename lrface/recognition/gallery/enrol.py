@@ -1,0 +1,96 @@
+"""From images to faces that can be enrolled, and a report of those that cannot."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.files import file_digest
+from lrface.recognition.encoder import FaceEncoder, Image, ImageError
+from lrface.recognition.gallery.answers import Report
+from lrface.recognition.gallery.store import checked_name
+
+
+@dataclass(frozen=True)
+class Found:
+    """A face to enrol, yet to be embedded.
+
+    Attributes:
+        name: whose it is.
+        digest: names the image.
+        source: where it came from, for people to read.
+        crop: uint8 RGB, aligned, as small as the model takes it.
+        resolution, recognisability: see :class:`lrface.faces.quality.Quality`.
+    """
+
+    name: str
+    digest: bytes
+    source: str
+    crop: np.ndarray
+    resolution: float
+    recognisability: float | None
+
+
+def find_faces(
+    encoder: FaceEncoder, images: Iterable[tuple[str, Image]], digests: Callable[[str], set[bytes]], force: bool
+) -> tuple[list[Found], Report]:
+    """Look at images.
+
+    Args:
+        encoder: the model and its detector.
+        images: each with the person's name.
+        digests: the images that a person has already; they are not looked at again.
+        force: take unusable faces, too.
+
+    Raises:
+        LrfaceError: a name is none, or the detector cannot be had. An image that cannot be used is a line of the report.
+    """
+    report, found, known = Report(), list[Found](), dict[str, set[bytes]]()
+    for given, image in images:
+        name, source = checked_name(given), str(image) if isinstance(image, str | Path) else "an image in memory"
+        if name not in known:
+            known[name] = digests(name)
+        try:
+            digest = image_digest(image)
+            if digest in known[name]:
+                report.known += 1
+                continue
+            found.append(_find(encoder, name, source, digest, image, force, report))
+        except ImageError as error:
+            report.refused.append((source, str(error).replace(f"{source}: ", "").replace(source, "the file")))
+            continue
+        known[name].add(digest)
+    return found, report
+
+
+def _find(
+    encoder: FaceEncoder, name: str, source: str, digest: bytes, image: Image, force: bool, report: Report
+) -> Found:
+    """The main face of an image. Raises ImageError if there is none that is to be enrolled."""
+    look = encoder.look(image)
+    quality = look.quality
+    if not quality.usable and not force:
+        raise ImageError(f"{'; '.join(quality.warnings)} (--force enrols it all the same)")
+    report.notes += look.notes
+    report.notes += [f"{source}: {warning}" for warning in quality.warnings]
+    crop = encoder.embedder.compact(look.crop)
+    return Found(name, digest, source, crop, round(quality.resolution, 2), quality.recognisability)
+
+
+def image_digest(image: Image) -> bytes:
+    """Names an image by its bytes, or its pixels.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    if isinstance(image, str | Path):
+        try:
+            return bytes.fromhex(file_digest(image))[:16]
+        except LrfaceError as error:
+            raise ImageError(str(error)) from error
+    if isinstance(image, bytes):
+        return hashlib.sha256(image).digest()[:16]
+    return hashlib.sha256(str((image.shape, image.dtype)).encode() + image.tobytes()).digest()[:16]

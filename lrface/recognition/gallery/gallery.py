@@ -1,0 +1,313 @@
+"""A gallery of named people: enrol faces, ask who somebody is."""
+
+import difflib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.faces.align import TEMPLATE_SIZE
+from lrface.recognition.encoder import FaceEncoder, Image
+from lrface.recognition.gallery import base
+from lrface.recognition.gallery.answers import Answer, Match, Report
+from lrface.recognition.gallery.builder import Builder
+from lrface.recognition.gallery.cache import Cache
+from lrface.recognition.gallery.enrol import find_faces, image_digest
+from lrface.recognition.gallery.index import DamagedIndex
+from lrface.recognition.gallery.judge import Judge
+from lrface.recognition.gallery.ranking import Candidate, best_people
+from lrface.recognition.gallery.store import EXACT_LIMIT, NewFace, Person, Store, checked_name
+
+#: False accept rate of one comparison unless another is asked for; a search makes many.
+SEARCH_FAR = 0.001
+
+#: A stranger's risk of being given a name, from which on an answer mentions it.
+RISK = 0.1
+
+#: The least ``exact_limit``: an approximate index learns from this many faces.
+LEAST_LIMIT = 100
+
+#: How many faces go through the network at once.
+BATCH = 64
+
+
+class Gallery:
+    """People and their faces in a folder; see :meth:`open`. Threads may share it, and processes may open it at once.
+
+    Embeddings are kept in float16: a cosine is off by some 1e-5, and by less than 5e-4 in any case.
+    """
+
+    def __init__(self, store: Store, builder: Builder, encoder: FaceEncoder | None) -> None:
+        self._store, self._builder, self._encoder = store, builder, encoder
+        self._cache = Cache(store)
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        encoder: FaceEncoder | None = None,
+        create: bool = True,
+        exact_limit: int | None = None,
+        notify: Callable[[str], None] | None = None,
+    ) -> "Gallery":
+        """Open the gallery in the folder ``path``.
+
+        Args:
+            path: the folder.
+            encoder: the model that its faces are embedded with; only :meth:`people`, :meth:`remove`, :meth:`info` and
+                :meth:`check` do without.
+            create: make an empty gallery if there is none; with an encoder.
+            exact_limit: number of faces above which searches are approximate, kept with the gallery.
+            notify: called with a line about what takes its time, and with the recall of an approximate index.
+
+        Raises:
+            LrfaceError: there is no such gallery, it was made with another model, it is damaged, it cannot be written,
+                FAISS is missing, or the limit is too small.
+        """
+        if exact_limit is not None and exact_limit < LEAST_LIMIT:
+            raise LrfaceError(f"an exact limit of {exact_limit} makes no sense: {LEAST_LIMIT} at least")
+        if encoder is None or not create:
+            store = Store(path)
+        else:
+            fingerprint, name = encoder.embedder.fingerprint, str(encoder.embedder.card.get("name", "unnamed"))
+            blank = np.zeros((TEMPLATE_SIZE, TEMPLATE_SIZE, 3), np.uint8)
+            store = Store(path, lambda: (fingerprint, name, encoder.embed_crops([blank]).shape[1]))
+        try:
+            if encoder is not None and store.meta["model"] != encoder.embedder.fingerprint:
+                raise LrfaceError(
+                    f"the gallery {path} was made with the model {store.meta['model_name']} "
+                    f"({store.meta['model'][:12]}), and this one is {encoder.embedder.fingerprint[:12]}: "
+                    "name that model with --model, or enrol the people in a new gallery"
+                )
+            if exact_limit is not None and store.meta.get("exact_limit", EXACT_LIMIT) != exact_limit:
+                store.write_meta("exact_limit", exact_limit)
+            return cls(store, Builder(store.folder, notify or _silent), encoder)
+        except BaseException:
+            store.close()
+            raise
+
+    def close(self) -> None:
+        """Close the files."""
+        self._store.close()
+
+    def __enter__(self) -> "Gallery":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, name: str, images: Iterable[Image], force: bool = False) -> Report:
+        """Enrol the main face of each image, all in one transaction.
+
+        Args:
+            name: who it is; a person who is there gets more faces.
+            images: paths, encoded bytes, or uint8 RGB ``[h, w, 3]``: photos, aligned crops, or tiny native faces.
+            force: enrol unusable faces, too: tiny, blurred or flat ones resemble everybody, and so will the person.
+
+        Raises:
+            LrfaceError: the name is none, the gallery cannot be written, or the detector cannot be had. An image that
+                cannot be used is a line of the report.
+        """
+        return self.add_many(((name, image) for image in images), force)
+
+    def add_many(self, images: Iterable[tuple[str, Image]], force: bool = False) -> Report:
+        """Enrol the faces of several people, each image with the person's name, all in one transaction."""
+        encoder = self._needed_encoder
+        faces, report = find_faces(encoder, images, self._digests, force)
+        if faces:
+            embeddings = encoder.embed_crops([face.crop for face in faces], BATCH)
+            report.added = self._insert(
+                [
+                    (face.name, NewFace(row, face.digest, face.source, face.resolution, face.recognisability))
+                    for face, row in zip(faces, embeddings, strict=True)
+                ]
+            )
+            report.known += len(faces) - report.added  # another process was faster
+        return report
+
+    def _digests(self, name: str) -> set[bytes]:
+        with self._lock:
+            return self._store.digests(name)
+
+    def add_embeddings(self, names: Sequence[str], embeddings: np.ndarray, sources: Sequence[str]) -> int:
+        """Enrol faces that were embedded elsewhere with the gallery's model, all in one transaction.
+
+        Args:
+            names: who each is.
+            embeddings: float ``[n, dim]``, L2-normalised.
+            sources: where each came from; it names the image, and a person has each once.
+
+        Returns:
+            How many are new.
+
+        Raises:
+            LrfaceError: the counts or the size of the embeddings are not right, or a row is not of length 1.
+        """
+        wanted = (len(names), self._store.meta["dim"])
+        if embeddings.shape != wanted or len(sources) != len(names):
+            raise LrfaceError(
+                f"{len(names)} names and {len(sources)} sources want embeddings {wanted}, not {embeddings.shape}"
+            )
+        rows = np.asarray(embeddings, np.float32)
+        if not (abs(np.linalg.norm(rows, axis=1) - 1) < 0.01).all():
+            raise LrfaceError("embeddings of a gallery have to be L2-normalised")
+        checked = {name: checked_name(name) for name in set(names)}
+        return self._insert(
+            [
+                (checked[name], NewFace(row, image_digest(source.encode()), source))
+                for name, row, source in zip(names, rows, sources, strict=True)
+            ]
+        )
+
+    def _insert(self, faces: list[tuple[str, NewFace]]) -> int:
+        with self._lock:
+            added = self._store.insert(faces)
+            with self._store.reading():
+                due = base.due(self._store.read_base(), self._store.totals())
+        if due:
+            self._builder.maintain()
+        return added
+
+    def search(self, image: Image, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None) -> Answer:
+        """Tell who the main face of an image is.
+
+        Args:
+            image: see :meth:`add`.
+            top: how many people to name, best first; each by that of its faces that fits best.
+            far: false accept rate of one comparison; one that the model is calibrated for.
+            threshold: a cosine to use instead.
+
+        Raises:
+            ImageError: the image cannot be read or shows no face.
+            LrfaceError: the model carries no threshold for this rate, or the gallery cannot be read.
+        """
+        encoder = self._needed_encoder
+        Judge(encoder, far, threshold, None)  # a rate that the model does not know should come out at once
+        look = encoder.look(image)
+        embedding = encoder.embed_crops([look.crop])[0]
+        answer = self.search_embedding(embedding, top, far, threshold, look.quality.resolution)
+        warnings = tuple(f"{look.name}: {warning}" for warning in look.quality.warnings)
+        return replace(answer, notes=look.notes + answer.notes, warnings=warnings)
+
+    def search_embedding(
+        self,
+        embedding: np.ndarray,
+        top: int = 5,
+        far: float = SEARCH_FAR,
+        threshold: float | None = None,
+        resolution: float | None = None,
+    ) -> Answer:
+        """:meth:`search` for a face that was embedded before.
+
+        Args:
+            embedding: float32 ``[dim]``, L2-normalised.
+            top, far, threshold: see there.
+            resolution: of the face, in pixels of detail (:class:`lrface.faces.quality.Quality`), if known.
+        """
+        if top < 1:
+            raise LrfaceError(f"top {top}: name one person at least")
+        judge = Judge(self._encoder, far, threshold, resolution)
+        query = np.asarray(embedding, np.float32)
+        with self._snapshot():
+            totals = self._store.totals()
+            best = best_people(self._store, self._cache, query, min(top, totals.people), judge)
+            matches = tuple(self._match(candidate, judge) for candidate in best)
+            method = self._cache.kind
+        promised = far if threshold is None else None
+        risk = None if promised is None else 1 - (1 - promised) ** totals.faces
+        notes = [] if totals.faces else ["the gallery is empty"]
+        if risk is not None and risk > RISK:
+            notes.append(
+                f"a search compares with {totals.faces:,} faces: at a false accept rate of {far:g} each, a stranger gets "
+                f"some name with a chance of up to {100 * risk:.0f} %; a stricter rate lowers it"
+            )
+        if (similar := sum(match.same for match in matches)) > 1:
+            notes.append(f"{similar} people are similar enough: the best one is named, and may be mistaken for another")
+        name = matches[0].name if matches and matches[0].same else None
+        return Answer(name, matches, promised, totals.people, totals.faces, method, risk, tuple(notes), resolution)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """A block that sees one state of the database, with an index that fits it."""
+        for last in (False, False, True):
+            with self._lock, self._store.reading():
+                try:
+                    self._cache.refresh()
+                except DamagedIndex as error:
+                    if last:
+                        raise LrfaceError(f"the index is damaged time and again: {error}") from error
+                    damage = error
+                else:
+                    yield
+                    return
+            self._builder.repair(damage)
+
+    def _match(self, best: Candidate, judge: Judge) -> Match:
+        name, photo = self._store.describe(best.face)
+        probability = judge.probability(best.similarity, best.resolution)
+        return Match(name, best.similarity, best.threshold, best.margin > 0, photo, probability, best.resolution)
+
+    def remove(self, name: str) -> int:
+        """Remove a person with all faces, from every file of the gallery.
+
+        Returns:
+            How many faces went.
+
+        Raises:
+            LrfaceError: nobody is called so.
+        """
+        name = checked_name(name)
+        with self._lock:
+            gone = self._store.remove(name)
+            if gone is None:
+                near = difflib.get_close_matches(name, [person.name for person in self.people()], 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise LrfaceError(f"nobody in {self._store.folder} is called {name}{hint}")
+        self._builder.purge()
+        return gone
+
+    def people(self) -> list[Person]:
+        """Everybody, by name, with the number of faces."""
+        with self._lock:
+            return self._store.people()
+
+    def info(self) -> dict[str, Any]:
+        """What the gallery is: people, faces, model, index and its recall, and sizes on the disk."""
+        with self._lock, self._store.reading():
+            totals, record = self._store.totals(), self._store.read_base()
+            meta = self._store.read_meta()
+        files = [file for file in self._store.folder.iterdir() if file.is_file()]
+        return {
+            "folder": str(self._store.folder),
+            "people": totals.people,
+            "faces": totals.faces,
+            "model": meta["model"],
+            "model_name": meta["model_name"],
+            "dim": meta["dim"],
+            "created": meta["created"],
+            "exact_limit": totals.exact_limit,
+            "index": record and {key: record[key] for key in ("kind", "faces", "bytes", "recall")},
+            "bytes": sum(file.stat().st_size for file in files),
+        }
+
+    def check(self) -> list[str]:
+        """Look through every file, and compare them; return what is wrong, one line each."""
+        with self._lock:
+            faults = self._store.check()
+        return [*faults, *self._builder.check()]
+
+    @property
+    def _needed_encoder(self) -> FaceEncoder:
+        if self._encoder is None:
+            raise LrfaceError("this gallery was opened without a model: open it with an encoder to add or search")
+        return self._encoder
+
+
+def _silent(line: str) -> None:
+    """Nobody wants to know."""

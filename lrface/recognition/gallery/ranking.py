@@ -1,0 +1,82 @@
+"""From proposals to people: faces are compared exactly, as the database has them, and each person has the best one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrface.recognition.gallery.cache import Cache
+from lrface.recognition.gallery.index import EXACT
+from lrface.recognition.gallery.judge import Judge
+from lrface.recognition.gallery.store import Store, as_rows
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A face that may be the one.
+
+    Attributes:
+        face, person: ids.
+        similarity: cosine.
+        threshold: for this face.
+        resolution: of this face, in pixels of detail; None if unknown.
+    """
+
+    face: int
+    person: int
+    similarity: float
+    threshold: float
+    resolution: float | None
+
+    @property
+    def margin(self) -> float:
+        """How far the similarity is above the threshold."""
+        return self.similarity - self.threshold
+
+
+def best_people(store: Store, cache: Cache, query: np.ndarray, top: int, judge: Judge) -> list[Candidate]:
+    """The best face of each of the best people, best first. Within ``store.reading()``, after ``cache.refresh()``.
+
+    People are ranked by how far they are above the thresholds of their faces. Faces are looked at until enough people
+    have been met, and until no face that is farther away could change who it is: many blurred faces, all of them similar
+    and none similar enough, do not hide a sharp one.
+
+    Args:
+        store, cache: of the gallery.
+        query: float32 ``[dim]``, L2-normalised.
+        top: how many people; there are so many.
+        judge: of the query.
+    """
+    count = 0
+    while True:
+        ids, complete = cache.nearest(query, count)
+        candidates = _compare(store, query, ids, judge)
+        best: dict[int, Candidate] = {}
+        for candidate in candidates:
+            if candidate.person not in best or candidate.margin > best[candidate.person].margin:
+                best[candidate.person] = candidate
+        ranked = sorted(best.values(), key=lambda candidate: -candidate.margin)
+        if complete or (len(ranked) >= top and not _may_change(ranked[0].margin, candidates, cache, judge)):
+            return ranked[:top]
+        count = 4 * max(count, len(ids))
+
+
+def _compare(store: Store, query: np.ndarray, ids: np.ndarray, judge: Judge) -> list[Candidate]:
+    """Compare faces exactly; those that are gone do not count."""
+    faces = store.fetch(ids)
+    rows = as_rows([face.embedding for face in faces], len(query)).astype(np.float32)
+    rows[~np.isfinite(rows).all(axis=1)] = 0  # a damaged face resembles nobody, and hides nobody
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)  # rounding to float16 changed their length
+    similarities = np.clip(rows @ query, -1, 1).tolist()
+    thresholds = judge.thresholds(np.array([face.resolution for face in faces], np.float64)).tolist()
+    return [
+        Candidate(face.id, face.person, similarity, threshold, face.resolution)
+        for face, similarity, threshold in zip(faces, similarities, thresholds, strict=True)
+    ]
+
+
+def _may_change(best: float, candidates: list[Candidate], cache: Cache, judge: Judge) -> bool:
+    """Whether a face that was not proposed could be the one, given the best margin of those that were."""
+    similarities = [candidate.similarity for candidate in candidates]
+    # An approximate index proposes some faces from farther away, too.
+    farthest = min(similarities) if cache.kind == EXACT else float(np.median(similarities))
+    return farthest - judge.lowest > max(best, 0)

@@ -1,0 +1,104 @@
+"""How often the approximate index proposes what an exact comparison finds, measured each time that one is built."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrface.recognition.gallery.index import Index
+
+#: How many queries it is measured with.
+QUERIES = 200
+
+#: The least cosine of a query to its face. Thresholds are rarely lower; what lies below one is answered "unknown".
+LOWEST = 0.3
+
+#: How many proposals may be compared exactly; the least that suffices is chosen.
+DEPTHS = (256, 512, 1024, 2048)
+
+#: What suffices: shares of the nearest face and of the ten nearest that are among the proposals.
+WANTED = (1.0, 0.99)
+
+#: Faces whose sum disturbs a query: none of them comes near it.
+_MIXED = 32
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What was measured.
+
+    Attributes:
+        depth: how many proposals are compared exactly.
+        first: share of the queries whose nearest face is among them.
+        ten: share of the ten nearest faces that are.
+        queries: how many.
+        faces: how many faces the index held.
+    """
+
+    depth: int
+    first: float
+    ten: float
+    queries: int
+    faces: int
+
+
+def queries(faces: np.ndarray, count: int = QUERIES, seed: int = 5) -> np.ndarray:
+    """Faces disturbed as a new photo disturbs them: float32 ``[count, dim]``, L2-normalised.
+
+    Each is a face at a cosine between ``LOWEST`` and 1, evenly spread; the rest is a mixture of many other faces, so that
+    it varies in those directions in which faces do.
+
+    Args:
+        faces: float ``[n, dim]``, L2-normalised, in no order.
+    """
+    rng = np.random.default_rng(seed)
+    faces = faces.astype(np.float32)
+    own = faces[rng.choice(len(faces), count, replace=len(faces) < count)]
+    signs = rng.choice(np.array([-1, 1], np.float32), (count, _MIXED, 1))
+    rest = (faces[rng.integers(len(faces), size=(count, _MIXED))] * signs).sum(axis=1)
+    rest += rng.normal(0, 1e-3, rest.shape).astype(np.float32)  # where all faces are one
+    rest -= (rest * own).sum(axis=1, keepdims=True) * own
+    rest /= np.linalg.norm(rest, axis=1, keepdims=True)
+    cosine = rng.uniform(LOWEST, 1, (count, 1)).astype(np.float32)
+    mixed = cosine * own + np.sqrt(1 - cosine**2) * rest
+    return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+
+
+class Nearest:
+    """The exact nearest faces of some queries, found while all faces go by.
+
+    Args:
+        queries: float32 ``[n, dim]``.
+        count: how many faces for each query.
+    """
+
+    def __init__(self, queries: np.ndarray, count: int = 10) -> None:
+        self._queries, self._count = queries, count
+        self._scores = np.empty((len(queries), 0), np.float32)
+        self.ids = np.empty((len(queries), 0), np.int64)
+
+    def see(self, ids: np.ndarray, rows: np.ndarray) -> None:
+        """Faces: int64 ``[n]`` and float16 ``[n, dim]``. Afterwards ``self.ids`` are the best so far, best first."""
+        scores = np.concatenate([self._scores, self._queries @ rows.astype(np.float32).T], axis=1)
+        known = np.concatenate([self.ids, np.broadcast_to(ids, (len(self.ids), len(ids)))], axis=1)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : self._count]
+        self._scores, self.ids = (np.take_along_axis(values, best, axis=1) for values in (scores, known))
+
+
+def measure(index: Index, probes: np.ndarray, nearest: np.ndarray, depths: Iterable[int] = DEPTHS) -> Recall:
+    """Compare an index with the truth, and choose how many proposals are to be compared exactly.
+
+    Args:
+        index: of all faces.
+        probes: float32 ``[n, dim]``.
+        nearest: the ids of the nearest faces of each, best first: int64 ``[n, k]``.
+        depths: to choose from, ascending.
+    """
+    depths = list(depths)
+    proposed = index.search(probes, depths[-1])
+    for depth in depths:
+        found = np.stack([np.isin(truth, row[:depth]) for truth, row in zip(nearest, proposed, strict=True)])
+        recall = Recall(depth, float(found[:, 0].mean()), float(found.mean()), len(probes), len(index))
+        if recall.first >= WANTED[0] and recall.ten >= WANTED[1]:
+            break
+    return recall

@@ -1,0 +1,61 @@
+"""Many photos through one classifier."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lrface.recognition.classifier import FaceClassifier, Identification
+from lrface.recognition.embed_files import list_images
+from lrface.recognition.encoder import ImageError
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of the photos; ``len(found) + len(refused)`` is their number.
+
+    Attributes:
+        found: path and answer of each photo that could be used.
+        refused: path and reason of each that could not.
+    """
+
+    found: list[tuple[str, Identification]]
+    refused: list[tuple[str, str]]
+
+
+def identify_files(
+    classifier: FaceClassifier, sources: Sequence[str | Path], top: int = 5, far: float | None = None,
+    threshold: float | None = None, batch_size: int = 64,
+) -> Report:  # fmt: skip
+    """Identify the main face of each image.
+
+    Args:
+        classifier: who might be there.
+        sources: image files, and folders that are searched to the bottom for them.
+        top, far, threshold: see :meth:`lrface.recognition.classifier.FaceClassifier.identify`.
+        batch_size: how many images are held in memory.
+
+    Raises:
+        LrfaceError: a folder that does not exist or holds no images, or the detector cannot be had. A single image that cannot be
+            used is a row of the report.
+    """
+    classifier.choose(far, threshold)  # a mistake there should not come out after a thousand photos
+    report = Report([], [])
+    waiting: list[tuple[str, np.ndarray, str | None]] = []
+
+    def answer() -> None:
+        if waiting:
+            paths, crops, notes = zip(*waiting, strict=True)
+            report.found.extend(zip(paths, classifier.identify_crops(crops, top, far, threshold, notes), strict=True))
+            waiting.clear()
+
+    for path in list_images(sources):
+        try:
+            waiting.append((path, *classifier.encoder.crop(path)))
+        except ImageError as error:
+            report.refused.append((path, str(error).removeprefix(f"{path}: ")))
+        if len(waiting) == batch_size:
+            answer()
+    answer()
+    return report

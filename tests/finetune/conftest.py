@@ -1,0 +1,5 @@
+"""The small store, its teacher and its recipes."""
+
+from small_store import content, data_root, recipe
+
+__all__ = ["content", "data_root", "recipe"]

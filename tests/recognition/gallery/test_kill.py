@@ -1,0 +1,140 @@
+"""``kill -9`` at any moment: what was said to be enrolled is there, nothing is there by halves, and the files agree.
+
+``LRFACE_KILLS=100`` kills more often at moments drawn by chance.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from gallery_stub import embeddings, encoder, fill, image
+
+from lrface.recognition.gallery import Gallery
+
+SCRIPT = """
+import os, pathlib, signal, sys
+from gallery_stub import embeddings, encoder, image
+from lrface.recognition.gallery import Gallery, base, builder, index, store
+
+def die(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def later(function, calls):
+    # The function, and death at its call number ``calls``.
+    left = [calls]
+    def counted(*arguments, **options):
+        left[0] -= 1
+        return die() if left[0] <= 0 else function(*arguments, **options)
+    return counted
+
+gallery = Gallery.open(sys.argv[1], encoder(), exact_limit=100)
+"""
+
+ADD = "gallery.add('new', [image(1000, number) for number in range(3)] * 2 + [image(1001)])"
+BUILD = "gallery.add_embeddings([f'9-{n // 4}' for n in range(120)], embeddings(120, 9), list(map(str, range(120))))"
+REMOVE = "gallery.remove('0-0')"
+
+#: Moment -> what is prepared, what is done, and whether it counts although the process died.
+MOMENTS = {
+    "while faces are embedded": ("gallery._encoder.embed_crops = die", ADD, False),
+    "after the first row": ("store.Store._person = later(store.Store._person, 2)", ADD, False),
+    "before the commit": ("gallery._store.handle.set_trace_callback(lambda sql: sql == 'COMMIT' and die())", ADD, False),
+    "after the commit": ("base.due = die", ADD, True),
+    "before the index is written": ("index.Index.save = die", BUILD, True),
+    "while the index is written": ("os.fsync = die", BUILD, True),
+    "before the index gets its name": ("pathlib.Path.replace = die", BUILD, True),
+    "before the index is recorded": ("store.Store.write_base = die", BUILD, True),
+    "before the old index goes": ("pathlib.Path.unlink = die", BUILD, True),
+    "before a removal is committed": (
+        "gallery._store.handle.set_trace_callback(lambda sql: sql == 'COMMIT' and die())", REMOVE, False,
+    ),
+    "after a removal, before the index": ("builder.Builder.purge = die", REMOVE, True),
+    "while the index is purged": ("os.fsync = die", REMOVE, True),
+    "before the purged index is recorded": ("store.Store.write_base = die", REMOVE, True),
+    "before the log is emptied": ("store.Store.forget = die", REMOVE, True),
+}  # fmt: skip
+
+
+def start(folder, script, **options):
+    """The script in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", SCRIPT + script, str(folder)], env=environment, **options)
+
+
+def state(gallery):
+    return {person.name: person.faces for person in gallery.people()}
+
+
+def sound(gallery, rows):
+    """Whether everything agrees, and the faces of the people 0-0, 0-1, ... that there are can be found."""
+    there = state(gallery)
+    for number, row in list(enumerate(rows))[::7]:
+        name = f"0-{number // 4}"
+        found = gallery.search_embedding(row, threshold=0.9).name
+        assert found == (name if name in there else None), (name, found)
+    return gallery.check() == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed(moment, folder):
+    prepare, act, counts = MOMENTS[moment]
+    with Gallery.open(folder, encoder(), exact_limit=100) as gallery:
+        _, rows = fill(gallery, 140)
+        before = state(gallery)
+    with start(folder, f"{prepare}\n{act}\n") as process:
+        assert process.wait(timeout=120) == -signal.SIGKILL
+    after = dict(before)
+    if act == ADD:
+        after |= {"new": 4}
+    elif act == BUILD:
+        after |= {f"9-{number}": 4 for number in range(30)}
+    else:
+        del after["0-0"]
+    with Gallery.open(folder, encoder()) as gallery:
+        assert state(gallery) == (after if counts else before)
+        gallery.search(image(5))
+        assert gallery.check() == []
+        with start(folder, act) as process:  # the same again, alive
+            assert process.wait(timeout=120) == (1 if act == REMOVE and counts else 0)
+        assert state(gallery) == after
+        gallery.add("last", [image(2000)])  # any writer cleans up
+        assert gallery.search(image(2000)).name == "last"
+        assert sound(gallery, rows)
+        assert len(list(folder.glob("*index-*"))) == 1
+
+
+def test_killed_by_chance(folder):
+    """A process adds people, and says so after each; it is killed, and started again."""
+    script = """
+first = len(gallery.people())
+for number in range(first, 10 ** 6):
+    rows = embeddings(5, seed=[7, number])
+    assert gallery.add_embeddings([f'p{number}'] * 5, rows, list('abcde')) == 5
+    print(number, flush=True)
+"""
+    chance = random.Random(5)
+    acknowledged = -1
+    with Gallery.open(folder, encoder(), exact_limit=100):
+        pass
+    for _ in range(int(os.environ.get("LRFACE_KILLS", "4"))):
+        with start(folder, script, stdout=subprocess.PIPE, text=True) as process:
+            line = process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.3))
+            process.kill()
+            lines = [line, *process.stdout.read().splitlines()]
+            assert process.wait(timeout=120) == -signal.SIGKILL
+        acknowledged = max(acknowledged, *(int(line) for line in lines if line.strip()))
+        with Gallery.open(folder, encoder()) as gallery:
+            there = state(gallery)
+            assert len(there) in (acknowledged + 1, acknowledged + 2)  # the last one may not have been said
+            assert set(there.values()) == {5}
+            assert gallery.check() == []
+            for number in {0, acknowledged // 2, acknowledged}:
+                for row in embeddings(5, seed=[7, number]):
+                    assert gallery.search_embedding(row, threshold=0.9).name == f"p{number}"
+    assert acknowledged > 20

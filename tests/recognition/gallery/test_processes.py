@@ -1,0 +1,45 @@
+"""Two processes use a gallery at once."""
+
+import sqlite3
+
+import pytest
+from gallery_stub import embeddings, encoder, image
+from test_kill import start
+
+from lrface.recognition.gallery import Gallery
+
+ADD = """
+name = {name!r}
+for number in range(12):
+    rows = embeddings(10, seed=[ord(name), number])
+    assert gallery.add_embeddings([f'{{name}}{{number}}'] * 10, rows, [f'{{i}}' for i in range(10)]) == 10
+    assert gallery.search_embedding(rows[3], threshold=0.9).name == f'{{name}}{{number}}'
+    gallery.add('both', [image(1, number)])
+    if number % 4 == 3:
+        gallery.remove(f'{{name}}{{number - 1}}')
+"""
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_nothing_is_lost_when_two_add(folder, made):
+    if made:
+        Gallery.open(folder, encoder()).close()
+    names = "abc"
+    processes = [start(folder, ADD.format(name=name)) for name in names]
+    for process in processes:
+        assert process.wait(timeout=240) == 0
+    with Gallery.open(folder, encoder()) as gallery:
+        expected = {f"{name}{number}": 10 for name in names for number in range(12) if number not in (2, 6, 10)}
+        assert {person.name: person.faces for person in gallery.people()} == expected | {"both": 12}
+        assert gallery.check() == []
+        for name in names:
+            for number in range(12):
+                for row in embeddings(10, seed=[ord(name), number])[::5]:
+                    who = gallery.search_embedding(row, threshold=0.9).name
+                    assert who == (f"{name}{number}" if f"{name}{number}" in expected else None)
+        assert gallery.search(image(1)).name == "both"
+        assert gallery.info()["index"]["kind"] == "approximate"
+    assert len(list(folder.glob("*index-*"))) == 1
+    with sqlite3.connect(folder / "gallery.sqlite") as handle:
+        assert handle.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    handle.close()
