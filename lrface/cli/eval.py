@@ -21,7 +21,8 @@ def command() -> None:
     "--bin", "pack", type=click.Path(), default=None, help="Verification pack such as lfw.bin, instead of both."
 )
 @click.option(
-    "--detector", default="insightface", show_default=True, type=click.Choice(["insightface", "mtcnn", "dlib", "eyes", "none"]),
+    "--detector", default="insightface", show_default=True,
+    type=click.Choice(["insightface", "centerface", "mtcnn", "dlib", "eyes", "none"]),
     help="How faces are found in a folder of images.",
 )  # fmt: skip
 @EYES

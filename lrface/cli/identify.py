@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MIN_FACE
 
 if TYPE_CHECKING:
     from lrface.recognition.classifier import Identification
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @click.option("--model", default=None, help="Where the network is, for a classifier that does not carry it.")
 @ENCODER_DETECTOR
+@MIN_FACE
 @FACE
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     photos: tuple[str, ...], classifier: str, top: int, far: float | None, threshold: float | None, model: str | None,
-    detector: str, face: str, device: str, as_json: bool,
+    detector: str, min_face: float | None, face: str, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Tell who the main face of each of PHOTOS is (files, or folders of files), among those a classifier knows.
 
@@ -44,7 +45,8 @@ def command(
     from lrface.recognition.classifier import FaceClassifier
     from lrface.recognition.identify_files import identify_files
 
-    report = identify_files(FaceClassifier.load(classifier, detector, face, device, model), photos, top, far, threshold)
+    people = FaceClassifier.load(classifier, detector, face, device, model, min_face)
+    report = identify_files(people, photos, top, far, threshold)
     if as_json:
         found = [{"photo": path, **answer.as_dict()} for path, answer in report.found]
         refused = [{"photo": path, "reason": reason} for path, reason in report.refused]
