@@ -41,6 +41,12 @@ FACE = click.option(
     type=click.Choice(["largest-central", "largest", "central", "score"]), help="Which of several faces.",
 )  # fmt: skip
 
+FACE_OR_ALL = click.option(
+    "--face", default="largest-central", show_default=True,
+    type=click.Choice(["largest-central", "largest", "central", "score", "all"]),
+    help="Which of several faces; all: each of them, from left to right.",
+)  # fmt: skip
+
 
 def check_detector(context: click.Context, option: click.Parameter, text: str) -> str:
     """A detector's name, or the path of its file."""

@@ -64,6 +64,38 @@ class Look:
     face: Face | None
     notes: tuple[str, ...] = ()
 
+    @property
+    def box(self) -> np.ndarray:
+        """Left, top, right, bottom in the image's pixels, float32 ``[4]``: all of it where it was taken as the face."""
+        height, width = self.crop.shape[:2]
+        return np.array([0, 0, width, height], np.float32) if self.face is None else self.face.box
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """One face of an image, embedded.
+
+    Attributes:
+        box: left, top, right, bottom in the image's pixels, float32 ``[4]``; it may reach beyond the image.
+        landmarks: float32 ``[5, 2]``; None where the image was taken as the face.
+        score: the detector's confidence; None where the image was taken as the face.
+        crop: the aligned face, uint8 RGB ``[112, 112, 3]``, or the image itself.
+        quality: what is known of it.
+        embedding: float32 ``[dim]``, L2-normalised.
+    """
+
+    box: np.ndarray
+    landmarks: np.ndarray | None
+    score: float | None
+    crop: np.ndarray
+    quality: Quality
+    embedding: np.ndarray
+
+    @property
+    def detail(self) -> float:
+        """Pixels of detail, see :class:`lrface.faces.quality.Quality`."""
+        return self.quality.resolution
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -198,7 +230,41 @@ class FaceEncoder:
         Raises:
             ImageError, LrfaceError: see :meth:`crop`.
         """
-        found = self._find(image)
+        return self._assess(self._find(image))
+
+    def looks(self, image: Image) -> list[Look]:
+        """All faces of an image, from left to right, and what is known of each; an empty list where there is none.
+
+        With the detector ``none`` the image is the one face.
+
+        Raises:
+            ImageError: the image cannot be read.
+            LrfaceError: the detector cannot be had.
+        """
+        name = str(image) if isinstance(image, str | Path) else "the image"
+        pixels = _pixels(image, name)
+        if self._wanted == "none":
+            return [self._assess(_Found(name, pixels, pixels, float(min(pixels.shape[:2]))))]
+        faces = sorted(self._detector.detect(pixels), key=lambda face: float(face.box[0]))
+        return [self._assess(_cut(name, pixels, face)) for face in faces if np.ptp(face.landmarks, axis=0).max() > 0]
+
+    def faces(self, image: Image, batch_size: int = 64) -> list[FoundFace]:
+        """All faces of an image, from left to right, each embedded; an empty list where there is none.
+
+        Args:
+            image: a path, encoded bytes, or uint8 RGB ``[h, w, 3]``.
+            batch_size: how many go through the network at once.
+
+        Raises:
+            ImageError, LrfaceError: see :meth:`looks`.
+        """
+        looks = self.looks(image)
+        if not looks:
+            return []
+        embeddings = self.embed_crops([look.crop for look in looks], batch_size)
+        return [_embedded(look, row) for look, row in zip(looks, embeddings, strict=True)]
+
+    def _assess(self, found: "_Found") -> Look:
         # Black corners, where a crop reaches beyond the photo, would be taken for detail.
         seen = found.crop if found.face is None else norm_crop(found.photo, found.face.landmarks, mirrored=True)
         quality = assess(seen, found.pixels, self.calibration, found.face is None, found.missed)
@@ -225,8 +291,7 @@ class FaceEncoder:
         if _is_aligned(face, pixels):
             return whole
         try:
-            side = TEMPLATE_SIZE / float(np.hypot(*alignment(face.landmarks)[0, :2]))
-            return _Found(name, pixels, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
+            return _cut(name, pixels, face)
         except LrfaceError as error:
             raise ImageError(f"{name}: {error}") from error
 
@@ -324,6 +389,16 @@ class _Found:
     face: Face | None = None
     note: str | None = None
     missed: bool = False
+
+
+def _embedded(look: Look, embedding: np.ndarray) -> FoundFace:
+    landmarks, score = (None, None) if look.face is None else (look.face.landmarks, look.face.score)
+    return FoundFace(look.box, landmarks, score, look.crop, look.quality, embedding)
+
+
+def _cut(name: str, pixels: np.ndarray, face: Face) -> _Found:
+    side = TEMPLATE_SIZE / float(np.hypot(*alignment(face.landmarks)[0, :2]))
+    return _Found(name, pixels, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
 
 
 def _may_be_a_crop(pixels: np.ndarray) -> bool:
