@@ -15,8 +15,8 @@ KNOWN, UNKNOWN, INK = (30, 140, 70), (205, 95, 20), (255, 255, 255)
 #: The longer side of a drawing, in pixels: smaller images are enlarged by a whole factor, so that writing fits.
 LEAST_SIDE = 1000
 
-#: Height of the writing as a part of the longer side.
-_WRITING = 1 / 65
+#: Height of the writing as a part of the faces' usual width and, at most, of the longer side; no less than so many pixels.
+WRITING, MOST_WRITING, LEAST_WRITING = 0.5, 1 / 65, 13
 
 
 def check_drawing(out: str | Path) -> None:
@@ -44,22 +44,24 @@ def draw_faces(image: np.ndarray, faces: Sequence[tuple[np.ndarray, str, bool]],
     factor = max(1, -(-LEAST_SIDE // max(height, width)))
     picture = Image.fromarray(image).resize((width * factor, height * factor), Image.Resampling.BICUBIC)
     canvas = ImageDraw.Draw(picture)
-    size = max(12, round(max(picture.size) * _WRITING))
+    boxes = [_inside(box * factor, picture.size) for box, _, _ in faces]
+    usual = float(np.median([right - left for left, _, right, _ in boxes])) if boxes else 0.0
+    size = round(max(LEAST_WRITING, min(usual * WRITING, max(picture.size) * MOST_WRITING)))
     font = ImageFont.load_default(size)
-    line = max(2, size // 7)
-    taken: list[tuple[float, float, float, float]] = []
-    for box, _, known in faces:
-        canvas.rectangle(
-            _inside(box * factor, picture.size), outline=KNOWN if known else UNKNOWN, width=line if known else line // 2
-        )
-    for box, text, known in faces:
-        left, top, right, bottom = _inside(box * factor, picture.size)
+    line = max(3, size // 5)
+    for box, (_, _, known) in zip(boxes, faces, strict=True):
+        canvas.rectangle(box, outline=KNOWN if known else UNKNOWN, width=line if known else 2)
+    taken = list(boxes)  # no label covers a face
+    for box, (_, text, known) in zip(boxes, faces, strict=True):
         extent = canvas.textbbox((0, 0), text, font=font)
-        size_of = (extent[2] + size // 2, extent[3] + size // 4)
-        place = _free_place((left, top, right, bottom), size_of, picture.size, taken)
-        taken.append((*place, place[0] + size_of[0], place[1] + size_of[1]))
-        canvas.rectangle(taken[-1], fill=KNOWN if known else UNKNOWN)
-        canvas.text((place[0] + size // 4, place[1] + size // 16), text, fill=INK, font=font)
+        label = (extent[2] + size // 2, extent[3] + size // 4)
+        left, top = _free_place(box, label, picture.size, taken)
+        taken.append((left, top, left + label[0], top + label[1]))
+        colour = KNOWN if known else UNKNOWN
+        edge = box[1] if top < box[1] else box[3]
+        canvas.line((min(max(box[0], left), left + label[0]), top + label[1] / 2, box[0], edge), fill=colour, width=2)
+        canvas.rectangle(taken[-1], fill=colour)
+        canvas.text((left + size // 4, top + size // 16), text, fill=INK, font=font)
     with atomic_write(out) as file:
         file.write(encode_image(np.asarray(picture), "png"))
 
@@ -77,13 +79,17 @@ def _free_place(
     size: tuple[int, int],
     taken: Sequence[tuple[float, float, float, float]],
 ) -> tuple[float, float]:
-    """Where a label covers no other: above the box, below it, or further up or down."""
-    left = min(max(box[0], 0), max(size[0] - label[0], 0))
-    places = [box[1] - label[1], box[3], *(box[1] - (step + 2) * label[1] for step in range(4))]
-    places += [box[3] + (step + 1) * label[1] for step in range(4)]
-    inside = [top for top in places if 0 <= top <= size[1] - label[1]] or [0.0]
-    for top in inside:
-        spot = (left, top, left + label[0], top + label[1])
-        if not any(spot[0] < o[2] and o[0] < spot[2] and spot[1] < o[3] and o[1] < spot[3] for o in taken):
+    """Where a label covers neither a face nor another label: near the box, above it rather than below."""
+    places = [
+        (left, top)
+        for step in range(12)
+        for top in (box[1] - (step + 1) * label[1], box[3] + step * label[1])
+        for left in (box[0], box[2] - label[0])
+    ]
+    limit = (max(size[0] - label[0] - 1, 0.0), max(size[1] - label[1] - 1, 0.0))
+    inside = [(min(max(left, 0.0), limit[0]), top) for left, top in places if 0 <= top <= limit[1]] or [(0.0, 0.0)]
+    for left, top in inside:
+        right, bottom = left + label[0], top + label[1]
+        if not any(left < other[2] and other[0] < right and top < other[3] and other[1] < bottom for other in taken):
             return left, top
-    return left, inside[0]
+    return inside[0]
