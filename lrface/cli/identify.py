@@ -69,8 +69,8 @@ def _identify_all(
     people: Any, photos: tuple[str, ...], choice: tuple[Any, ...], draw: str | None, as_json: bool
 ) -> int:
     """Name all faces of each photo; return the exit status."""
-    from lrface.recognition.encoder import ImageError
     from lrface.recognition.embed_files import list_images
+    from lrface.recognition.encoder import ImageError
 
     people.choose(*choice[1:])
     status, count = 0, 0

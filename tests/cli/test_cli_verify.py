@@ -187,7 +187,9 @@ finally:
 
 
 def test_a_tiny_face_needs_no_detector_and_is_noted(verify, monkeypatch, tmp_path):
-    monkeypatch.setattr("lrface.recognition.encoder.create_detector", lambda name, device: pytest.fail("no detector is needed"))
+    monkeypatch.setattr(
+        "lrface.recognition.encoder.create_detector", lambda name, device: pytest.fail("no detector is needed")
+    )
     tinier = tmp_path / "tinier.png"
     tinier.write_bytes(encode_image(np.full((7, 7, 3), range(0, 63, 21), np.uint8), "png"))
     outcome = verify(tinier, tinier, "--detector", "mtcnn")
