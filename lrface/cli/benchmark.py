@@ -58,12 +58,13 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
     help="List of pairs over it; repeatable.  [default: pairs.txt beside it]",
 )  # fmt: skip
 @click.option(
-    "--detector", default="mtcnn", show_default=True, type=click.Choice(["insightface", "mtcnn", "dlib", "eyes", "none"]),
+    "--detector", default="mtcnn", show_default=True,
+    type=click.Choice(["insightface", "centerface", "mtcnn", "dlib", "eyes", "none"]),
     help="How photos of LFW are aligned where there is no store of them.",
 )  # fmt: skip
 @EYES
 @click.option(
-    "--align", default="none", show_default=True, type=click.Choice(["none", "insightface", "mtcnn", "dlib"]),
+    "--align", default="none", show_default=True, type=click.Choice(["none", "insightface", "centerface", "mtcnn", "dlib"]),
     help="How native low-resolution faces are aligned.",
 )  # fmt: skip
 @click.option(

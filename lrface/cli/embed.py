@@ -2,32 +2,33 @@
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE_OR_ALL, MIN_FACE, MODEL, RUNTIME, THREADS
 
 
 @click.command("embed")
 @click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option(
-    "--out", type=click.Path(), required=True, help="File to write: NumPy .npz with `embeddings` and `paths`."
-)
+@click.option("--out", type=click.Path(), required=True, help="File to write, NumPy .npz or .parquet: a row a face.")
 @MODEL
 @ENCODER_DETECTOR
-@FACE
+@MIN_FACE
+@FACE_OR_ALL
 @DEVICE
 @RUNTIME
 @THREADS
 def command(
     images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, device: str, runtime: str,
-    threads: int | None,
+    threads: int | None, min_face: float | None,
 ) -> None:  # fmt: skip
-    """Write the embeddings of the main face of each of IMAGES (files, or folders of files).
+    """Write the embeddings of the main face of each of IMAGES (files, or folders of files), with --face all of every face.
 
     An image without a usable face is counted and named, and left out; if none is usable the exit status is 2.
     """
     from lrface.recognition.embed_files import embed_files
     from lrface.recognition.encoder import FaceEncoder
 
-    report = embed_files(FaceEncoder.load(model, detector, face, device, runtime, threads), images, out)
+    rule = "largest-central" if face == "all" else face
+    encoder = FaceEncoder.load(model, detector, rule, device, runtime, threads, min_face)
+    report = embed_files(encoder, images, out, every=face == "all")
     for name, reason in report.refused:
         click.echo(f"left out {name}: {reason}", err=True)
     for note in report.notes:

@@ -1,6 +1,7 @@
 """``lrface eval``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,7 +22,8 @@ def command() -> None:
     "--bin", "pack", type=click.Path(), default=None, help="Verification pack such as lfw.bin, instead of both."
 )
 @click.option(
-    "--detector", default="insightface", show_default=True, type=click.Choice(["insightface", "mtcnn", "dlib", "eyes", "none"]),
+    "--detector", default="insightface", show_default=True,
+    type=click.Choice(["insightface", "centerface", "mtcnn", "dlib", "eyes", "none"]),
     help="How faces are found in a folder of images.",
 )  # fmt: skip
 @EYES
@@ -44,6 +46,11 @@ def command() -> None:
     show_default=True,
     help="Which images of a pair are reduced; repeatable.",
 )
+@click.option(
+    "--native", type=click.IntRange(4, 112), multiple=True, metavar="SIDE",
+    help="Instead: reduce each photo until its crop has SIDE pixels, then find, align and embed; repeatable. --detector "
+    "finds the face in the full photo, auto in the reduced one.",
+)  # fmt: skip
 @click.option("--hr-model", default=None, help="Model of the high-resolution side in hr-lr, e.g. the teacher.")
 @click.option("--thresholds", type=click.Choice(["grid", "exact"]), default="grid", show_default=True)
 @click.option("--json", "json_file", type=click.Path(), default=None, help="Write the rows to this file too.")
@@ -53,7 +60,7 @@ def command() -> None:
 def lfw(
     model: str | None, images: str | None, pairs: tuple[str, ...], pack: str | None, detector: str,
     eyes: tuple[float, float, float, float] | None, face: str, sides: tuple[int, ...], kernel: str, antialias: bool,
-    modes: tuple[str, ...], hr_model: str | None, thresholds: str, json_file: str | None, device: str,
+    modes: tuple[str, ...], native: tuple[int, ...], hr_model: str | None, thresholds: str, json_file: str | None, device: str,
     runtime: str, threads: int | None,
 ) -> None:  # fmt: skip
     """LFW verification, and any set in its format: ten folds, accuracy, AUC, EER, TAR at FAR."""
@@ -68,7 +75,12 @@ def lfw(
 
     if (pack is None) == (images is None) or (images is not None and not pairs):
         raise LrfaceError("give either --bin PACK, or --images FOLDER with --pairs FILE")
+    if native and images is None:
+        raise LrfaceError("--native reduces whole photos: give --images FOLDER with --pairs FILE")
     embedder = open_embedder(model, device, threads, runtime=runtime)
+    if native:
+        _native(embedder, str(images), pairs, detector, native, model, json_file)
+        return
     other = open_embedder(hr_model, device, threads, runtime=runtime) if hr_model else None
     if pack is not None:
         chosen = pair_set.from_bin(pack)
@@ -87,4 +99,28 @@ def lfw(
     click.echo(table(rows))
     if json_file:
         facts = {"model": model or shipped.default(), "fingerprint": embedder.fingerprint, "hr_model": hr_model}
+        write_json(json_file, facts | {"code": code_version(), "rows": [row.as_dict() for row in rows]})
+
+
+def _native(
+    embedder: Any, images: str, lists: tuple[str, ...], detector: str, sides: tuple[int, ...], model: str | None,
+    json_file: str | None,
+) -> None:  # fmt: skip
+    """End to end on reduced photos: print the table, and write it."""
+    from lrface.data.sets.pair_set import listed_pairs
+    from lrface.eval.native import table, true_landmarks, verify_native
+    from lrface.faces.detect import DETECTORS, create_detector
+    from lrface.files import write_json
+    from lrface.models import shipped
+    from lrface.version import code_version
+
+    if detector not in DETECTORS:
+        raise LrfaceError(f"--native finds faces: --detector {detector} does not; choose one of {', '.join(DETECTORS)}")
+    pairs = listed_pairs(lists)
+    known = true_landmarks(images, pairs, create_detector(detector))
+    finder = create_detector("auto")
+    rows = [verify_native(embedder, finder, images, pairs, known, side) for side in sides]
+    click.echo(table(rows))
+    if json_file:
+        facts = {"model": model or shipped.default(), "fingerprint": embedder.fingerprint, "landmarks": detector}
         write_json(json_file, facts | {"code": code_version(), "rows": [row.as_dict() for row in rows]})

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.all_faces import DRAW, check_draw, draw_answers, report_face
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, FACE_OR_ALL, MIN_FACE, MODEL, RUNTIME, THREADS
 
 GALLERY = click.option(
     "--gallery", "folder", envvar="LRFACE_GALLERY", default="gallery", show_default="LRFACE_GALLERY, else gallery",
@@ -23,10 +24,14 @@ FORCE = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-def _encoder_options(function: Any) -> Any:
-    for option in (THREADS, RUNTIME, DEVICE, FACE, ENCODER_DETECTOR, MODEL):
+def _encoder_options(function: Any, face: Any = FACE) -> Any:
+    for option in (THREADS, RUNTIME, DEVICE, face, MIN_FACE, ENCODER_DETECTOR, MODEL):
         function = option(function)
     return function
+
+
+def _search_options(function: Any) -> Any:
+    return _encoder_options(function, FACE_OR_ALL)
 
 
 @click.group("gallery")
@@ -94,12 +99,21 @@ def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_j
 )
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @GALLERY
+@DRAW
 @JSON
-@_encoder_options
+@_search_options
 def search(
-    photo: str, top: int, far: float, threshold: float | None, folder: str, as_json: bool, **model: Any
+    photo: str, top: int, far: float, threshold: float | None, folder: str, draw: str | None, as_json: bool, **model: Any
 ) -> None:  # fmt: skip
-    """Tell who the main face of PHOTO is. Exit status: 0 somebody of the gallery, 1 unknown, 2 error."""
+    """Tell who the main face of PHOTO is. Exit status: 0 somebody of the gallery, 1 unknown, 2 error.
+
+    With --face all every face is searched for, and the status is 0 if one of them is somebody, 2 if there is no face.
+    """
+    check_draw(model["face"], [photo], draw)
+    if model["face"] == "all":
+        with _open(folder, {**model, "face": "largest-central"}, create=False) as gallery:
+            found = gallery.search_all(photo, top, far, threshold)
+        sys.exit(_tell_all(photo, found, draw, as_json))
     with _open(folder, model, create=False) as gallery:
         answer = gallery.search(photo, top, far, threshold)
     if as_json:
@@ -120,6 +134,24 @@ def search(
         for warning in answer.warnings:
             click.echo(f"warning: {warning}")
     sys.exit(0 if answer.name is not None else 1)
+
+
+def _tell_all(photo: str, found: list[Any], draw: str | None, as_json: bool) -> int:
+    """Print and draw who the faces of an image are; return the exit status."""
+    if not found:
+        click.echo(f"{photo}: no face found", err=True)
+    named = []
+    for number, (look, answer) in enumerate(found, 1):
+        best = answer.matches[0] if answer.matches else None
+        text = answer.name or "unknown"
+        if best is not None:
+            nearest = "" if answer.name else f", nearest {best.name}"
+            text += f"{nearest}, similarity {best.similarity:.4f}, threshold {best.threshold:.4f}"
+        report_face(photo, number, len(found), look, answer.as_dict(), text, as_json)
+        named.append((look, answer.name, best.similarity if best else 0.0))
+    if draw:
+        draw_answers(photo, named, draw)
+    return 2 if not found else int(not any(answer.name for _, answer in found))
 
 
 @command.command("list")
@@ -186,7 +218,13 @@ def _open(folder: str, model: dict[str, Any], **options: Any) -> Any:
     if not options.get("create", True):
         Store(folder).close()
     encoder = FaceEncoder.load(
-        model["model"], model["detector"], model["face"], model["device"], model["runtime"], model["threads"]
+        model["model"],
+        model["detector"],
+        model["face"],
+        model["device"],
+        model["runtime"],
+        model["threads"],
+        model["min_face"],
     )
     return Gallery.open(folder, encoder, notify=_notify, **options)
 

@@ -2,11 +2,12 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE
+from lrface.cli.all_faces import DRAW, check_draw, draw_answers, report_face
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE_OR_ALL, MIN_FACE
 
 if TYPE_CHECKING:
     from lrface.recognition.classifier import Identification
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @click.option("--model", default=None, help="Where the network is, for a classifier that does not carry it.")
 @ENCODER_DETECTOR
-@FACE
+@MIN_FACE
+@FACE_OR_ALL
 @DEVICE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@DRAW
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object; with --face all one for each face.")
 def command(
     photos: tuple[str, ...], classifier: str, top: int, far: float | None, threshold: float | None, model: str | None,
-    detector: str, face: str, device: str, as_json: bool,
+    detector: str, min_face: float | None, face: str, device: str, draw: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Tell who the main face of each of PHOTOS is (files, or folders of files), among those a classifier knows.
 
@@ -44,7 +47,12 @@ def command(
     from lrface.recognition.classifier import FaceClassifier
     from lrface.recognition.identify_files import identify_files
 
-    report = identify_files(FaceClassifier.load(classifier, detector, face, device, model), photos, top, far, threshold)
+    check_draw(face, photos, draw)
+    rule = "largest-central" if face == "all" else face
+    people = FaceClassifier.load(classifier, detector, rule, device, model, min_face)
+    if face == "all":
+        sys.exit(_identify_all(people, photos, (top, far, threshold), draw, as_json))
+    report = identify_files(people, photos, top, far, threshold)
     if as_json:
         found = [{"photo": path, **answer.as_dict()} for path, answer in report.found]
         refused = [{"photo": path, "reason": reason} for path, reason in report.refused]
@@ -55,6 +63,36 @@ def command(
     for path, reason in report.refused:
         click.echo(f"error: {path}: {reason}", err=True)
     sys.exit(2 if report.refused else 0 if all(answer.known for _, answer in report.found) else 1)
+
+
+def _identify_all(
+    people: Any, photos: tuple[str, ...], choice: tuple[Any, ...], draw: str | None, as_json: bool
+) -> int:
+    """Name all faces of each photo; return the exit status."""
+    from lrface.recognition.embed_files import list_images
+    from lrface.recognition.encoder import ImageError
+
+    people.choose(*choice[1:])
+    status, count = 0, 0
+    for photo in list_images(photos):
+        try:
+            looks = people.encoder.looks(photo)
+        except ImageError as error:
+            click.echo(f"error: {error}", err=True)
+            status = 2
+            continue
+        if not looks:
+            click.echo(f"{photo}: no face found", err=True)
+        answers = people.identify_crops([look.crop for look in looks], *choice) if looks else []
+        for number, (look, answer) in enumerate(zip(looks, answers, strict=True), 1):
+            count += 1
+            status = max(status, 0 if answer.known else 1)
+            text = f"{answer.name or 'unknown'}, similarity {answer.similarity:.4f}, threshold {answer.threshold:.4f}"
+            report_face(photo, number, len(looks), look, answer.as_dict(), text, as_json)
+        if draw:
+            named = [(look, answer.name, answer.similarity) for look, answer in zip(looks, answers, strict=True)]
+            draw_answers(photo, named, draw)
+    return status if count else 2
 
 
 def _text(path: str, answer: "Identification") -> str:

@@ -41,11 +41,34 @@ FACE = click.option(
     type=click.Choice(["largest-central", "largest", "central", "score"]), help="Which of several faces.",
 )  # fmt: skip
 
+FACE_OR_ALL = click.option(
+    "--face", default="largest-central", show_default=True,
+    type=click.Choice(["largest-central", "largest", "central", "score", "all"]),
+    help="Which of several faces; all: each of them, from left to right.",
+)  # fmt: skip
+
+
+def check_detector(context: click.Context, option: click.Parameter, text: str) -> str:
+    """A detector's name, or the path of its file."""
+    from lrface.faces.detect import DETECTORS, is_detector
+
+    if text not in ("auto", "none") and not is_detector(text):
+        raise LrfaceError(
+            f"--detector {text}: choose auto, {', '.join(DETECTORS)}, none, or the file of an SCRFD *.onnx"
+        )
+    return text
+
+
 ENCODER_DETECTOR = click.option(
-    "--detector", default="auto", show_default=True,
-    type=click.Choice(["auto", "insightface", "mtcnn", "dlib", "none"]),
-    help="How faces are found; none: the images are aligned crops. auto: insightface if its pack has been downloaded "
-    "before, else mtcnn, which comes with lrface; insightface by name downloads the pack (280 MB) at first use.",
+    "--detector", default="auto", show_default=True, callback=check_detector, metavar="NAME",
+    help="How faces are found: centerface, insightface, mtcnn, dlib, the path of an SCRFD detector *.onnx, or none: the "
+    "images are aligned crops. auto: insightface if its pack has been downloaded before, else centerface, which comes "
+    "with lrface; insightface by name downloads the pack (280 MB) at first use.",
+)  # fmt: skip
+
+MIN_FACE = click.option(
+    "--min-face", type=click.FloatRange(4, 10_000), default=None, metavar="PIXELS",
+    help="Width of the smallest face to look for.  [default: 10, more in images beyond 3 megapixels]",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> 
 @click.argument("source", type=click.Path())
 @click.option("--out", type=click.Path(), required=True, help="The store to make.")
 @click.option(
-    "--detector", default=None, type=click.Choice(["insightface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
+    "--detector", default=None, type=click.Choice(["insightface", "centerface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
     help="How faces are found; none: the images are aligned crops. insightface downloads its pack (280 MB) at first use, "
     "mtcnn comes with lrface.  "
     "[default: insightface; none for .rec; landmarks with --landmarks]",

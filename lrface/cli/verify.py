@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MIN_FACE, MODEL, RUNTIME, THREADS
 
 
 @click.command("verify")
@@ -17,6 +17,7 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, T
 )
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @ENCODER_DETECTOR
+@MIN_FACE
 @FACE
 @DEVICE
 @RUNTIME
@@ -36,6 +37,7 @@ def command(
     device: str,
     runtime: str,
     threads: int | None,
+    min_face: float | None,
     explain: str | None,
     as_json: bool,
 ) -> None:
@@ -49,7 +51,7 @@ def command(
         from lrface.recognition.explain import check
 
         check(explain)
-    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads)
+    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads, min_face)
     encoder.check_threshold(far, threshold)
     looks = encoder.look(a), encoder.look(b)
     result = encoder.compare(*looks, far, threshold)

@@ -13,6 +13,9 @@ TEMPLATE = np.array(
 
 TEMPLATE_SIZE = 112
 
+#: Side of the largest crop that is made to be averaged.
+MOST_WARPED = 4096
+
 #: The eyes' places, image-left first, in the crops that other networks know, as parts of the side.
 #: dlib: centres between the eye corners of its mean face with a padding of 0.25 (``get_face_chip_details``).
 OTHER_CROPS = {"dlib": np.array([[0.318221, 0.314266], [0.668543, 0.314155]])}
@@ -68,8 +71,10 @@ def norm_crop(
 ) -> np.ndarray:
     """Cut the aligned face out of an image: uint8 RGB ``[size, size, 3]``, black where the image ends.
 
-    Equal to insightface's ``norm_crop`` at 112 (bilinear ``cv2.warpAffine``, border 0), except that its matrix is
-    computed in float32: on photographs that is one grey level in some pixels.
+    Where it reduces, it is equal to insightface's ``norm_crop`` at 112 (bilinear ``cv2.warpAffine``, border 0), except
+    that its matrix is computed in float32: on photographs that is one grey level in some pixels. A crop smaller than 112
+    is the mean of all that each of its pixels covers, not a sample. Where it enlarges, it is bicubic: on faces of 12 and
+    16 pixels that is worth half a point of AUC over bilinear.
 
     Args:
         image: uint8 ``[height, width, 3]``.
@@ -79,9 +84,17 @@ def norm_crop(
     import cv2
 
     mode = cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_CONSTANT
-    return cv2.warpAffine(
-        image, alignment(landmarks, size), (size, size), flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=0
-    )
+    matrix = alignment(landmarks, size)
+    scale = float(np.hypot(*matrix[0, :2]))
+    kernel = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
+    # A crop some whole times as large, of about the image's own resolution, is reduced by averaging.
+    times = 1 if size >= TEMPLATE_SIZE else min(max(round(1 / scale), 1), MOST_WARPED // size)
+    if times > 1:
+        matrix = alignment(landmarks, size * times)
+        matrix[:, 2] += (times - 1) / 2  # the centre of a pixel is that of the pixels that become it
+    side = size * times
+    crop = cv2.warpAffine(image, matrix, (side, side), flags=kernel, borderMode=mode, borderValue=0)
+    return crop if times == 1 else cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def recrop(crop: np.ndarray, kind: str, size: int) -> np.ndarray:

@@ -1,16 +1,17 @@
 """Many image files -> one file of embeddings, and a report of those that could not be used."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.faces.images import SUFFIXES
 from lrface.files import atomic_write
-from lrface.recognition.encoder import FaceEncoder, ImageError
+from lrface.recognition.encoder import FaceEncoder, ImageError, Look
 
 
 @dataclass(frozen=True)
@@ -29,40 +30,51 @@ class Report:
 
 
 def embed_files(
-    encoder: FaceEncoder, sources: Sequence[str | Path], out: str | Path, batch_size: int = 64, progress: bool = True
+    encoder: FaceEncoder,
+    sources: Sequence[str | Path],
+    out: str | Path,
+    batch_size: int = 64,
+    progress: bool = True,
+    every: bool = False,
 ) -> Report:
-    """Embed the main face of each image, and write a NumPy ``.npz`` file, atomically.
+    """Embed the main face of each image, or every face, and write a NumPy ``.npz`` or a Parquet file, atomically.
 
-    The file holds ``embeddings`` float32 ``[n, dim]``, L2-normalised; ``paths``, str ``[n]``, in the same order; and
-    ``model``, the fingerprint of the model.
+    The file has a row for each face: ``embeddings`` float32 ``[n, dim]``, L2-normalised; ``paths``, str ``[n]``; ``boxes``
+    float32 ``[n, 4]`` (left, top, right, bottom), ``landmarks`` float32 ``[n, 5, 2]`` and ``scores`` float32 ``[n]`` of the
+    detector, NaN where the image was taken as the face; ``details`` float32 ``[n]``, pixels of detail; and ``model``, the
+    fingerprint of the model. A Parquet file has the columns path, box, landmarks, score, detail and embedding, and the
+    fingerprint in its metadata.
 
     Args:
         encoder: the model.
         sources: image files, and folders that are searched to the bottom for them.
-        out: the file to write, ``*.npz``.
+        out: the file to write, ``*.npz`` or ``*.parquet``.
         batch_size: how many images go through the network at once; no more are held in memory.
         progress: show a bar with rate and time left.
+        every: embed all faces of an image, from left to right, instead of the main one.
 
     Raises:
-        LrfaceError: ``out`` is no ``.npz`` or cannot be written, a source does not exist or holds no images, the
-            detector cannot be had, or no image can be used. A single image that cannot be used is a row of the report.
+        LrfaceError: ``out`` is neither ``.npz`` nor ``.parquet`` or cannot be written, a source does not exist or holds no images,
+            the detector cannot be had, or no image can be used. A single image that cannot be used is a row of the report.
     """
-    if Path(out).suffix != ".npz":
-        raise LrfaceError(f"--out {out}: embeddings are written as NumPy .npz, call it so")
+    if Path(out).suffix not in (".npz", ".parquet"):
+        raise LrfaceError(f"--out {out}: embeddings are written as NumPy .npz or as .parquet, call it so")
     paths = list_images(sources)
-    kept: list[str] = []
+    kept: list[tuple[str, Look]] = []
     parts: list[np.ndarray] = []
     refused: list[tuple[str, str]] = []
     notes: list[str] = []
     # The file is opened first: that it cannot be written should not come out at the end.
     with atomic_write(out) as file:
-        for names, crops in _batches(_crops(encoder, paths, refused, notes, progress), batch_size):
-            kept += names
+        for faces, crops in _batches(_crops(encoder, paths, refused, notes, progress, every), batch_size):
+            kept += faces
             parts.append(encoder.embed_crops(crops, batch_size))
         if not kept:
             name, reason = refused[0]
             raise LrfaceError(f"none of the {len(paths)} images can be used; the first one, {name}: {reason}")
-        np.savez(file, embeddings=np.concatenate(parts), paths=np.array(kept), model=encoder.embedder.fingerprint)
+        table = _table(kept, np.concatenate(parts))
+        write: Callable[..., None] = np.savez if Path(out).suffix == ".npz" else _write_parquet
+        write(file, **table, model=encoder.embedder.fingerprint)
     return Report(len(kept), refused, notes)
 
 
@@ -87,24 +99,71 @@ def list_images(sources: Iterable[str | Path]) -> list[str]:
 
 
 def _crops(
-    encoder: FaceEncoder, paths: list[str], refused: list[tuple[str, str]], notes: list[str], progress: bool
-) -> Iterator[tuple[str, np.ndarray]]:
+    encoder: FaceEncoder,
+    paths: list[str],
+    refused: list[tuple[str, str]],
+    notes: list[str],
+    progress: bool,
+    every: bool,
+) -> Iterator[tuple[tuple[str, Look], np.ndarray]]:
     from tqdm import tqdm
 
     for path in tqdm(paths, unit="img", desc="embed", disable=None if progress else True):
         try:
-            crop, note = encoder.crop(path)
+            looks = encoder.looks(path) if every else [encoder.look(path)]
         except ImageError as error:
             refused.append((path, str(error).removeprefix(f"{path}: ")))
             continue
-        if note:
-            notes.append(note)
-        yield path, encoder.embedder.compact(crop)
+        if not looks:
+            refused.append((path, "no face found"))
+        for look in looks:
+            notes += look.notes
+            crop = encoder.embedder.compact(look.crop)
+            yield (path, replace(look, crop=crop)), crop  # so that no large photo has to be held
 
 
 def _batches(
-    crops: Iterator[tuple[str, np.ndarray]], size: int
-) -> Iterator[tuple[tuple[str, ...], tuple[np.ndarray, ...]]]:
+    crops: Iterator[tuple[tuple[str, Look], np.ndarray]], size: int
+) -> Iterator[tuple[tuple[tuple[str, Look], ...], tuple[np.ndarray, ...]]]:
     while batch := list(islice(crops, size)):
-        names, images = zip(*batch, strict=True)
-        yield names, images
+        faces, images = zip(*batch, strict=True)
+        yield faces, images
+
+
+def _table(faces: list[tuple[str, Look]], embeddings: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of the file."""
+    nowhere = np.full((5, 2), np.nan, np.float32)
+    return {
+        "embeddings": embeddings,
+        "paths": np.array([path for path, _ in faces]),
+        "boxes": np.stack(
+            [np.full(4, np.nan, np.float32) if look.face is None else look.face.box for _, look in faces]
+        ),
+        "landmarks": np.stack([nowhere if look.face is None else look.face.landmarks for _, look in faces]),
+        "scores": np.array([np.nan if look.face is None else look.face.score for _, look in faces], np.float32),
+        "details": np.array([look.quality.resolution for _, look in faces], np.float32),
+    }
+
+
+def _write_parquet(
+    file: IO[bytes],
+    embeddings: np.ndarray,
+    paths: np.ndarray,
+    boxes: np.ndarray,
+    landmarks: np.ndarray,
+    scores: np.ndarray,
+    details: np.ndarray,
+    model: str,
+) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = {
+        "path": pa.array(paths.tolist()),
+        "box": pa.array(list(boxes)),
+        "landmarks": pa.array(list(landmarks.reshape(-1, 10))),
+        "score": pa.array(scores),
+        "detail": pa.array(details),
+        "embedding": pa.array(list(embeddings)),
+    }
+    parquet.write_table(pa.table(columns).replace_schema_metadata({"model": model}), file)

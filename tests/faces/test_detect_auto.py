@@ -36,10 +36,10 @@ def unpack(home: Path, name: str):
     ("has_package", "file", "expected"),
     [
         (True, "det_10g.onnx", "insightface"),
-        (True, None, "mtcnn"),
-        (True, "w600k_r50.onnx", "mtcnn"),  # the pack lacks its detector
-        (False, "det_10g.onnx", "mtcnn"),
-        (False, None, "mtcnn"),
+        (True, None, "centerface"),
+        (True, "w600k_r50.onnx", "centerface"),  # the pack lacks its detector
+        (False, "det_10g.onnx", "centerface"),
+        (False, None, "centerface"),
     ],
 )
 def test_insightface_only_where_nothing_would_be_downloaded(home, monkeypatch, has_package, file, expected):
@@ -51,14 +51,14 @@ def test_insightface_only_where_nothing_would_be_downloaded(home, monkeypatch, h
 
 def test_auto_is_made_without_a_download(home, monkeypatch):
     installed(monkeypatch, True)
-    assert create_detector("auto").name == "mtcnn"
+    assert create_detector("auto").name == "centerface"
     assert not list(home.iterdir())
 
 
 def test_auto_stays_on_the_cpu_where_onnx_runtime_has_no_cuda(home, monkeypatch):
     made = []
-    monkeypatch.setattr("lrface.faces.detect.mtcnn_backend.create", lambda *options: made.append(options))
+    monkeypatch.setattr("lrface.faces.detect.centerface_backend.create", lambda *options: made.append(options))
     for providers in (["CPUExecutionProvider"], ["CUDAExecutionProvider", "CPUExecutionProvider"]):
         monkeypatch.setattr("onnxruntime.get_available_providers", lambda providers=providers: providers)
         create_detector("auto", "cuda:1", 2)
-    assert made == [("cpu", 2), ("cuda:1", 2)]
+    assert made == [("cpu", 2, None), ("cuda:1", 2, None)]

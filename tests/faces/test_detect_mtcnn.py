@@ -7,7 +7,8 @@ from torchvision.ops import nms
 
 from lrface.errors import LrfaceError
 from lrface.faces.detect import create_detector, mtcnn_backend
-from lrface.faces.detect.mtcnn_backend import _inside, _reduce, _sums, _suppress
+from lrface.faces.detect.boxes import suppress
+from lrface.faces.detect.mtcnn_backend import _inside, _reduce, _sums
 
 #: What ``facenet_pytorch.MTCNN`` 2.6.0 (``keep_all=True, select_largest=False``) gives for ``pictures``: score, box and
 #: landmarks of each face, best first.
@@ -152,7 +153,7 @@ def test_suppression_is_that_of_torchvision(threshold, count):
     scores = rng.choice(np.linspace(0.6, 1, 20), (count, 1))  # equal ones too
     boxes = np.hstack([corner, corner + rng.integers(5, 30, (count, 2)), scores]).astype(np.float32)
     expected = nms(torch.tensor(boxes[:, :4]), torch.tensor(boxes[:, 4]), threshold)
-    assert _suppress(boxes, threshold).tolist() == expected.tolist()
+    assert suppress(boxes, threshold).tolist() == expected.tolist()
 
 
 def test_contained_boxes_are_suppressed():
@@ -165,6 +166,6 @@ def test_contained_boxes_are_suppressed():
         ],
         np.float32,
     )
-    assert _suppress(boxes, 0.7, contained=True).tolist() == [2, 1]
-    assert _suppress(boxes, 0.7).tolist() == [2, 1, 0]
-    assert _suppress(boxes[:0], 0.7, contained=True).tolist() == []
+    assert suppress(boxes, 0.7, contained=True).tolist() == [2, 1]
+    assert suppress(boxes, 0.7).tolist() == [2, 1, 0]
+    assert suppress(boxes[:0], 0.7, contained=True).tolist() == []

@@ -59,7 +59,7 @@ def from_store(path: str | Path, pairs: Sequence[str | Path]) -> PairSet:
     import pandas as pd
 
     store = Store(path)
-    listed = _join(pairs)
+    listed = listed_pairs(pairs)
     manifest = pd.concat(
         [pd.read_parquet(folder / "manifest.parquet", columns=["path", "status", "reason"]) for folder in store.folders]
     )
@@ -90,7 +90,7 @@ def from_folder(root: str | Path, pairs: Sequence[str | Path], settings: Setting
 
     from lrface.faces.detect import create_detector
 
-    listed = _join(pairs, suffix=_suffix(root))
+    listed = listed_pairs(pairs, suffix=_suffix(root))
     resolve(listed, root)
     detector = None if settings.detector in ("none", "eyes") else create_detector(settings.detector, device=device)
     source = FolderSource(Path(root))
@@ -109,8 +109,11 @@ def describe(settings: dict[str, object]) -> str:
     return f"{detector}, else fixed eyes {eyes}" if eyes else str(detector)
 
 
-def _join(files: Sequence[str | Path], suffix: str = ".jpg") -> list[Pair]:
-    """One file keeps its order. Several, or one without folds, are mixed so that any contiguous fold has both kinds."""
+def listed_pairs(files: Sequence[str | Path], suffix: str = ".jpg") -> list[Pair]:
+    """The pairs of files in LFW's format.
+
+    One file keeps its order. Several, or one without folds, are mixed so that any contiguous fold has both kinds.
+    """
     lists = [read_pairs(file, suffix) for file in files]
     if len(lists) == 1 and lists[0][-1].fold > 0:
         return lists[0]

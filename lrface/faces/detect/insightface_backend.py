@@ -1,7 +1,7 @@
 """insightface's SCRFD detector out of its model pack ``buffalo_l``, which insightface downloads at first use.
 
 The pack (about 280 MB, kept in ``~/.insightface/models``) is for non-commercial research, by its authors' terms. Only
-its detector is loaded. Works with insightface 0.7.3 and 2.x.
+its detector is used, and insightface itself only to download it. Works with insightface 0.7.3 and 2.x.
 """
 
 import contextlib
@@ -10,24 +10,19 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lrface.errors import LrfaceError
-from lrface.faces.detect.base import Face
-from lrface.runtimes.session import load_onnxruntime, open_session
+from lrface.faces.detect.base import Detector
+from lrface.faces.detect.scrfd import open_scrfd
+from lrface.runtimes.session import load_onnxruntime
 
 INSTALL = "pip install insightface"
 
 PACK = "buffalo_l"
 
-#: Sides of the square that an image is fitted into, the next one when a search finds nothing: at 640 the network misses
-#: faces that fill the image.
-SEARCH_SIDES = (640, 128)
-
-_OFFLINE = "--detector mtcnn and --detector dlib work offline"
+_OFFLINE = "--detector centerface and --detector mtcnn work offline"
 
 
-def create(device: str = "cpu", threads: int | None = None) -> "InsightFace":
+def create(device: str = "cpu", threads: int | None = None, min_face: float | None = None) -> Detector:
     """Make the detector; see :func:`lrface.faces.detect.create_detector`.
 
     The first call on a machine downloads the pack: make one detector before starting several processes.
@@ -35,6 +30,7 @@ def create(device: str = "cpu", threads: int | None = None) -> "InsightFace":
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of ONNX Runtime.
+        min_face: width of the smallest face that is looked for, in pixels.
 
     Raises:
         LrfaceError: insightface is not installed, its pack cannot be downloaded or read, or there is no such device.
@@ -42,14 +38,12 @@ def create(device: str = "cpu", threads: int | None = None) -> "InsightFace":
     try:
         load_onnxruntime()  # before insightface does
         with contextlib.redirect_stdout(io.StringIO()):
-            from insightface.model_zoo.retinaface import RetinaFace
             from insightface.utils import ensure_available
     except ImportError as error:
         raise LrfaceError(f"the detector insightface cannot be imported ({_reason(error)}): {INSTALL}") from error
     path = _detector_file(ensure_available)
     advice = f"; delete {path.parent} and try again; {_OFFLINE}"
-    session = open_session(path, device, threads, advice)
-    return InsightFace(RetinaFace(model_file=str(path), session=session))
+    return open_scrfd(path, device, threads, min_face, "insightface", advice)
 
 
 def _detector_file(ensure_available: Any) -> Path:
@@ -86,32 +80,3 @@ def _reason(error: Exception) -> str:
     """The error in one line of bounded length: those of the network run to paragraphs, and end with the cause."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text if len(text) <= 160 else '... ' + text[-160:]}"
-
-
-class InsightFace:
-    """SCRFD.
-
-    Args:
-        model: insightface's ``RetinaFace``, which runs every detector of its packs.
-    """
-
-    name = "insightface"
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    def detect(self, image: np.ndarray) -> list[Face]:
-        """All faces in uint8 RGB ``[height, width, 3]``, best score first; see ``SEARCH_SIDES``."""
-        height, width = image.shape[:2]
-        bgr = np.ascontiguousarray(image[:, :, ::-1])
-        for side in SEARCH_SIDES:
-            if min(height, width) * side < max(height, width):
-                continue  # a strip of which nothing is left at that size
-            boxes, landmarks = self._model.detect(bgr, input_size=(side, side))
-            if len(boxes):
-                faces = [
-                    Face(box[:4].astype(np.float32), points.astype(np.float32), float(box[4]))
-                    for box, points in zip(boxes, landmarks, strict=True)
-                ]
-                return sorted(faces, key=lambda face: -face.score)
-        return []

