@@ -2,14 +2,12 @@
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS, FilePath
 
 
 @click.command("embed")
-@click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option(
-    "--out", type=click.Path(), required=True, help="File to write: NumPy .npz with `embeddings` and `paths`."
-)
+@click.argument("images", nargs=-1, required=True, type=FilePath())
+@click.option("--out", type=FilePath(), required=True, help="File to write: NumPy .npz with `embeddings` and `paths`.")
 @MODEL
 @ENCODER_DETECTOR
 @FACE

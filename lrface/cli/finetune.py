@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, FilePath, check_model
 from lrface.errors import LrfaceError
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command("finetune")
-@click.argument("data", type=click.Path())
+@click.argument("data", type=FilePath())
 @click.option(
-    "--out", type=click.Path(), default="people.safetensors", show_default=True, help="The one file that is written."
+    "--out", type=FilePath(), default="people.safetensors", show_default=True, help="The one file that is written."
 )
 @click.option(
     "--as", "kind", type=click.Choice(["classifier", "model"]), default=None,
@@ -43,7 +43,12 @@ if TYPE_CHECKING:
     help="Weight of the distillation that is kept while the network is finetuned: of the cosine to the embeddings that "
     "it gave before. 0: none is kept.",
 )  # fmt: skip
-@click.option("--teacher", default=None, help="Model whose embeddings to stay near instead; with --as model.")
+@click.option(
+    "--teacher",
+    default=None,
+    callback=check_model,
+    help="Model whose embeddings to stay near instead; with --as model.",
+)
 @click.option(
     "--val", "share", type=click.FloatRange(0, 0.5, min_open=True), default=None,
     help="Share that is held out to calibrate thresholds: of each person's images (in turns, if the network stays "

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS, FilePath
 
 GALLERY = click.option(
     "--gallery", "folder", envvar="LRFACE_GALLERY", default="gallery", show_default="LRFACE_GALLERY, else gallery",
-    type=click.Path(), help="Folder of the gallery.",
+    type=FilePath(), help="Folder of the gallery.",
 )  # fmt: skip
 EXACT_LIMIT = click.option(
     "--exact-limit", type=click.IntRange(100), default=None,
@@ -39,7 +39,7 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("name")
-@click.argument("photos", nargs=-1, required=True, type=click.Path())
+@click.argument("photos", nargs=-1, required=True, type=FilePath())
 @GALLERY
 @EXACT_LIMIT
 @FORCE
@@ -64,7 +64,7 @@ def add(
 
 
 @command.command("import")
-@click.argument("source", metavar="FOLDER", type=click.Path())
+@click.argument("source", metavar="FOLDER", type=FilePath())
 @GALLERY
 @EXACT_LIMIT
 @FORCE
@@ -84,7 +84,7 @@ def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_j
 
 
 @command.command("search")
-@click.argument("photo", type=click.Path())
+@click.argument("photo", type=FilePath())
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="How many people to name.")
 @click.option(
     "--far",

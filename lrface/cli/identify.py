@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, FilePath, check_model
 
 if TYPE_CHECKING:
     from lrface.recognition.classifier import Identification
 
 
 @click.command("identify")
-@click.argument("photos", nargs=-1, required=True, type=click.Path())
+@click.argument("photos", nargs=-1, required=True, type=FilePath())
 @click.option(
     "--classifier", envvar="LRFACE_CLASSIFIER", default="people.safetensors",
-    show_default="LRFACE_CLASSIFIER, else people.safetensors", type=click.Path(),
+    show_default="LRFACE_CLASSIFIER, else people.safetensors", type=FilePath(),
     help="The file that `lrface finetune` wrote.",
 )  # fmt: skip
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="How many candidates to name.")
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     "[default: 0.05, or the strictest that it knows]",
 )  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
-@click.option("--model", default=None, help="Where the network is, for a classifier that does not carry it.")
+@click.option(
+    "--model", default=None, callback=check_model, help="Where the network is, for a classifier that does not carry it."
+)
 @ENCODER_DETECTOR
 @FACE
 @DEVICE

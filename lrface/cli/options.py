@@ -1,20 +1,42 @@
 """Options that several commands share, said once."""
 
 import re
+from typing import Any
 
 import click
 
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 from lrface.runtimes import RUNTIMES
+
+
+class FilePath(click.Path):
+    """A path. An empty one, as an unset shell variable leaves it, is refused: Python would take it for this folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path as click gives it."""
+        if param is not None:
+            require_path(value, param.get_error_hint(ctx).strip("'"))  # type: ignore[arg-type]
+        return super().convert(value, param, ctx)
+
 
 DATA_ROOT = click.option(
     "--data", "data_root", envvar="LRFACE_DATA", default=".", show_default="LRFACE_DATA, else .",
-    type=click.Path(), help="The data root: recipes name their data relative to it.",
+    type=FilePath(), help="The data root: recipes name their data relative to it.",
 )  # fmt: skip
+
+
+def check_model(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """A model's name; an empty one is no name of the default model."""
+    if text is not None:
+        require_path(text, option.get_error_hint(context).strip("'"))
+    return text
+
 
 MODEL = click.option(
     "--model",
     default=None,
+    callback=check_model,
     help="A shipped model's name, a file (.safetensors, .onnx, .pt) or insightface:PACK; the default shipped one if none.",
 )
 

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, LOW_SIZE
+from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, LOW_SIZE, FilePath
 from lrface.errors import LrfaceError
 
 
@@ -17,15 +17,15 @@ def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> 
 
 
 @click.command("prepare")
-@click.argument("source", type=click.Path())
-@click.option("--out", type=click.Path(), required=True, help="The store to make.")
+@click.argument("source", type=FilePath())
+@click.option("--out", type=FilePath(), required=True, help="The store to make.")
 @click.option(
     "--detector", default=None, type=click.Choice(["insightface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
     help="How faces are found; none: the images are aligned crops. insightface downloads its pack (280 MB) at first use, "
     "mtcnn comes with lrface.  "
     "[default: insightface; none for .rec; landmarks with --landmarks]",
 )  # fmt: skip
-@click.option("--landmarks", type=click.Path(), default=None, help="CSV: path, then 2 eyes or 5 points.")
+@click.option("--landmarks", type=FilePath(), default=None, help="CSV: path, then 2 eyes or 5 points.")
 @EYES
 @FACE
 @click.option(

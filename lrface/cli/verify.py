@@ -5,12 +5,12 @@ import sys
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS, FilePath
 
 
 @click.command("verify")
-@click.argument("a", type=click.Path())
-@click.argument("b", type=click.Path())
+@click.argument("a", type=FilePath())
+@click.argument("b", type=FilePath())
 @MODEL
 @click.option(
     "--far", default=0.01, show_default=True, help="False accept rate to promise; the model says which it knows."
@@ -22,7 +22,7 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, T
 @RUNTIME
 @THREADS
 @click.option(
-    "--explain", type=click.Path(dir_okay=False), default=None, help="Draw how the answer came about: FILE.png."
+    "--explain", type=FilePath(dir_okay=False), default=None, help="Draw how the answer came about: FILE.png."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(

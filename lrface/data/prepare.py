@@ -21,7 +21,7 @@ from lrface.data.sheet import write_contact_sheet
 from lrface.data.sources import Item, Share, Source, open_source, take_share
 from lrface.data.workers import crop_chunks
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write, file_digest, write_json
+from lrface.files import atomic_write, file_digest, require_path, write_json
 
 #: Images in one unit of work. Detection is slow, and a kill loses the units in hand.
 CHUNK = 256
@@ -113,7 +113,7 @@ def _open(source: str | Path, out: str | Path, settings: Settings, landmarks: st
     if (settings.detector == "landmarks") != (landmarks is not None):
         raise LrfaceError("a landmarks file goes with the detector 'landmarks': give both or neither")
     images = open_source(source, landmarks)
-    if images.root.is_dir() and Path(out).resolve().is_relative_to(images.root.resolve()):
+    if images.root.is_dir() and Path(require_path(out)).resolve().is_relative_to(images.root.resolve()):
         raise LrfaceError(f"the store {out} must not lie in its source {source}: it would be taken for an identity")
     return images
 

@@ -8,6 +8,7 @@ from lrface.data.face_list import FaceList, read_marker
 from lrface.data.sets.uccs import SPLIT_FILE, Uccs, read_uccs
 from lrface.data.sets.uccs_challenge import is_challenge
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 from lrface.finetune.people import People, from_folder, from_images, from_list, from_store
 from lrface.models.embedder import Embedder
 from lrface.recognition.encoder import FaceEncoder
@@ -46,7 +47,7 @@ def open_data(
     Raises:
         LrfaceError: there is nothing of the kind, or it is damaged.
     """
-    root = Path(source)
+    root = Path(require_path(source))
     if root.is_dir() and any(root.glob("shard-*-of-*")):
         if detector not in ("auto", "none"):
             raise LrfaceError(f"{root} is a store, whose crops are cut already: leave --detector out")

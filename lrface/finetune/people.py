@@ -15,6 +15,7 @@ from lrface.data.face_list import FaceList, read_identities
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation, resize
+from lrface.files import require_path
 from lrface.models.embedder import Embedder
 from lrface.recognition.encoder import FaceEncoder, ImageError
 from lrface.train.targets import normalised
@@ -54,7 +55,7 @@ def from_folder(root: str | Path, encoder: FaceEncoder, alignment: dict[str, Any
     Raises:
         LrfaceError: no such folder, or no images in it.
     """
-    root = Path(root)
+    root = Path(require_path(root))
     if not root.is_dir():
         raise LrfaceError(f"no such folder: {root} (expected a folder of images for each person)")
     faces = read_identities(root)
