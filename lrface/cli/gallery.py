@@ -90,7 +90,7 @@ def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_j
     "--far",
     default=0.001,
     show_default=True,
-    help="False accept rate of one comparison; the model says which it knows.",
+    help="False accept rate of one comparison, within the range that the model was calibrated for.",
 )
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @GALLERY

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="How many candidates to name.")
 @click.option(
     "--far", type=click.FloatRange(0, 1), default=None,
-    help="Share of strangers that may be taken for somebody; the classifier says which it knows.  "
+    help="Share of strangers that may be taken for somebody, within the range of the classifier.  "
     "[default: 0.05, or the strictest that it knows]",
 )  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")

@@ -16,7 +16,7 @@ class FilePath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path as click gives it."""
         if param is not None:
-            require_path(value, param.get_error_hint(ctx).strip("'"))  # type: ignore[arg-type]
+            require_path(value, param.get_error_hint(ctx).strip("'"))
         return super().convert(value, param, ctx)
 
 

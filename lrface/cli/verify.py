@@ -13,7 +13,10 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, T
 @click.argument("b", type=FilePath())
 @MODEL
 @click.option(
-    "--far", default=0.01, show_default=True, help="False accept rate to promise; the model says which it knows."
+    "--far",
+    default=0.01,
+    show_default=True,
+    help="False accept rate to promise, within the range that the model was calibrated for.",
 )
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @ENCODER_DETECTOR
@@ -60,7 +63,7 @@ def command(
     if as_json:
         click.echo(json.dumps({"a": a, "b": b, **result.as_dict()}))
     else:
-        origin = "given" if result.far is None else f"calibrated for a false accept rate of {result.far:g}"
+        origin = "given" if result.far is None else f"for a false accept rate of {result.far:g}"
         click.echo(f"{'same' if result.same else 'different'}: similarity {result.similarity:.4f}, ", nl=False)
         click.echo(f"threshold {result.threshold:.4f} ({origin})")
         if result.probability is not None:

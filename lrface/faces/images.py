@@ -81,7 +81,7 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
     name = name or ("image" if data is not None else str(source))
     try:
         if data is None:
-            data = _read_file(Path(require_path(source)), name)
+            data = _read_file(Path(require_path(str(source))), name)
         return _decode(data, name)
     except LrfaceError:
         raise

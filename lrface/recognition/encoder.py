@@ -11,7 +11,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.faces.align import TEMPLATE_SIZE, alignment, norm_crop
-from lrface.faces.calibration import Calibration
+from lrface.faces.calibration import Calibration, interpolation_note, rate_weights
 from lrface.faces.detect import DETECTORS, Detector, Face, automatic_detector, create_detector, select_face
 from lrface.faces.images import read_image
 from lrface.faces.quality import EXTREME_ASPECT, Quality, assess, is_flat
@@ -212,7 +212,7 @@ class FaceEncoder:
 
         Args:
             a, b: see :meth:`embed`.
-            far: the false accept rate to promise; one of :attr:`thresholds`.
+            far: the false accept rate to promise, within the range of :attr:`thresholds`.
             threshold: a cosine to use instead.
 
         Raises:
@@ -240,7 +240,7 @@ class FaceEncoder:
         if self.calibration is not None:
             probability = float(self.calibration.probability(similarity, *resolutions))
         warnings = tuple(f"{look.name}: {warning}" for look in (a, b) for warning in look.quality.warnings)
-        notes = a.notes + b.notes
+        notes = a.notes + b.notes + (interpolation_note(self.thresholds, far) if promised else ())
         return Verification(
             similarity, similarity > threshold, threshold, promised, notes, probability, resolutions, warnings
         )
@@ -256,24 +256,25 @@ class FaceEncoder:
         """The cosine threshold for a false accept rate.
 
         Args:
-            far: one of :attr:`thresholds`.
+            far: one of :attr:`thresholds`, or a rate between two of them: interpolated in the logarithm of the rate.
             a, b: what is known of the two faces. Where the model is calibrated by quality the threshold is that of their
                 resolutions: higher for small and blurred faces, which resemble each other.
 
         Raises:
-            LrfaceError: the model was not calibrated for this rate.
+            LrfaceError: the rate lies outside those that the model was calibrated for.
         """
         if self.calibration is not None and a is not None and b is not None:
             return float(self.calibration.threshold(far, a.resolution, b.resolution))
-        for known, value in self.thresholds.items():
-            if abs(known - far) <= 1e-9:
-                return value
-        if not self.thresholds:
+        known = self.thresholds
+        if not known:
             raise LrfaceError("this model carries no calibrated thresholds: give one with --threshold")
-        raise LrfaceError(
-            f"this model is not calibrated for a false accept rate of {far:g}: "
-            f"choose {', '.join(f'{known:g}' for known in self.thresholds)}, or give a --threshold"
-        )
+        weights = rate_weights(known, far)
+        if not weights:
+            raise LrfaceError(
+                f"this model is not calibrated for a false accept rate of {far:g}: "
+                f"choose one from {min(known):g} to {max(known):g}, or give a --threshold"
+            )
+        return sum(weight * known[rate] for rate, weight in weights.items())
 
     @cached_property
     def calibration(self) -> Calibration | None:

@@ -208,7 +208,7 @@ def test_thresholds(make):
     encoder = make()
     assert encoder.thresholds == {0.01: 0.25, 0.001: 0.5}
     assert encoder.threshold(0.001) == 0.5
-    with pytest.raises(LrfaceError, match=r"rate of 0\.1: choose 0\.01, 0\.001, or give"):
+    with pytest.raises(LrfaceError, match=r"rate of 0\.1: choose one from 0\.001 to 0\.01, or give"):
         encoder.threshold(0.1)
     with pytest.raises(LrfaceError, match="carries no calibrated thresholds"):
         make(thresholds={}).threshold(0.01)
