@@ -2,7 +2,7 @@
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS, FilePath
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS, TURN, FilePath
 
 
 @click.command("embed")
@@ -11,11 +11,12 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, T
 @MODEL
 @ENCODER_DETECTOR
 @FACE
+@TURN
 @DEVICE
 @RUNTIME
 @THREADS
 def command(
-    images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, device: str, runtime: str,
+    images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, turn: bool, device: str, runtime: str,
     threads: int | None,
 ) -> None:  # fmt: skip
     """Write the embeddings of the main face of each of IMAGES (files, or folders of files).
@@ -25,7 +26,7 @@ def command(
     from lrface.recognition.embed_files import embed_files
     from lrface.recognition.encoder import FaceEncoder
 
-    report = embed_files(FaceEncoder.load(model, detector, face, device, runtime, threads), images, out)
+    report = embed_files(FaceEncoder.load(model, detector, face, device, runtime, threads, turn), images, out)
     for name, reason in report.refused:
         click.echo(f"left out {name}: {reason}", err=True)
     for note in report.notes:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, FilePath, check_model
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, TURN, FilePath, check_model
 from lrface.errors import LrfaceError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), default=5, show_default=True, help="Of everything that is drawn.")
 @ENCODER_DETECTOR
 @FACE
+@TURN
 @DEVICE
 @click.option(
     "--resume", is_flag=True, help="Go on from the last checkpoint in OUT.run/, where the network is finetuned."
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 def command(
     data: str, out: str, kind: str | None, model: str | None, unfreeze: str | None, epochs: int | None,
     lr: float | None, batch_size: int, distil: float, teacher: str | None, share: float | None, seed: int,
-    detector: str, face: str, device: str, resume: bool,
+    detector: str, face: str, turn: bool, device: str, resume: bool,
 ) -> None:  # fmt: skip
     """Finetune a model on the people of DATA: a folder of images for each person, a store, UCCS, or TinyFace.
 
@@ -77,7 +78,7 @@ def command(
     from lrface.finetune.finetune_data import open_data
 
     embedder, source = _open(model, device)
-    opened = open_data(data, embedder, detector, face, device)
+    opened = open_data(data, embedder, detector, face, device, turn)
     kind = kind or ("model" if opened.kind == "tinyface" else "classifier")
     unfreeze = unfreeze or ("none" if kind == "classifier" else "last")
     if kind == "classifier" and teacher:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS, FilePath
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, FACE_TO_ENROL, MODEL, RUNTIME, THREADS, TURN, FilePath
 
 GALLERY = click.option(
     "--gallery", "folder", envvar="LRFACE_GALLERY", default="gallery", show_default="LRFACE_GALLERY, else gallery",
@@ -18,15 +18,21 @@ EXACT_LIMIT = click.option(
     help="Number of faces above which searches are approximate, kept with the gallery.  [default: 100000]",
 )  # fmt: skip
 FORCE = click.option(
-    "--force", is_flag=True, help="Enrol unusable faces, too: tiny, blurred, flat. They resemble everybody."
+    "--force",
+    is_flag=True,
+    help="Enrol what is left out otherwise: tiny, blurred or flat faces, which resemble everybody; photos of several faces.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-def _encoder_options(function: Any) -> Any:
-    for option in (THREADS, RUNTIME, DEVICE, FACE, ENCODER_DETECTOR, MODEL):
+def _encoder_options(function: Any, face: Any = FACE) -> Any:
+    for option in (THREADS, RUNTIME, DEVICE, TURN, face, ENCODER_DETECTOR, MODEL):
         function = option(function)
     return function
+
+
+def _enrol_options(function: Any) -> Any:
+    return _encoder_options(function, FACE_TO_ENROL)
 
 
 @click.group("gallery")
@@ -44,7 +50,7 @@ def command() -> None:
 @EXACT_LIMIT
 @FORCE
 @JSON
-@_encoder_options
+@_enrol_options
 def add(
     name: str, photos: tuple[str, ...], folder: str, exact_limit: int | None, force: bool, as_json: bool, **model: Any
 ) -> None:
@@ -69,7 +75,7 @@ def add(
 @EXACT_LIMIT
 @FORCE
 @JSON
-@_encoder_options
+@_enrol_options
 def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_json: bool, **model: Any) -> None:
     """Enrol the people of FOLDER: a subfolder of photos for each, called as the person is.
 
@@ -186,7 +192,13 @@ def _open(folder: str, model: dict[str, Any], **options: Any) -> Any:
     if not options.get("create", True):
         Store(folder).close()
     encoder = FaceEncoder.load(
-        model["model"], model["detector"], model["face"], model["device"], model["runtime"], model["threads"]
+        model["model"],
+        model["detector"],
+        model["face"],
+        model["device"],
+        model["runtime"],
+        model["threads"],
+        model["turn"],
     )
     return Gallery.open(folder, encoder, notify=_notify, **options)
 

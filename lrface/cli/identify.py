@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, FilePath, check_model
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, TURN, FilePath, check_model
 
 if TYPE_CHECKING:
     from lrface.recognition.classifier import Identification
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 )
 @ENCODER_DETECTOR
 @FACE
+@TURN
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     photos: tuple[str, ...], classifier: str, top: int, far: float | None, threshold: float | None, model: str | None,
-    detector: str, face: str, device: str, as_json: bool,
+    detector: str, face: str, turn: bool, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Tell who the main face of each of PHOTOS is (files, or folders of files), among those a classifier knows.
 
@@ -46,7 +47,9 @@ def command(
     from lrface.recognition.classifier import FaceClassifier
     from lrface.recognition.identify_files import identify_files
 
-    report = identify_files(FaceClassifier.load(classifier, detector, face, device, model), photos, top, far, threshold)
+    report = identify_files(
+        FaceClassifier.load(classifier, detector, face, device, model, turn), photos, top, far, threshold
+    )
     if as_json:
         found = [{"photo": path, **answer.as_dict()} for path, answer in report.found]
         refused = [{"photo": path, "reason": reason} for path, reason in report.refused]

@@ -20,6 +20,9 @@ class FilePath(click.Path):
         return super().convert(value, param, ctx)
 
 
+#: As :data:`lrface.faces.detect.FACE_RULES`, which a quick --help need not import.
+FACE_RULES = ("largest-central", "largest", "central", "score")
+
 DATA_ROOT = click.option(
     "--data", "data_root", envvar="LRFACE_DATA", default=".", show_default="LRFACE_DATA, else .",
     type=FilePath(), help="The data root: recipes name their data relative to it.",
@@ -60,7 +63,17 @@ THREADS = click.option("--threads", type=click.IntRange(1), default=None, help="
 
 FACE = click.option(
     "--face", default="largest-central", show_default=True,
-    type=click.Choice(["largest-central", "largest", "central", "score"]), help="Which of several faces.",
+    type=click.Choice(FACE_RULES), help="Which of several faces.",
+)  # fmt: skip
+
+FACE_TO_ENROL = click.option(
+    "--face", default=None, type=click.Choice(FACE_RULES),
+    help="Which of several faces.  [default: largest-central; a photo of several faces of like size is not enrolled]",
+)  # fmt: skip
+
+TURN = click.option(
+    "--turn/--no-turn", default=True, show_default=True,
+    help="Try the three other turns of a photo in which no face is found upright.",
 )  # fmt: skip
 
 ENCODER_DETECTOR = click.option(

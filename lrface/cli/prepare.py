@@ -4,7 +4,7 @@ import os
 
 import click
 
-from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, LOW_SIZE, FilePath
+from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, LOW_SIZE, TURN, FilePath
 from lrface.errors import LrfaceError
 
 
@@ -28,6 +28,7 @@ def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> 
 @click.option("--landmarks", type=FilePath(), default=None, help="CSV: path, then 2 eyes or 5 points.")
 @EYES
 @FACE
+@TURN
 @click.option(
     "--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of the aligned crops."
 )
@@ -48,7 +49,7 @@ def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> 
 @click.option("--overwrite", is_flag=True, help="Begin anew instead of going on.")
 def command(
     source: str, out: str, detector: str | None, landmarks: str | None, eyes: tuple[float, float, float, float] | None,
-    face: str, size: int, low_size: int, kernel: str, antialias: bool, encoding: str, quality: int,
+    face: str, turn: bool, size: int, low_size: int, kernel: str, antialias: bool, encoding: str, quality: int,
     shard: tuple[int, int], workers: int, device: str, overwrite: bool,
 ) -> None:  # fmt: skip
     """Turn SOURCE, a folder per identity or an insightface .rec, into a store that training reads.
@@ -64,12 +65,14 @@ def command(
         detector = "landmarks" if landmarks else "none" if is_record(source) else "insightface"
     if (detector == "landmarks") != (landmarks is not None):
         raise LrfaceError("--detector landmarks and --landmarks FILE go together")
-    settings = Settings(size, detector, eyes, face, Degradation(low_size, kernel, antialias), encoding, quality)
+    settings = Settings(size, detector, eyes, face, Degradation(low_size, kernel, antialias), encoding, quality, turn)
     summary = prepare(source, out, settings, landmarks, *shard, workers, device, overwrite)
     total = sum(summary.counts.values())
     listed = ", ".join(
         f"{count:,} {status}" for status, count in sorted(summary.counts.items(), key=lambda item: -item[1])
     )
     click.echo(f"{total:,} images: {listed}")
+    if summary.turned:
+        click.echo(f"{summary.turned:,} of them had no upright face and were turned; the manifest says which")
     click.echo(f"{summary.identities:,} identities, {summary.single:,} of them with a single image")
     click.echo(f"fingerprint {summary.fingerprint[:16]}; look at {summary.folder / 'contact.png'}")

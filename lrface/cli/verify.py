@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS, FilePath
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS, TURN, FilePath
 
 
 @click.command("verify")
@@ -21,6 +21,7 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, T
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @ENCODER_DETECTOR
 @FACE
+@TURN
 @DEVICE
 @RUNTIME
 @THREADS
@@ -36,6 +37,7 @@ def command(
     threshold: float | None,
     detector: str,
     face: str,
+    turn: bool,
     device: str,
     runtime: str,
     threads: int | None,
@@ -52,7 +54,7 @@ def command(
         from lrface.recognition.explain import check
 
         check(explain)
-    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads)
+    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads, turn)
     encoder.check_threshold(far, threshold)
     looks = encoder.look(a), encoder.look(b)
     result = encoder.compare(*looks, far, threshold)

@@ -38,6 +38,7 @@ class Summary:
         identities: identities with at least one image in the store.
         single: identities with exactly one.
         fingerprint: digest of the labels and crops.
+        turned: images whose face was found in another turn of them; the manifest says which.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Summary:
     identities: int
     single: int
     fingerprint: str
+    turned: int = 0
 
 
 def prepare(
@@ -146,7 +148,7 @@ def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> 
     labels = np.empty(writer.images, np.int64)
     offsets = np.empty(writer.images, np.int64)
     counts: Counter[str] = Counter()
-    fingerprint, done = hashlib.sha256(), 0
+    fingerprint, done, turned = hashlib.sha256(), 0, 0
     with (
         atomic_write(writer.folder / "manifest.parquet") as file,
         store.ManifestWriter(file) as manifest,
@@ -155,6 +157,7 @@ def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> 
             manifest.write(entry["rows"])
             for row in entry["rows"]:
                 counts[row["status"]] += 1
+                turned += row["status"] == "ok" and row["reason"] is not None
                 if row["status"] == "ok":
                     fingerprint.update(row["label"].to_bytes(8, "little") + bytes.fromhex(row["digest"]))
                     labels[done], offsets[done], done = row["label"], row["offset"], done + 1
@@ -165,10 +168,13 @@ def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> 
     write_contact_sheet(writer.folder)
     sizes = np.unique(labels, return_counts=True)[1]
     result = {"images": done, "counts": dict(counts), "identities": len(sizes), "single": int((sizes == 1).sum())}
+    result |= {"turned": turned} if settings.turn else {}
     write_json(writer.folder / store.SHARD_FILE, header | result | {"fingerprint": fingerprint.hexdigest()})
     writer.forget()
 
 
 def _summary(folder: Path) -> Summary:
     facts = store.read_shard(folder)
-    return Summary(folder, facts["counts"], facts["identities"], facts["single"], facts["fingerprint"])
+    return Summary(
+        folder, facts["counts"], facts["identities"], facts["single"], facts["fingerprint"], facts.get("turned", 0)
+    )

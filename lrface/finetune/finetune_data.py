@@ -32,7 +32,12 @@ class FinetuneData:
 
 
 def open_data(
-    source: str | Path, embedder: Embedder, detector: str = "auto", face: str = "largest-central", device: str = "cpu"
+    source: str | Path,
+    embedder: Embedder,
+    detector: str = "auto",
+    face: str = "largest-central",
+    device: str = "cpu",
+    turn: bool = True,
 ) -> FinetuneData:
     """Open data; no image is read.
 
@@ -43,6 +48,7 @@ def open_data(
             UCCS's are cut by its own landmarks.
         face: which of several faces.
         device: for the detector.
+        turn: as for :class:`lrface.recognition.encoder.FaceEncoder`.
 
     Raises:
         LrfaceError: there is nothing of the kind, or it is damaged.
@@ -54,10 +60,10 @@ def open_data(
         return FinetuneData("store", from_store(root))
     if (root / "Training_Set").is_dir():
         chosen = "none" if detector == "auto" else detector
-        encoder = FaceEncoder(embedder, chosen, face, device)
+        encoder = FaceEncoder(embedder, chosen, face, device, turn)
         people = from_folder(root / "Training_Set", encoder, {"detector": chosen, "face": face})
         return FinetuneData("tinyface", people, notes=_rehearsal(root))
-    encoder = FaceEncoder(embedder, detector, face, device)
+    encoder = FaceEncoder(embedder, detector, face, device, turn)
     if root.suffix == ".csv" or (root / SPLIT_FILE).is_file() or is_challenge(root):
         return _open_uccs(read_uccs(root), str(root), encoder, detector, face, device)
     return FinetuneData(

@@ -91,14 +91,14 @@ class FaceClassifier:
 
     @classmethod
     def load(
-        cls, path: str | Path, detector: str = "auto", face: str = "largest-central", device: str = "cpu",
-        model: str | Path | None = None,
+        cls, path: str | Path, detector: str = "auto", face: str | None = None, device: str = "cpu",
+        model: str | Path | None = None, turn: bool = True,
     ) -> "FaceClassifier":  # fmt: skip
         """Open a classifier.
 
         Args:
             path: a file that ``lrface finetune`` wrote.
-            detector, face, device: see :class:`lrface.recognition.encoder.FaceEncoder`.
+            detector, face, device, turn: see :class:`lrface.recognition.encoder.FaceEncoder`.
             model: where the backbone is, for a classifier that names a model of others instead of carrying it; by
                 default where it was when the classifier was made.
 
@@ -107,7 +107,7 @@ class FaceClassifier:
                 not to be had.
         """
         embedder, weight, card = load_classifier(path, device, model)
-        return cls(FaceEncoder(embedder, detector, face, device), weight, card["people"], card["scale"], card)
+        return cls(FaceEncoder(embedder, detector, face, device, turn), weight, card["people"], card["scale"], card)
 
     @property
     def thresholds(self) -> dict[float, float]:

@@ -12,9 +12,18 @@ from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.faces.align import TEMPLATE_SIZE, alignment, norm_crop
 from lrface.faces.calibration import Calibration, interpolation_note, rate_weights
-from lrface.faces.detect import DETECTORS, Detector, Face, automatic_detector, create_detector, select_face
+from lrface.faces.detect import (
+    DETECTORS,
+    Detector,
+    Face,
+    automatic_detector,
+    create_detector,
+    of_like_size,
+    select_face,
+)
 from lrface.faces.images import read_image
 from lrface.faces.quality import EXTREME_ASPECT, Quality, assess, is_flat
+from lrface.faces.turn import detect_turned
 from lrface.models.embedder import Embedder, open_embedder
 
 #: An image with a shorter side than this is taken as the face itself: no detector works there.
@@ -26,6 +35,12 @@ TIGHT = 128
 
 #: False accept rate that verification promises unless another is asked for.
 DEFAULT_FAR = 0.01
+
+#: Which of several faces is taken where nobody says.
+FACE_RULE = "largest-central"
+
+#: What the notes on a face say, for those who count them.
+TAKEN, TURNED, OTHERS = "taken as the face itself", "turned by", "of like size"
 
 Image = np.ndarray | str | Path | bytes
 
@@ -43,7 +58,8 @@ class Look:
         crop: uint8 RGB, aligned, or the image itself where it was taken as the face.
         quality: what is known of it.
         face: where it was found; None where the image itself was taken.
-        notes: what should be known of it: that the image itself was taken.
+        notes: what should be known of it: that the image itself was taken, or turned, or that others were there.
+        others: how many other faces of like size the image shows.
     """
 
     name: str
@@ -51,6 +67,7 @@ class Look:
     quality: Quality
     face: Face | None
     notes: tuple[str, ...] = ()
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,41 +106,50 @@ class FaceEncoder:
         embedder: the network with its preprocessing.
         detector: ``auto`` (see :func:`lrface.faces.detect.automatic_detector`), one of ``DETECTORS``, or ``none``: images
             are aligned crops.
-        face: which of several faces; see :func:`lrface.faces.detect.select_face`.
+        face: which of several faces; see :func:`lrface.faces.detect.select_face`. None: ``FACE_RULE``, and nobody has
+            said so: such a photo is not enrolled.
         device: for the detector.
+        turn: try the other three turns of a photo in which no face is found upright.
     """
 
     def __init__(
-        self, embedder: Embedder, detector: str = "auto", face: str = "largest-central", device: str = "cpu"
+        self,
+        embedder: Embedder,
+        detector: str = "auto",
+        face: str | None = None,
+        device: str = "cpu",
+        turn: bool = True,
     ) -> None:
         if detector not in ("auto", "none", *DETECTORS):
             raise LrfaceError(f"unknown detector {detector!r}: choose auto, none, {', '.join(DETECTORS)}")
         self.embedder = embedder
-        self._wanted, self._face, self._device = detector, face, device
+        self._wanted, self._device, self._turn = detector, device, turn
+        self._face, self.chooses = face or FACE_RULE, face is not None
 
     @classmethod
     def load(
         cls,
         path: str | Path | None = None,
         detector: str = "auto",
-        face: str = "largest-central",
+        face: str | None = None,
         device: str = "cpu",
         runtime: str = "auto",
         threads: int | None = None,
+        turn: bool = True,
     ) -> "FaceEncoder":
         """Open a model.
 
         Args:
             path: a shipped model's name or a file, see :func:`lrface.models.embedder.open_embedder`; the default shipped
                 model if None.
-            detector, face, device: see the class.
+            detector, face, device, turn: see the class.
             runtime, threads: see :func:`lrface.models.embedder.open_embedder`.
 
         Raises:
             LrfaceError: the model cannot be opened.
         """
         embedder = open_embedder(path, device, threads, runtime=runtime)
-        return cls(embedder, detector, face, device)
+        return cls(embedder, detector, face, device, turn)
 
     @property
     def detector(self) -> str:
@@ -162,14 +188,14 @@ class FaceEncoder:
         """The aligned face of an image.
 
         Returns:
-            uint8 RGB crop, and a note where the image itself was taken as the face, else None.
+            uint8 RGB crop, and a note where something should be known of it (see :class:`Look`), else None.
 
         Raises:
             ImageError: the image cannot be read or shows no face.
             LrfaceError: the detector cannot be had.
         """
         found = self._find(image)
-        return found.crop, found.note
+        return found.crop, "; ".join(found.notes) or None
 
     def look(self, image: Image) -> Look:
         """The aligned face of an image, and what is known of it before it is compared.
@@ -181,7 +207,7 @@ class FaceEncoder:
         # Black corners, where a crop reaches beyond the photo, would be taken for detail.
         seen = found.crop if found.face is None else norm_crop(found.photo, found.face.landmarks, mirrored=True)
         quality = assess(seen, found.pixels, self.calibration, found.face is None, found.missed)
-        return Look(found.name, found.crop, quality, found.face, (found.note,) if found.note else ())
+        return Look(found.name, found.crop, quality, found.face, found.notes, found.others)
 
     def _find(self, image: Image) -> "_Found":
         name = str(image) if isinstance(image, str | Path) else "the image"
@@ -191,21 +217,36 @@ class FaceEncoder:
         if self._wanted == "none":
             return whole
         if min(height, width) < TINY:
-            return replace(whole, note=f"{name}: {width} x {height} pixels, taken as the face itself")
-        faces = self._detector.detect(pixels)
-        if not faces and _may_be_a_crop(pixels):
-            note = f"{name}: {self._detector.name} found no face in {width} x {height} pixels, taken as the face itself"
-            return replace(whole, note=note, missed=True)
+            return replace(whole, notes=(f"{name}: {width} x {height} pixels, {TAKEN}",))
+        crop = _may_be_a_crop(pixels)
+        faces, degrees = detect_turned(self._detector, pixels, self._turn and not crop)
+        if not faces and crop:
+            note = f"{name}: {self._detector.name} found no face in {width} x {height} pixels, {TAKEN}"
+            return replace(whole, notes=(note,), missed=True)
         if not faces:
             raise ImageError(
-                f"{name}: {self._detector.name} found no face; if this is an aligned crop, say --detector none"
+                f"{name}: {self._detector.name} found no face{', however it is turned' if self._turn else ''}; "
+                "if this is an aligned crop, say --detector none"
             )
         face = select_face(faces, pixels.shape, self._face)
+        others = of_like_size(faces, face)
         try:
             side = TEMPLATE_SIZE / float(np.hypot(*alignment(face.landmarks)[0, :2]))
-            return _Found(name, pixels, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
+            crop_of_face = norm_crop(pixels, face.landmarks, TEMPLATE_SIZE)
+            return _Found(name, pixels, crop_of_face, side, face, self._notes(name, degrees, others), others=others)
         except LrfaceError as error:
             raise ImageError(f"{name}: {error}") from error
+
+    def _notes(self, name: str, degrees: int, others: int) -> tuple[str, ...]:
+        notes = []
+        if degrees:
+            notes.append(
+                f"{name}: no face was found for sure upright, and a better one in the photo {TURNED} {degrees} degrees"
+            )
+        if others:
+            count = "another face" if others == 1 else f"{others} other faces"
+            notes.append(f"{name}: {count} {OTHERS} in it; the {self._face} one was taken (--face)")
+        return tuple(notes)
 
     def verify(self, a: Image, b: Image, far: float = DEFAULT_FAR, threshold: float | None = None) -> Verification:
         """Tell whether two images show one person.
@@ -299,8 +340,9 @@ class _Found:
     crop: np.ndarray
     pixels: float
     face: Face | None = None
-    note: str | None = None
+    notes: tuple[str, ...] = ()
     missed: bool = False
+    others: int = 0
 
 
 def _may_be_a_crop(pixels: np.ndarray) -> bool:

@@ -102,7 +102,9 @@ def test_a_threshold_by_hand(verify):
 
 
 def test_a_rate_that_the_model_does_not_know(verify):
-    assert verify("a.png", "b.png", "--detector", "none", "--far", "0.5").refused("0.5", "0.01, 0.001", "--threshold")
+    assert verify("a.png", "b.png", "--detector", "none", "--far", "0.5").refused(
+        "0.5", "from 0.001 to 0.01", "--threshold"
+    )
 
 
 @pytest.mark.parametrize(("name", "reason"), [("nobody.jpg", "no such image"), ("text.jpg", "not an image")])

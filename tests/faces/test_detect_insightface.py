@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lrface.errors import LrfaceError
+from lrface.faces.align import TEMPLATE
 from lrface.faces.detect import create_detector
 from lrface.faces.detect.insightface_backend import PACK, InsightFace
 
@@ -126,7 +127,7 @@ class Recorder:
         self.calls.append((image.copy(), input_size))
         found = 2 if input_size[0] == self.sees else 0
         boxes = np.array([[1, 2, 30, 40, 0.6], [5, 6, 70, 80, 0.8]])[:found]
-        return boxes, np.arange(20.0).reshape(2, 5, 2)[:found]
+        return boxes, np.stack([TEMPLATE, TEMPLATE + 1])[:found]
 
 
 @pytest.mark.parametrize(("sees", "sizes"), [(640, [640]), (128, [640, 128]), (0, [640, 128])])
@@ -137,7 +138,7 @@ def test_a_second_search_only_where_the_first_finds_nothing(sees, sizes):
     assert [face.score for face in faces] == ([0.8, 0.6] if sees else [])
     if faces:
         assert faces[0].box.tolist() == [5, 6, 70, 80]
-        assert faces[0].landmarks[0].tolist() == [10, 11]
+        assert faces[0].landmarks[0].tolist() == pytest.approx((TEMPLATE[0] + 1).tolist())
 
 
 def test_the_model_is_given_bgr():

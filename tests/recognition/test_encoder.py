@@ -349,5 +349,5 @@ def test_a_small_image_without_a_face_is_taken_as_a_crop(make, faces):
     assert "finder found no face in 112 x 112 pixels, taken as the face itself" in look.notes[0]
     assert not look.quality.usable
     for wrong in (np.tile(faces[0], (2, 2, 1)), faces[0][:60], np.full((100, 100, 3), 7, np.uint8)):
-        with pytest.raises(ImageError, match="found no face; if this is an aligned crop"):
+        with pytest.raises(ImageError, match="found no face, however it is turned; if this is an aligned crop"):
             make("mtcnn", Finder()).look(wrong)

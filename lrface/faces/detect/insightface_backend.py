@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.faces.detect.base import Face
+from lrface.faces.detect.base import Face, best_first
 from lrface.runtimes.session import load_onnxruntime, open_session
 
 INSTALL = "pip install insightface"
@@ -108,10 +108,10 @@ class InsightFace:
             if min(height, width) * side < max(height, width):
                 continue  # a strip of which nothing is left at that size
             boxes, landmarks = self._model.detect(bgr, input_size=(side, side))
-            if len(boxes):
-                faces = [
-                    Face(box[:4].astype(np.float32), points.astype(np.float32), float(box[4]))
-                    for box, points in zip(boxes, landmarks, strict=True)
-                ]
-                return sorted(faces, key=lambda face: -face.score)
+            faces = best_first(
+                Face(box[:4].astype(np.float32), points.astype(np.float32), float(box[4]))
+                for box, points in zip(boxes, landmarks if len(boxes) else (), strict=True)
+            )
+            if faces:
+                return faces
         return []
