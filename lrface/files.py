@@ -23,7 +23,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     Raises:
         LrfaceError: the folder cannot be written or the disk is full.
     """
-    path = Path(path)
+    path = Path(require_path(path))
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,6 +43,19 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def require_path(path: str | Path, what: str = "the path") -> str | Path:
+    """The path, unless it is empty. ``Path("")`` is the current folder, which nobody means by an empty string.
+
+    Raises:
+        LrfaceError: it is empty.
+    """
+    if not isinstance(path, Path) and not str(path).strip():
+        raise LrfaceError(
+            f"{what} is empty, as an unset shell variable is: give a file or a folder (. for this folder)"
+        )
+    return path
 
 
 def try_lock(file: IO[Any]) -> bool:
@@ -66,7 +79,7 @@ def locked(path: str | Path) -> Iterator[None]:
     Raises:
         LrfaceError: the file cannot be made.
     """
-    path = Path(path)
+    path = Path(require_path(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "ab")  # noqa: SIM115 (an error in the block is not one of opening)
@@ -92,7 +105,7 @@ def read_json(path: str | Path) -> Any:
         LrfaceError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(require_path(path)).read_text())
     except OSError as error:
         raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
@@ -106,6 +119,7 @@ def file_digest(path: str | Path) -> str:
         LrfaceError: the file cannot be read.
     """
     digest = hashlib.sha256()
+    require_path(path)
     try:
         with open(path, "rb") as file:
             while block := file.read(1 << 20):

@@ -7,10 +7,11 @@ from typing import Any
 import click
 import numpy as np
 
+from lrface.cli.options import FilePath
 from lrface.errors import LrfaceError
 
 DRAW = click.option(
-    "--draw", type=click.Path(dir_okay=False), default=None,
+    "--draw", type=FilePath(dir_okay=False), default=None,
     help="Draw boxes, names and similarities on the image: FILE.png. Needs --face all.",
 )  # fmt: skip
 

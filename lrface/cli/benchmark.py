@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lrface.cli.options import ANTIALIAS, DATA_ROOT, DEVICE, EYES, KERNEL
+from lrface.cli.options import ANTIALIAS, DATA_ROOT, DEVICE, EYES, KERNEL, FilePath
 from lrface.errors import LrfaceError
 
 
@@ -29,12 +29,12 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
 )  # fmt: skip
 @DATA_ROOT
 @click.option(
-    "--rehearsal", type=click.Path(path_type=Path), default=None,
+    "--rehearsal", type=FilePath(path_type=Path), default=None,
     help="Data root of sets that `lrface data rehearse` made, for those that are absent.  [default: rehearsal in the data root]",
 )  # fmt: skip
 @click.option("--only", callback=_list, metavar="lfw,uccs,...", help="Sets to run.  [default: all]")
 @click.option(
-    "--out", default="results/benchmark", show_default=True, type=click.Path(path_type=Path), help="Folder of results."
+    "--out", default="results/benchmark", show_default=True, type=FilePath(path_type=Path), help="Folder of results."
 )
 @click.option("--no-faces", is_flag=True, help="Leave out whatever shows a face of the data.")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1, 100), help="Of what is trained.")
@@ -50,11 +50,11 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
 @ANTIALIAS
 @click.option("--flip/--single", default=True, show_default=True, help="Sum over a face and its mirror image.")
 @click.option(
-    "--lfw", type=click.Path(exists=True, path_type=Path), default=None,
+    "--lfw", type=FilePath(exists=True, path_type=Path), default=None,
     help="Store, folder of photos or pack of LFW.  [default: in the data root]",
 )  # fmt: skip
 @click.option(
-    "--pairs", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--pairs", multiple=True, type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="List of pairs over it; repeatable.  [default: pairs.txt beside it]",
 )  # fmt: skip
 @click.option(
@@ -80,11 +80,11 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
     help="Weight of the distillation kept meanwhile.",
 )
 @click.option(
-    "--published", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+    "--published", type=FilePath(exists=True, file_okay=False, path_type=Path), default=None,
     help="Folder of published tables.  [default: benchmarks/published of a checkout]",
 )  # fmt: skip
 @click.option(
-    "--ablations", multiple=True, type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
+    "--ablations", multiple=True, type=FilePath(exists=True, file_okay=False, path_type=Path), metavar="DIR",
     help="Results of `lrface sweep` to show in the report; repeatable.",
 )  # fmt: skip
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes that decode images.")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lrface.cli.options import DATA_ROOT, DEVICE, EYES, FACE
+from lrface.cli.options import DATA_ROOT, DEVICE, EYES, FACE, FilePath
 from lrface.errors import LrfaceError
 
 
@@ -44,7 +44,7 @@ def where(name: str, data_root: str) -> None:
 
 @command.command("get")
 @click.argument("name")
-@click.option("--out", type=click.Path(), default=None, help="Folder to make.  [default: NAME in the data root]")
+@click.option("--out", type=FilePath(), default=None, help="Folder to make.  [default: NAME in the data root]")
 @DATA_ROOT
 def get(name: str, out: str | None, data_root: str) -> None:
     """Download the data set NAME: lfw, cifar100, svhn or stl10; the others stand behind a form."""
@@ -66,8 +66,8 @@ def get(name: str, out: str | None, data_root: str) -> None:
 
 
 @command.command("rehearse")
-@click.argument("source", type=click.Path())
-@click.option("--out", type=click.Path(), required=True, help="Data root to make the sets in.")
+@click.argument("source", type=FilePath())
+@click.option("--out", type=FilePath(), required=True, help="Data root to make the sets in.")
 @click.option(
     "--set", "sets", multiple=True, type=click.Choice(["tinyface", "uccs", "survface", "scface"]),
     help="What to rehearse; repeatable.  [default: all]",
@@ -77,12 +77,12 @@ def get(name: str, out: str | None, data_root: str) -> None:
     help="How faces are found in a folder of photos; none: aligned crops.  "
     "[default: insightface; landmarks with --landmarks; eyes with --eyes]",
 )  # fmt: skip
-@click.option("--landmarks", type=click.Path(), default=None, help="CSV: path, then 2 eyes or 5 points.")
+@click.option("--landmarks", type=FilePath(), default=None, help="CSV: path, then 2 eyes or 5 points.")
 @EYES
 @FACE
 @click.option("--seed", default=5, show_default=True, help="Who goes where, and what each photo looks like.")
 @click.option(
-    "--disjoint-from", multiple=True, type=click.Path(), metavar="STORE",
+    "--disjoint-from", multiple=True, type=FilePath(), metavar="STORE",
     help="Leave out people of the same name as in this store; repeatable.",
 )  # fmt: skip
 @click.option(
@@ -119,8 +119,8 @@ def rehearse_sets(
 
 
 @command.command("split")
-@click.argument("source", type=click.Path())
-@click.option("--out", type=click.Path(), required=True, help="CSV file to write: path,subject_id,split.")
+@click.argument("source", type=FilePath())
+@click.option("--out", type=FilePath(), required=True, help="CSV file to write: path,subject_id,split.")
 @click.option("--subjects", default=180, show_default=True, type=click.IntRange(2), help="People to draw.")
 @click.option("--train", default=3918, show_default=True, type=click.IntRange(2), help="Training images.")
 @click.option("--test", default=907, show_default=True, type=click.IntRange(2), help="Test images.")

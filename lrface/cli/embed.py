@@ -2,22 +2,23 @@
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE_OR_ALL, MIN_FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE_OR_ALL, MIN_FACE, MODEL, RUNTIME, THREADS, TURN, FilePath
 
 
 @click.command("embed")
-@click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option("--out", type=click.Path(), required=True, help="File to write, NumPy .npz or .parquet: a row a face.")
+@click.argument("images", nargs=-1, required=True, type=FilePath())
+@click.option("--out", type=FilePath(), required=True, help="File to write, NumPy .npz or .parquet: a row a face.")
 @MODEL
 @ENCODER_DETECTOR
 @MIN_FACE
 @FACE_OR_ALL
+@TURN
 @DEVICE
 @RUNTIME
 @THREADS
 def command(
-    images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, device: str, runtime: str,
-    threads: int | None, min_face: float | None,
+    images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, turn: bool, device: str,
+    runtime: str, threads: int | None, min_face: float | None,
 ) -> None:  # fmt: skip
     """Write the embeddings of the main face of each of IMAGES (files, or folders of files), with --face all of every face.
 
@@ -26,8 +27,8 @@ def command(
     from lrface.recognition.embed_files import embed_files
     from lrface.recognition.encoder import FaceEncoder
 
-    rule = "largest-central" if face == "all" else face
-    encoder = FaceEncoder.load(model, detector, rule, device, runtime, threads, min_face)
+    rule = None if face == "all" else face
+    encoder = FaceEncoder.load(model, detector, rule, device, runtime, threads, min_face, turn)
     report = embed_files(encoder, images, out, every=face == "all")
     for name, reason in report.refused:
         click.echo(f"left out {name}: {reason}", err=True)

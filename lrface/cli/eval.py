@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, MODEL, RUNTIME, THREADS
+from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, MODEL, RUNTIME, THREADS, FilePath, check_model
 from lrface.errors import LrfaceError
 
 
@@ -16,10 +16,10 @@ def command() -> None:
 
 @command.command("lfw")
 @MODEL
-@click.option("--images", type=click.Path(), default=None, help="Folder NAME/NAME_0001.jpg, or a store made of it.")
-@click.option("--pairs", type=click.Path(), multiple=True, help="pairs.txt, over --images; repeatable.")
+@click.option("--images", type=FilePath(), default=None, help="Folder NAME/NAME_0001.jpg, or a store made of it.")
+@click.option("--pairs", type=FilePath(), multiple=True, help="pairs.txt, over --images; repeatable.")
 @click.option(
-    "--bin", "pack", type=click.Path(), default=None, help="Verification pack such as lfw.bin, instead of both."
+    "--bin", "pack", type=FilePath(), default=None, help="Verification pack such as lfw.bin, instead of both."
 )
 @click.option(
     "--detector", default="insightface", show_default=True,
@@ -51,9 +51,14 @@ def command() -> None:
     help="Instead: reduce each photo until its crop has SIDE pixels, then find, align and embed; repeatable. --detector "
     "finds the face in the full photo, auto in the reduced one.",
 )  # fmt: skip
-@click.option("--hr-model", default=None, help="Model of the high-resolution side in hr-lr, e.g. the teacher.")
+@click.option(
+    "--hr-model",
+    default=None,
+    callback=check_model,
+    help="Model of the high-resolution side in hr-lr, e.g. the teacher.",
+)
 @click.option("--thresholds", type=click.Choice(["grid", "exact"]), default="grid", show_default=True)
-@click.option("--json", "json_file", type=click.Path(), default=None, help="Write the rows to this file too.")
+@click.option("--json", "json_file", type=FilePath(), default=None, help="Write the rows to this file too.")
 @DEVICE
 @RUNTIME
 @THREADS

@@ -2,12 +2,13 @@
 
 import click
 
+from lrface.cli.options import FilePath, check_model
 from lrface.errors import LrfaceError
 
 
 @click.command("export")
-@click.argument("model", required=False)
-@click.option("--out", type=click.Path(), required=True, help="File to write, *.onnx.")
+@click.argument("model", required=False, callback=check_model)
+@click.option("--out", type=FilePath(), required=True, help="File to write, *.onnx.")
 @click.option("--format", "form", type=click.Choice(["onnx"]), default="onnx", show_default=True)
 @click.option("--int8", is_flag=True, help="Quantise to 8-bit integers; needs --calibration.")
 @click.option(
@@ -15,13 +16,13 @@ from lrface.errors import LrfaceError
     help="Preprocessing and mirror image inside the graph, for programs without lrface: uint8 RGB crops of any size in, "
     "unit embeddings out.",
 )  # fmt: skip
-@click.option("--calibration", type=click.Path(), default=None, help="Store of real faces, for --int8.")
+@click.option("--calibration", type=FilePath(), default=None, help="Store of real faces, for --int8.")
 @click.option(
-    "--pairs", type=click.Path(), multiple=True,
+    "--pairs", type=FilePath(), multiple=True,
     help="pairs.txt that int8 is measured on; repeatable.  [default: pairs drawn from the calibration store]",
 )  # fmt: skip
-@click.option("--images", type=click.Path(), default=None, help="Store of the pairs' images.")
-@click.option("--bin", "pack", type=click.Path(), default=None, help="Verification pack, instead of --images, --pairs.")
+@click.option("--images", type=FilePath(), default=None, help="Store of the pairs' images.")
+@click.option("--bin", "pack", type=FilePath(), default=None, help="Verification pack, instead of --images, --pairs.")
 def command(
     model: str | None, out: str, form: str, int8: bool, whole: bool, calibration: str | None, pairs: tuple[str, ...],
     images: str | None, pack: str | None,

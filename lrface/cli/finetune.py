@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, TURN, FilePath, check_model
 from lrface.errors import LrfaceError
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command("finetune")
-@click.argument("data", type=click.Path())
+@click.argument("data", type=FilePath())
 @click.option(
-    "--out", type=click.Path(), default="people.safetensors", show_default=True, help="The one file that is written."
+    "--out", type=FilePath(), default="people.safetensors", show_default=True, help="The one file that is written."
 )
 @click.option(
     "--as", "kind", type=click.Choice(["classifier", "model"]), default=None,
@@ -43,7 +43,12 @@ if TYPE_CHECKING:
     help="Weight of the distillation that is kept while the network is finetuned: of the cosine to the embeddings that "
     "it gave before. 0: none is kept.",
 )  # fmt: skip
-@click.option("--teacher", default=None, help="Model whose embeddings to stay near instead; with --as model.")
+@click.option(
+    "--teacher",
+    default=None,
+    callback=check_model,
+    help="Model whose embeddings to stay near instead; with --as model.",
+)
 @click.option(
     "--val", "share", type=click.FloatRange(0, 0.5, min_open=True), default=None,
     help="Share that is held out to calibrate thresholds: of each person's images (in turns, if the network stays "
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), default=5, show_default=True, help="Of everything that is drawn.")
 @ENCODER_DETECTOR
 @FACE
+@TURN
 @DEVICE
 @click.option(
     "--resume", is_flag=True, help="Go on from the last checkpoint in OUT.run/, where the network is finetuned."
@@ -59,7 +65,7 @@ if TYPE_CHECKING:
 def command(
     data: str, out: str, kind: str | None, model: str | None, unfreeze: str | None, epochs: int | None,
     lr: float | None, batch_size: int, distil: float, teacher: str | None, share: float | None, seed: int,
-    detector: str, face: str, device: str, resume: bool,
+    detector: str, face: str, turn: bool, device: str, resume: bool,
 ) -> None:  # fmt: skip
     """Finetune a model on the people of DATA: a folder of images for each person, a store, UCCS, or TinyFace.
 
@@ -72,7 +78,7 @@ def command(
     from lrface.finetune.finetune_data import open_data
 
     embedder, source = _open(model, device)
-    opened = open_data(data, embedder, detector, face, device)
+    opened = open_data(data, embedder, detector, face, device, turn)
     kind = kind or ("model" if opened.kind == "tinyface" else "classifier")
     unfreeze = unfreeze or ("none" if kind == "classifier" else "last")
     if kind == "classifier" and teacher:

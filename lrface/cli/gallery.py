@@ -8,30 +8,48 @@ from typing import Any
 import click
 
 from lrface.cli.all_faces import DRAW, check_draw, draw_answers, report_face
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, FACE_OR_ALL, MIN_FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import (
+    DEVICE,
+    ENCODER_DETECTOR,
+    FACE,
+    FACE_OR_ALL,
+    FACE_TO_ENROL,
+    MIN_FACE,
+    MODEL,
+    RUNTIME,
+    THREADS,
+    TURN,
+    FilePath,
+)  # fmt: skip
 
 GALLERY = click.option(
     "--gallery", "folder", envvar="LRFACE_GALLERY", default="gallery", show_default="LRFACE_GALLERY, else gallery",
-    type=click.Path(), help="Folder of the gallery.",
+    type=FilePath(), help="Folder of the gallery.",
 )  # fmt: skip
 EXACT_LIMIT = click.option(
     "--exact-limit", type=click.IntRange(100), default=None,
     help="Number of faces above which searches are approximate, kept with the gallery.  [default: 100000]",
 )  # fmt: skip
 FORCE = click.option(
-    "--force", is_flag=True, help="Enrol unusable faces, too: tiny, blurred, flat. They resemble everybody."
+    "--force",
+    is_flag=True,
+    help="Enrol what is left out otherwise: tiny, blurred or flat faces, which resemble everybody; photos of several faces.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def _encoder_options(function: Any, face: Any = FACE) -> Any:
-    for option in (THREADS, RUNTIME, DEVICE, face, MIN_FACE, ENCODER_DETECTOR, MODEL):
+    for option in (THREADS, RUNTIME, DEVICE, TURN, face, MIN_FACE, ENCODER_DETECTOR, MODEL):
         function = option(function)
     return function
 
 
 def _search_options(function: Any) -> Any:
     return _encoder_options(function, FACE_OR_ALL)
+
+
+def _enrol_options(function: Any) -> Any:
+    return _encoder_options(function, FACE_TO_ENROL)
 
 
 @click.group("gallery")
@@ -44,12 +62,12 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("name")
-@click.argument("photos", nargs=-1, required=True, type=click.Path())
+@click.argument("photos", nargs=-1, required=True, type=FilePath())
 @GALLERY
 @EXACT_LIMIT
 @FORCE
 @JSON
-@_encoder_options
+@_enrol_options
 def add(
     name: str, photos: tuple[str, ...], folder: str, exact_limit: int | None, force: bool, as_json: bool, **model: Any
 ) -> None:
@@ -69,12 +87,12 @@ def add(
 
 
 @command.command("import")
-@click.argument("source", metavar="FOLDER", type=click.Path())
+@click.argument("source", metavar="FOLDER", type=FilePath())
 @GALLERY
 @EXACT_LIMIT
 @FORCE
 @JSON
-@_encoder_options
+@_enrol_options
 def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_json: bool, **model: Any) -> None:
     """Enrol the people of FOLDER: a subfolder of photos for each, called as the person is.
 
@@ -89,13 +107,13 @@ def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_j
 
 
 @command.command("search")
-@click.argument("photo", type=click.Path())
+@click.argument("photo", type=FilePath())
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="How many people to name.")
 @click.option(
     "--far",
     default=0.001,
     show_default=True,
-    help="False accept rate of one comparison; the model says which it knows.",
+    help="False accept rate of one comparison, within the range that the model was calibrated for.",
 )
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @GALLERY
@@ -225,6 +243,7 @@ def _open(folder: str, model: dict[str, Any], **options: Any) -> Any:
         model["runtime"],
         model["threads"],
         model["min_face"],
+        model["turn"],
     )
     return Gallery.open(folder, encoder, notify=_notify, **options)
 

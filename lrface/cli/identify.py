@@ -7,36 +7,39 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lrface.cli.all_faces import DRAW, check_draw, draw_answers, report_face
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE_OR_ALL, MIN_FACE
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE_OR_ALL, MIN_FACE, TURN, FilePath, check_model
 
 if TYPE_CHECKING:
     from lrface.recognition.classifier import Identification
 
 
 @click.command("identify")
-@click.argument("photos", nargs=-1, required=True, type=click.Path())
+@click.argument("photos", nargs=-1, required=True, type=FilePath())
 @click.option(
     "--classifier", envvar="LRFACE_CLASSIFIER", default="people.safetensors",
-    show_default="LRFACE_CLASSIFIER, else people.safetensors", type=click.Path(),
+    show_default="LRFACE_CLASSIFIER, else people.safetensors", type=FilePath(),
     help="The file that `lrface finetune` wrote.",
 )  # fmt: skip
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="How many candidates to name.")
 @click.option(
     "--far", type=click.FloatRange(0, 1), default=None,
-    help="Share of strangers that may be taken for somebody; the classifier says which it knows.  "
+    help="Share of strangers that may be taken for somebody, within the range of the classifier.  "
     "[default: 0.05, or the strictest that it knows]",
 )  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
-@click.option("--model", default=None, help="Where the network is, for a classifier that does not carry it.")
+@click.option(
+    "--model", default=None, callback=check_model, help="Where the network is, for a classifier that does not carry it."
+)
 @ENCODER_DETECTOR
 @MIN_FACE
 @FACE_OR_ALL
+@TURN
 @DEVICE
 @DRAW
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; with --face all one for each face.")
 def command(
     photos: tuple[str, ...], classifier: str, top: int, far: float | None, threshold: float | None, model: str | None,
-    detector: str, min_face: float | None, face: str, device: str, draw: str | None, as_json: bool,
+    detector: str, min_face: float | None, face: str, turn: bool, device: str, draw: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Tell who the main face of each of PHOTOS is (files, or folders of files), among those a classifier knows.
 
@@ -48,8 +51,8 @@ def command(
     from lrface.recognition.identify_files import identify_files
 
     check_draw(face, photos, draw)
-    rule = "largest-central" if face == "all" else face
-    people = FaceClassifier.load(classifier, detector, rule, device, model, min_face)
+    rule = None if face == "all" else face
+    people = FaceClassifier.load(classifier, detector, rule, device, model, min_face, turn)
     if face == "all":
         sys.exit(_identify_all(people, photos, (top, far, threshold), draw, as_json))
     report = identify_files(people, photos, top, far, threshold)

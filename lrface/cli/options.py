@@ -1,20 +1,45 @@
 """Options that several commands share, said once."""
 
 import re
+from typing import Any
 
 import click
 
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 from lrface.runtimes import RUNTIMES
+
+
+class FilePath(click.Path):
+    """A path. An empty one, as an unset shell variable leaves it, is refused: Python would take it for this folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path as click gives it."""
+        if param is not None:
+            require_path(value, param.get_error_hint(ctx).strip("'"))
+        return super().convert(value, param, ctx)
+
+
+#: As :data:`lrface.faces.detect.FACE_RULES`, which a quick --help need not import.
+FACE_RULES = ("largest-central", "largest", "central", "score")
 
 DATA_ROOT = click.option(
     "--data", "data_root", envvar="LRFACE_DATA", default=".", show_default="LRFACE_DATA, else .",
-    type=click.Path(), help="The data root: recipes name their data relative to it.",
+    type=FilePath(), help="The data root: recipes name their data relative to it.",
 )  # fmt: skip
+
+
+def check_model(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """A model's name; an empty one is no name of the default model."""
+    if text is not None:
+        require_path(text, option.get_error_hint(context).strip("'"))
+    return text
+
 
 MODEL = click.option(
     "--model",
     default=None,
+    callback=check_model,
     help="A shipped model's name, a file (.safetensors, .onnx, .pt) or insightface:PACK; the default shipped one if none.",
 )
 
@@ -38,7 +63,17 @@ THREADS = click.option("--threads", type=click.IntRange(1), default=None, help="
 
 FACE = click.option(
     "--face", default="largest-central", show_default=True,
-    type=click.Choice(["largest-central", "largest", "central", "score"]), help="Which of several faces.",
+    type=click.Choice(FACE_RULES), help="Which of several faces.",
+)  # fmt: skip
+
+FACE_TO_ENROL = click.option(
+    "--face", default=None, type=click.Choice(FACE_RULES),
+    help="Which of several faces.  [default: largest-central; a photo of several faces of like size is not enrolled]",
+)  # fmt: skip
+
+TURN = click.option(
+    "--turn/--no-turn", default=True, show_default=True,
+    help="Try the three other turns of a photo in which no face is found upright.",
 )  # fmt: skip
 
 FACE_OR_ALL = click.option(

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, LOW_SIZE
+from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, LOW_SIZE, TURN, FilePath
 from lrface.errors import LrfaceError
 
 
@@ -17,17 +17,18 @@ def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> 
 
 
 @click.command("prepare")
-@click.argument("source", type=click.Path())
-@click.option("--out", type=click.Path(), required=True, help="The store to make.")
+@click.argument("source", type=FilePath())
+@click.option("--out", type=FilePath(), required=True, help="The store to make.")
 @click.option(
     "--detector", default=None, type=click.Choice(["insightface", "centerface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
     help="How faces are found; none: the images are aligned crops. insightface downloads its pack (280 MB) at first use, "
     "mtcnn comes with lrface.  "
     "[default: insightface; none for .rec; landmarks with --landmarks]",
 )  # fmt: skip
-@click.option("--landmarks", type=click.Path(), default=None, help="CSV: path, then 2 eyes or 5 points.")
+@click.option("--landmarks", type=FilePath(), default=None, help="CSV: path, then 2 eyes or 5 points.")
 @EYES
 @FACE
+@TURN
 @click.option(
     "--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of the aligned crops."
 )
@@ -48,7 +49,7 @@ def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> 
 @click.option("--overwrite", is_flag=True, help="Begin anew instead of going on.")
 def command(
     source: str, out: str, detector: str | None, landmarks: str | None, eyes: tuple[float, float, float, float] | None,
-    face: str, size: int, low_size: int, kernel: str, antialias: bool, encoding: str, quality: int,
+    face: str, turn: bool, size: int, low_size: int, kernel: str, antialias: bool, encoding: str, quality: int,
     shard: tuple[int, int], workers: int, device: str, overwrite: bool,
 ) -> None:  # fmt: skip
     """Turn SOURCE, a folder per identity or an insightface .rec, into a store that training reads.
@@ -64,12 +65,14 @@ def command(
         detector = "landmarks" if landmarks else "none" if is_record(source) else "insightface"
     if (detector == "landmarks") != (landmarks is not None):
         raise LrfaceError("--detector landmarks and --landmarks FILE go together")
-    settings = Settings(size, detector, eyes, face, Degradation(low_size, kernel, antialias), encoding, quality)
+    settings = Settings(size, detector, eyes, face, Degradation(low_size, kernel, antialias), encoding, quality, turn)
     summary = prepare(source, out, settings, landmarks, *shard, workers, device, overwrite)
     total = sum(summary.counts.values())
     listed = ", ".join(
         f"{count:,} {status}" for status, count in sorted(summary.counts.items(), key=lambda item: -item[1])
     )
     click.echo(f"{total:,} images: {listed}")
+    if summary.turned:
+        click.echo(f"{summary.turned:,} of them had no upright face and were turned; the manifest says which")
     click.echo(f"{summary.identities:,} identities, {summary.single:,} of them with a single image")
     click.echo(f"fingerprint {summary.fingerprint[:16]}; look at {summary.folder / 'contact.png'}")

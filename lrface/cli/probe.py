@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from lrface.cli.options import DATA_ROOT
+from lrface.cli.options import DATA_ROOT, FilePath
 
 
 @click.command("probe")
-@click.argument("model", type=click.Path())
+@click.argument("model", type=FilePath())
 @click.option("--set", "name", required=True, help="shapes, cifar100, svhn, stl10 or tinyimagenet.")
 @click.option("--path", default=None, help="Where the set lies under the data root.  [default: a folder of its name]")
 @DATA_ROOT

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lrface.cli.options import DATA_ROOT
+from lrface.cli.options import DATA_ROOT, FilePath
 from lrface.errors import LrfaceError
 
 
@@ -18,18 +18,14 @@ def _seeds(context: click.Context, option: click.Parameter, text: str | None) ->
 
 
 @click.command("sweep")
-@click.argument("files", nargs=-1, required=True, metavar="SWEEP...", type=click.Path())
-@click.option(
-    "--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Results go to OUT/NAME."
-)
+@click.argument("files", nargs=-1, required=True, metavar="SWEEP...", type=FilePath())
+@click.option("--out", default="runs", show_default=True, type=FilePath(path_type=Path), help="Results go to OUT/NAME.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Runs at once.")
 @click.option(
     "--device", "devices", multiple=True, default=("auto",), show_default=True,
     help="As for `lrface train`; give it several times to deal the runs out: --jobs 2 --device cuda:0 --device cuda:1.",
 )  # fmt: skip
-@click.option(
-    "--recipe", default=None, type=click.Path(path_type=Path), help="Another base recipe than the sweep's own."
-)
+@click.option("--recipe", default=None, type=FilePath(path_type=Path), help="Another base recipe than the sweep's own.")
 @click.option("--seeds", callback=_seeds, default=None, metavar="5,6,...", help="Other seeds than the sweep's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in all runs; repeatable.")
 @DATA_ROOT

@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from lrface.cli.options import DATA_ROOT
+from lrface.cli.options import DATA_ROOT, FilePath
 
 
 @click.command("train")
-@click.argument("recipe", type=click.Path())
+@click.argument("recipe", type=FilePath())
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. optim.lr=0.02; repeatable."
 )
-@click.option("--out", type=click.Path(), default=None, help="Folder of the run.  [default: runs/NAME]")
+@click.option("--out", type=FilePath(), default=None, help="Folder of the run.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, cuda:0,1, mps.")
 @DATA_ROOT

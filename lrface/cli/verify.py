@@ -5,25 +5,29 @@ import sys
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MIN_FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MIN_FACE, MODEL, RUNTIME, THREADS, TURN, FilePath
 
 
 @click.command("verify")
-@click.argument("a", type=click.Path())
-@click.argument("b", type=click.Path())
+@click.argument("a", type=FilePath())
+@click.argument("b", type=FilePath())
 @MODEL
 @click.option(
-    "--far", default=0.01, show_default=True, help="False accept rate to promise; the model says which it knows."
+    "--far",
+    default=0.01,
+    show_default=True,
+    help="False accept rate to promise, within the range that the model was calibrated for.",
 )
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @ENCODER_DETECTOR
 @MIN_FACE
 @FACE
+@TURN
 @DEVICE
 @RUNTIME
 @THREADS
 @click.option(
-    "--explain", type=click.Path(dir_okay=False), default=None, help="Draw how the answer came about: FILE.png."
+    "--explain", type=FilePath(dir_okay=False), default=None, help="Draw how the answer came about: FILE.png."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -34,6 +38,7 @@ def command(
     threshold: float | None,
     detector: str,
     face: str,
+    turn: bool,
     device: str,
     runtime: str,
     threads: int | None,
@@ -51,7 +56,7 @@ def command(
         from lrface.recognition.explain import check
 
         check(explain)
-    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads, min_face)
+    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads, min_face, turn)
     encoder.check_threshold(far, threshold)
     looks = encoder.look(a), encoder.look(b)
     result = encoder.compare(*looks, far, threshold)
@@ -62,7 +67,7 @@ def command(
     if as_json:
         click.echo(json.dumps({"a": a, "b": b, **result.as_dict()}))
     else:
-        origin = "given" if result.far is None else f"calibrated for a false accept rate of {result.far:g}"
+        origin = "given" if result.far is None else f"for a false accept rate of {result.far:g}"
         click.echo(f"{'same' if result.same else 'different'}: similarity {result.similarity:.4f}, ", nl=False)
         click.echo(f"threshold {result.threshold:.4f} ({origin})")
         if result.probability is not None:

@@ -12,9 +12,14 @@ from lrface.faces.align import norm_crop
 from lrface.faces.degrade import Degradation, resize
 from lrface.faces.detect import DETECTORS, FACE_RULES, Detector, select_face
 from lrface.faces.images import Loaded, encode_image, load_image, read_image
+from lrface.faces.turn import detect_turned
 
 #: What can become of an image; every image of the source gets exactly one.
 STATUSES = ("ok", "unreadable", "no landmarks", "no face", "bad landmarks")
+
+
+#: How the reason of an image begins whose face was found in another turn; its status is ``ok``.
+TURNED = "turned by"
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Settings:
         degradation: how the low-resolution pixels are made from the crop.
         encoding: ``jpg`` or ``png``, of crops that had to be cut.
         quality: of JPEG, 1 to 100.
+        turn: whether a detector that finds no upright face looks at the other three turns of the image.
 
     Raises:
         LrfaceError: a value that is none of these, or eyes that are missing or that nobody looks at.
@@ -43,6 +49,7 @@ class Settings:
     degradation: Degradation = field(default_factory=Degradation)
     encoding: str = "jpg"
     quality: int = 95
+    turn: bool = False
 
     def __post_init__(self) -> None:
         for key, value, known in (
@@ -68,6 +75,8 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """The fields, as JSON writes them."""
         plain = asdict(self)
+        if not self.turn:  # as stores that were made before this setting say it
+            del plain["turn"]
         return plain | {"eyes": list(self.eyes) if self.eyes else None}
 
 
@@ -120,7 +129,8 @@ def crop_item(item: Item, source: Source, settings: Settings, detector: Detector
             as_it_is = plain and image.shape == (settings.size, settings.size, 3)
             encoded = data if as_it_is else _encode(resize(image, settings.size), settings)
         else:
-            landmarks, row["score"] = locate(item, image, settings, detector)
+            landmarks, row["score"], degrees = locate(item, image, settings, detector)
+            row["reason"] = f"{TURNED} {degrees} degrees" if degrees else None
             row["landmarks"] = landmarks.ravel().tolist()
             encoded = _encode(cut(image, landmarks, settings.size), settings)
     except RefusedError as refusal:
@@ -142,20 +152,20 @@ def _read(item: Item, source: Source) -> tuple[bytes, Loaded]:
 
 def locate(
     item: Item, image: np.ndarray, settings: Settings, detector: Detector | None
-) -> tuple[np.ndarray, float | None]:
-    """Landmarks ``[n, 2]``, and the detector's score if it found them.
+) -> tuple[np.ndarray, float | None, int]:
+    """Landmarks ``[n, 2]``, the detector's score if it found them, and the turn of the image that it took, in degrees.
 
     Raises:
         RefusedError: there is no face, or none that the settings say how to find.
     """
     if settings.detector == "landmarks":
-        return np.array(item.landmarks, np.float64), None
-    faces = detector.detect(image) if detector else []
+        return np.array(item.landmarks, np.float64), None, 0
+    faces, degrees = detect_turned(detector, image, settings.turn and not settings.eyes) if detector else ([], 0)
     if faces:
         face = select_face(faces, image.shape, settings.face)
-        return face.landmarks, float(face.score)
+        return face.landmarks, float(face.score), degrees
     if settings.eyes:
-        return np.array(settings.eyes, np.float64).reshape(2, 2), None
+        return np.array(settings.eyes, np.float64).reshape(2, 2), None, 0
     raise RefusedError("no face", f"{settings.detector} found no face")
 
 

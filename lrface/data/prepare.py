@@ -21,7 +21,7 @@ from lrface.data.sheet import write_contact_sheet
 from lrface.data.sources import Item, Share, Source, open_source, take_share
 from lrface.data.workers import crop_chunks
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write, file_digest, write_json
+from lrface.files import atomic_write, file_digest, require_path, write_json
 
 #: Images in one unit of work. Detection is slow, and a kill loses the units in hand.
 CHUNK = 256
@@ -38,6 +38,7 @@ class Summary:
         identities: identities with at least one image in the store.
         single: identities with exactly one.
         fingerprint: digest of the labels and crops.
+        turned: images whose face was found in another turn of them; the manifest says which.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Summary:
     identities: int
     single: int
     fingerprint: str
+    turned: int = 0
 
 
 def prepare(
@@ -113,7 +115,7 @@ def _open(source: str | Path, out: str | Path, settings: Settings, landmarks: st
     if (settings.detector == "landmarks") != (landmarks is not None):
         raise LrfaceError("a landmarks file goes with the detector 'landmarks': give both or neither")
     images = open_source(source, landmarks)
-    if images.root.is_dir() and Path(out).resolve().is_relative_to(images.root.resolve()):
+    if images.root.is_dir() and Path(require_path(out)).resolve().is_relative_to(images.root.resolve()):
         raise LrfaceError(f"the store {out} must not lie in its source {source}: it would be taken for an identity")
     return images
 
@@ -146,7 +148,7 @@ def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> 
     labels = np.empty(writer.images, np.int64)
     offsets = np.empty(writer.images, np.int64)
     counts: Counter[str] = Counter()
-    fingerprint, done = hashlib.sha256(), 0
+    fingerprint, done, turned = hashlib.sha256(), 0, 0
     with (
         atomic_write(writer.folder / "manifest.parquet") as file,
         store.ManifestWriter(file) as manifest,
@@ -155,6 +157,7 @@ def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> 
             manifest.write(entry["rows"])
             for row in entry["rows"]:
                 counts[row["status"]] += 1
+                turned += row["status"] == "ok" and row["reason"] is not None
                 if row["status"] == "ok":
                     fingerprint.update(row["label"].to_bytes(8, "little") + bytes.fromhex(row["digest"]))
                     labels[done], offsets[done], done = row["label"], row["offset"], done + 1
@@ -165,10 +168,13 @@ def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> 
     write_contact_sheet(writer.folder)
     sizes = np.unique(labels, return_counts=True)[1]
     result = {"images": done, "counts": dict(counts), "identities": len(sizes), "single": int((sizes == 1).sum())}
+    result |= {"turned": turned} if settings.turn else {}
     write_json(writer.folder / store.SHARD_FILE, header | result | {"fingerprint": fingerprint.hexdigest()})
     writer.forget()
 
 
 def _summary(folder: Path) -> Summary:
     facts = store.read_shard(folder)
-    return Summary(folder, facts["counts"], facts["identities"], facts["single"], facts["fingerprint"])
+    return Summary(
+        folder, facts["counts"], facts["identities"], facts["single"], facts["fingerprint"], facts.get("turned", 0)
+    )

@@ -12,6 +12,7 @@ import numpy as np
 from lrface.data.recordio import MAX_EXACT_LABEL, RecordReader
 from lrface.errors import LrfaceError
 from lrface.faces.images import SUFFIXES
+from lrface.files import require_path
 
 EYE_COLUMNS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
 _SUFFIXES = tuple(SUFFIXES)
@@ -65,7 +66,7 @@ def open_source(path: str | Path, landmarks: str | Path | None = None) -> Source
     Raises:
         LrfaceError: there is no such source, or it holds no images, or the landmarks cannot be used.
     """
-    root = Path(path)
+    root = Path(require_path(path))
     if is_record(root):
         if landmarks:
             raise LrfaceError(f"{root} holds aligned crops: a landmarks file cannot be applied to it")

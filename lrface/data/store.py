@@ -29,7 +29,7 @@ from lrface.data.recordio import RecordReader
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
 from lrface.faces.images import read_image
-from lrface.files import read_json
+from lrface.files import read_json, require_path
 
 FORMAT = 1
 SHARD_FILE = "shard.json"
@@ -125,7 +125,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(require_path(path))
         self.folders = _shards(self.path)
         facts = [read_shard(folder) for folder in self.folders]
         for key in ("settings", "listing", "landmarks"):

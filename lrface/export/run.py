@@ -14,7 +14,7 @@ from lrface.export.graph import set_card, trace
 from lrface.export.parity import check_accuracy, check_batches, check_parity, check_whole
 from lrface.export.quantize import quantize
 from lrface.export.whole import IMAGES, make_whole
-from lrface.files import atomic_write
+from lrface.files import atomic_write, require_path
 from lrface.models.embedder import WHOLE_INPUT, Embedder, open_embedder
 from lrface.version import code_version
 
@@ -71,7 +71,7 @@ def export(
         LrfaceError: the model cannot be exported, int8 without faces, a check is not passed, or the file cannot be
             written.
     """
-    if Path(out).suffix != ".onnx":
+    if Path(require_path(out)).suffix != ".onnx":
         raise LrfaceError(f"--out {out}: call the file something.onnx")
     if int8 and calibration is None:
         raise LrfaceError("int8 needs real faces to read ranges from: name a store with --calibration")

@@ -6,14 +6,19 @@ have a row and a column for each of a few resolutions, and are read by bilinear 
 logarithms. ``tools/calibrate.py`` fits them (:mod:`lrface.eval.quality_tables`).
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lrface.errors import LrfaceError
+
+#: Two rates are the same one if they differ by no more than this.
+_SAME_RATE = 1e-9
 
 #: Key of the model's card.
 CARD_KEY = "quality"
@@ -85,16 +90,17 @@ class Calibration:
         """The cosine that a share ``far`` of pairs of different people exceeds.
 
         Args:
-            far: one of the shares of ``different``.
+            far: a share from the smallest of ``different`` to the largest; see :func:`rate_weights`.
             a, b: resolutions of the two faces in pixels, of shapes that fit each other.
 
         Raises:
-            LrfaceError: not calibrated for this rate.
+            LrfaceError: the rate lies outside.
         """
-        for known, table in self.different.items():
-            if abs(known - far) <= 1e-9:
-                return self._read(table, a, b)
-        raise LrfaceError(f"this model is not calibrated for a false accept rate of {far:g}")
+        weights = rate_weights(self.different, far)
+        if not weights:
+            raise LrfaceError(f"this model is not calibrated for a false accept rate of {far:g}")
+        tables = [weight * self.different[rate] for rate, weight in weights.items()]
+        return self._read(np.sum(tables, axis=0), a, b)
 
     def probability(self, similarity: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
         """The probability that the two are one person, where as many pairs are of one person as of two.
@@ -142,6 +148,36 @@ class Calibration:
             "...i,...j,ij->...", hat_weights(a, self.knots), hat_weights(b, self.knots), table
         )
         return value
+
+
+def rate_weights(rates: Iterable[float], far: float) -> dict[float, float]:
+    """How the threshold for a rate is made from those that were calibrated.
+
+    Args:
+        rates: that were calibrated.
+        far: the rate that is asked for.
+
+    Returns:
+        Rate -> weight, the sum 1: one rate if it is calibrated, else its two neighbours, weighted linearly in the
+        logarithm of the rate. Empty if the rate lies outside.
+    """
+    known = sorted(rates)
+    for rate in known:
+        if abs(rate - far) <= _SAME_RATE:
+            return {rate: 1.0}
+    for below, above in pairwise(known):
+        if 0 < below < far < above:
+            share = math.log(far / below) / math.log(above / below)
+            return {below: 1 - share, above: share}
+    return {}
+
+
+def interpolation_note(rates: Iterable[float], far: float, what: str = "a false accept rate of") -> tuple[str, ...]:
+    """A line that says so where the threshold for a rate was interpolated; none where it was calibrated."""
+    used = list(rate_weights(rates, far))
+    if len(used) < 2:
+        return ()
+    return (f"no threshold was calibrated for {what} {far:g}: it is interpolated between {used[0]:g} and {used[1]:g}",)
 
 
 def hat_weights(resolution: ArrayLike, knots: NDArray[np.float64]) -> NDArray[np.float64]:

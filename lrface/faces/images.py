@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 
 #: Larger images are refused before they are decoded: a face needs no more, and a small file can claim any size.
 MAX_PIXELS = 100_000_000
@@ -80,7 +81,7 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
     name = name or ("image" if data is not None else str(source))
     try:
         if data is None:
-            data = _read_file(Path(str(source)), name)
+            data = _read_file(Path(require_path(str(source))), name)
         return _decode(data, name)
     except LrfaceError:
         raise

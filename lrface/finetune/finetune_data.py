@@ -8,6 +8,7 @@ from lrface.data.face_list import FaceList, read_marker
 from lrface.data.sets.uccs import SPLIT_FILE, Uccs, read_uccs
 from lrface.data.sets.uccs_challenge import is_challenge
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 from lrface.finetune.people import People, from_folder, from_images, from_list, from_store
 from lrface.models.embedder import Embedder
 from lrface.recognition.encoder import FaceEncoder
@@ -31,7 +32,12 @@ class FinetuneData:
 
 
 def open_data(
-    source: str | Path, embedder: Embedder, detector: str = "auto", face: str = "largest-central", device: str = "cpu"
+    source: str | Path,
+    embedder: Embedder,
+    detector: str = "auto",
+    face: str = "largest-central",
+    device: str = "cpu",
+    turn: bool = True,
 ) -> FinetuneData:
     """Open data; no image is read.
 
@@ -42,21 +48,22 @@ def open_data(
             UCCS's are cut by its own landmarks.
         face: which of several faces.
         device: for the detector.
+        turn: as for :class:`lrface.recognition.encoder.FaceEncoder`.
 
     Raises:
         LrfaceError: there is nothing of the kind, or it is damaged.
     """
-    root = Path(source)
+    root = Path(require_path(source))
     if root.is_dir() and any(root.glob("shard-*-of-*")):
         if detector not in ("auto", "none"):
             raise LrfaceError(f"{root} is a store, whose crops are cut already: leave --detector out")
         return FinetuneData("store", from_store(root))
     if (root / "Training_Set").is_dir():
         chosen = "none" if detector == "auto" else detector
-        encoder = FaceEncoder(embedder, chosen, face, device)
+        encoder = FaceEncoder(embedder, chosen, face, device, turn)
         people = from_folder(root / "Training_Set", encoder, {"detector": chosen, "face": face})
         return FinetuneData("tinyface", people, notes=_rehearsal(root))
-    encoder = FaceEncoder(embedder, detector, face, device)
+    encoder = FaceEncoder(embedder, detector, face, device, turn)
     if root.suffix == ".csv" or (root / SPLIT_FILE).is_file() or is_challenge(root):
         return _open_uccs(read_uccs(root), str(root), encoder, detector, face, device)
     return FinetuneData(

@@ -15,8 +15,9 @@ from lrface.data.face_list import FaceList, read_identities
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation, resize
+from lrface.files import require_path
 from lrface.models.embedder import Embedder
-from lrface.recognition.encoder import FaceEncoder, ImageError
+from lrface.recognition.encoder import OTHERS, TAKEN, TURNED, FaceEncoder, ImageError
 from lrface.train.targets import normalised
 
 BATCH = 64
@@ -54,7 +55,7 @@ def from_folder(root: str | Path, encoder: FaceEncoder, alignment: dict[str, Any
     Raises:
         LrfaceError: no such folder, or no images in it.
     """
-    root = Path(root)
+    root = Path(require_path(root))
     if not root.is_dir():
         raise LrfaceError(f"no such folder: {root} (expected a folder of images for each person)")
     faces = read_identities(root)
@@ -188,14 +189,14 @@ def read_people(
     reader = _Reader(embedder, pixels, source_size)
     refused: list[tuple[str, str]] = []
     kept: list[int] = []
-    notes = 0
+    notes: list[str] = []
     with closing(people.crops()) as crops, _bar(len(people.paths), progress) as bar:
         for at, outcome in enumerate(crops):
             bar.update(1)
             if isinstance(outcome, str):
                 refused.append((people.paths[at], outcome))
                 continue
-            notes += outcome[1] is not None
+            notes += [outcome[1]] if outcome[1] else []
             kept.append(at)
             reader.add(outcome[0], people.names[people.labels[at]])
     known, labels = np.unique(people.labels[kept], return_inverse=True)
@@ -205,7 +206,6 @@ def read_people(
             f"{least} people are needed; first {refused[0][0]}: {refused[0][1]}"
         )
     lost = tuple(people.names[label] for label in np.setdiff1d(people.labels, known))
-    tiny = (f"{notes:,} small images without a detected face are taken as the face itself",) if notes else ()
     views, low, source = reader.finish()
     if not np.isfinite(views).all():
         raise LrfaceError(f"the model gives NaN or infinity for images of {people.source}: it cannot be used on them")
@@ -213,8 +213,19 @@ def read_people(
     names = tuple(people.names[label] for label in known)
     return KnownFaces(
         names, labels, np.array(kept), views, low, source, reduced, reader.fingerprint, people.alignment, tuple(refused),
-        lost, tiny,
+        lost, _summary(notes),
     )  # fmt: skip
+
+
+def _summary(notes: list[str]) -> tuple[str, ...]:
+    """How many images have a note of each kind."""
+    kinds = {
+        TAKEN: "small images without a detected face are taken as the face itself",
+        TURNED: "images without an upright face were turned",
+        OTHERS: "images show other faces of like size, too",
+    }
+    counts = {kind: sum(kind in note for note in notes) for kind in kinds}
+    return tuple(f"{count:,} {kinds[kind]}" for kind, count in counts.items() if count)
 
 
 class _Reader:

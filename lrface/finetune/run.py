@@ -18,6 +18,7 @@ from lrface.data.sets.pair_set import PairSet
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.eval.identification import IdentificationResult, evaluate
+from lrface.files import require_path
 from lrface.finetune.held_out import Check, check_layer, held_images
 from lrface.finetune.people import KnownFaces, People, read_people
 from lrface.finetune.softmax_layer import LayerSettings, cosines, fit_layer
@@ -97,7 +98,7 @@ def make_classifier(
         LrfaceError: fewer than two people, nobody with two images, no image that can be used, a backbone that cannot be
             trained, or a file that cannot be written. The file is then as it was.
     """
-    settings, out = settings or ClassifierSettings(), Path(out)
+    settings, out = settings or ClassifierSettings(), Path(require_path(out))
     if resume and settings.backbone is None:
         raise LrfaceError("there is nothing to resume with a frozen backbone: it takes seconds")
     _claim(out)
@@ -189,7 +190,7 @@ def make_model(
     """
     from lrface.models.weights import save_model
 
-    settings, out = settings or BackboneSettings(), Path(out)
+    settings, out = settings or BackboneSettings(), Path(require_path(out))
     _claim(out)
     faces = read_people(people, embedder, **_pixels(embedder, settings), progress=progress)
     held = _held_people(faces.labels, share, settings.seed)

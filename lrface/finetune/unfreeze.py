@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 from lrface.models import shipped
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.models.registry import ModelSpec
@@ -58,7 +59,7 @@ def open_backbone(spec: str | Path | None = None, device: str = "cpu") -> Embedd
     Raises:
         LrfaceError: see :func:`lrface.models.embedder.open_embedder`.
     """
-    path = shipped.find(shipped.default() if spec is None else str(spec)) or Path(str(spec))
+    path = shipped.find(shipped.default() if spec is None else str(spec)) or Path(require_path(str(spec)))
     trainable = path.suffix in (".safetensors", ".pt", ".pth")
     return open_embedder(spec, device, runtime="torch" if trainable else "auto")
 

@@ -16,7 +16,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.align import OTHER_CROPS, TEMPLATE_SIZE
 from lrface.faces.degrade import resize
-from lrface.files import file_digest
+from lrface.files import file_digest, require_path
 from lrface.models import shipped
 from lrface.models.card import check_seal, places_digest, read_header
 from lrface.models.preprocessing import Preprocessing
@@ -114,7 +114,7 @@ def open_embedder(
     if str(spec).startswith("insightface:"):
         pack = _insightface_pack(str(spec).partition(":")[2])
         return _open_onnx(pack, device, threads, {"input_size": 112}, runtime)
-    path = shipped.find(shipped.default() if spec is None else str(spec)) or Path(str(spec))
+    path = shipped.find(shipped.default() if spec is None else str(spec)) or Path(require_path(str(spec)))
     if path.name.endswith(GRAPH_SUFFIX):
         path = path.with_name(path.name.removesuffix(GRAPH_SUFFIX) + ".safetensors")
     if not path.is_file():

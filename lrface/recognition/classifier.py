@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lrface.errors import LrfaceError
+from lrface.faces.calibration import interpolation_note, rate_weights
 from lrface.recognition.classifier_files import load_classifier
 from lrface.recognition.encoder import FaceEncoder, Image
 
@@ -90,14 +91,14 @@ class FaceClassifier:
 
     @classmethod
     def load(
-        cls, path: str | Path, detector: str = "auto", face: str = "largest-central", device: str = "cpu",
-        model: str | Path | None = None, min_face: float | None = None,
+        cls, path: str | Path, detector: str = "auto", face: str | None = None, device: str = "cpu",
+        model: str | Path | None = None, min_face: float | None = None, turn: bool = True,
     ) -> "FaceClassifier":  # fmt: skip
         """Open a classifier.
 
         Args:
             path: a file that ``lrface finetune`` wrote.
-            detector, face, device, min_face: see :class:`lrface.recognition.encoder.FaceEncoder`.
+            detector, face, device, min_face, turn: see :class:`lrface.recognition.encoder.FaceEncoder`.
             model: where the backbone is, for a classifier that names a model of others instead of carrying it; by
                 default where it was when the classifier was made.
 
@@ -106,7 +107,8 @@ class FaceClassifier:
                 not to be had.
         """
         embedder, weight, card = load_classifier(path, device, model)
-        return cls(FaceEncoder(embedder, detector, face, device, min_face), weight, card["people"], card["scale"], card)
+        encoder = FaceEncoder(embedder, detector, face, device, min_face, turn)
+        return cls(encoder, weight, card["people"], card["scale"], card)
 
     @property
     def thresholds(self) -> dict[float, float]:
@@ -116,21 +118,22 @@ class FaceClassifier:
     def threshold(self, far: float | None = None) -> tuple[float, float]:
         """The cosine threshold for a share of strangers, and that share.
 
-        By default the share is ``DEFAULT_FAR``, or the strictest that could be calibrated if that could not.
+        By default the share is ``DEFAULT_FAR``, or the strictest that could be calibrated if that could not. Between two
+        that were calibrated the threshold is interpolated in the logarithm of the share.
 
         Raises:
-            LrfaceError: the classifier was not calibrated for it.
+            LrfaceError: the share lies outside those that the classifier was calibrated for.
         """
         known = self.thresholds
         if far is None:
             far = DEFAULT_FAR if DEFAULT_FAR in known else min(known)
-        for share, value in known.items():
-            if abs(share - far) <= 1e-9:
-                return value, share
-        raise LrfaceError(
-            f"this classifier is not calibrated for {far:g} of strangers being taken for somebody: "
-            f"choose {', '.join(f'{share:g}' for share in known)}, or give a --threshold"
-        )
+        weights = rate_weights(known, far)
+        if not weights:
+            raise LrfaceError(
+                f"this classifier is not calibrated for {far:g} of strangers being taken for somebody: "
+                f"choose a share from {min(known):g} to {max(known):g}, or give a --threshold"
+            )
+        return sum(weight * known[share] for share, weight in weights.items()), far
 
     def choose(self, far: float | None, threshold: float | None) -> tuple[float, float | None]:
         """The cosine to exceed, and the share of strangers that it promises: None for a ``threshold`` given by hand.
@@ -177,6 +180,7 @@ class FaceClassifier:
         similarity = self.similarities(self.encoder.embed_crops(crops))
         probability = self.probabilities(similarity)
         order = np.argsort(-similarity, axis=1, kind="stable")[:, : max(top, 1)]
+        common = () if promised is None else interpolation_note(self.thresholds, promised, "a share of strangers of")
         result = []
         for at, row in enumerate(order):
             candidates = tuple(
@@ -185,7 +189,7 @@ class FaceClassifier:
             )
             name = candidates[0].name if candidates[0].similarity > threshold else None
             note = notes[at] if notes else None
-            result.append(Identification(name, threshold, promised, candidates, (note,) if note else ()))
+            result.append(Identification(name, threshold, promised, candidates, ((note,) if note else ()) + common))
         return result
 
     def similarities(self, embeddings: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write
+from lrface.files import atomic_write, require_path
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.models.preprocessing import Preprocessing
 
@@ -94,7 +94,7 @@ def load_classifier(
     """
     import safetensors
 
-    if not Path(path).is_file():
+    if not Path(require_path(path)).is_file():
         raise LrfaceError(f"no classifier at {path}: make one with `lrface finetune FOLDER --out {path}`")
     try:
         with safetensors.safe_open(path, framework="pt") as file:

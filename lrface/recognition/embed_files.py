@@ -10,7 +10,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.faces.images import SUFFIXES
-from lrface.files import atomic_write
+from lrface.files import atomic_write, require_path
 from lrface.recognition.encoder import FaceEncoder, ImageError, Look
 
 
@@ -57,7 +57,7 @@ def embed_files(
         LrfaceError: ``out`` is neither ``.npz`` nor ``.parquet`` or cannot be written, a source does not exist or holds no images,
             the detector cannot be had, or no image can be used. A single image that cannot be used is a row of the report.
     """
-    if Path(out).suffix not in (".npz", ".parquet"):
+    if Path(require_path(out)).suffix not in (".npz", ".parquet"):
         raise LrfaceError(f"--out {out}: embeddings are written as NumPy .npz or as .parquet, call it so")
     paths = list_images(sources)
     kept: list[tuple[str, Look]] = []
@@ -85,7 +85,7 @@ def list_images(sources: Iterable[str | Path]) -> list[str]:
         LrfaceError: one does not exist, or a folder holds no images.
     """
     paths: list[str] = []
-    for source in map(Path, sources):
+    for source in map(Path, map(require_path, sources)):
         if not source.exists():
             raise LrfaceError(f"no such file or folder: {source}")
         if not source.is_dir():

@@ -11,7 +11,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.faces.align import TEMPLATE, TEMPLATE_SIZE, alignment, norm_crop
-from lrface.faces.calibration import Calibration
+from lrface.faces.calibration import Calibration, interpolation_note, rate_weights
 from lrface.faces.detect import (
     DETECTORS,
     Detector,
@@ -19,10 +19,12 @@ from lrface.faces.detect import (
     automatic_detector,
     create_detector,
     is_detector,
+    of_like_size,
     select_face,
 )
 from lrface.faces.images import read_image
 from lrface.faces.quality import EXTREME_ASPECT, Quality, assess, is_flat
+from lrface.faces.turn import detect_turned
 from lrface.models.embedder import Embedder, open_embedder
 
 #: An image with a shorter side than this is taken as the face itself: no detector finds anything there.
@@ -38,6 +40,12 @@ ALIGNED = 6.0
 
 #: False accept rate that verification promises unless another is asked for.
 DEFAULT_FAR = 0.01
+
+#: Which of several faces is taken where nobody says.
+FACE_RULE = "largest-central"
+
+#: What the notes on a face say, for those who count them.
+TAKEN, TURNED, OTHERS = "taken as the face itself", "turned by", "of like size"
 
 Image = np.ndarray | str | Path | bytes
 
@@ -55,7 +63,8 @@ class Look:
         crop: uint8 RGB, aligned, or the image itself where it was taken as the face.
         quality: what is known of it.
         face: where it was found; None where the image itself was taken.
-        notes: what should be known of it: that the image itself was taken.
+        notes: what should be known of it: that the image itself was taken, or turned, or that others were there.
+        others: how many other faces of like size the image shows.
     """
 
     name: str
@@ -63,6 +72,7 @@ class Look:
     quality: Quality
     face: Face | None
     notes: tuple[str, ...] = ()
+    others: int = 0
 
     @property
     def box(self) -> np.ndarray:
@@ -133,50 +143,55 @@ class FaceEncoder:
         embedder: the network with its preprocessing.
         detector: ``auto`` (see :func:`lrface.faces.detect.automatic_detector`), one of ``DETECTORS``, the path of an
             SCRFD detector ``*.onnx``, or ``none``: images are aligned crops.
-        face: which of several faces; see :func:`lrface.faces.detect.select_face`.
+        face: which of several faces; see :func:`lrface.faces.detect.select_face`. None: ``FACE_RULE``, and nobody has
+            said so: such a photo is not enrolled.
         device: for the detector.
         min_face: width of the smallest face to look for; see :func:`lrface.faces.detect.create_detector`.
+        turn: try the other three turns of a photo in which no face is found upright.
     """
 
     def __init__(
         self,
         embedder: Embedder,
         detector: str = "auto",
-        face: str = "largest-central",
+        face: str | None = None,
         device: str = "cpu",
         min_face: float | None = None,
+        turn: bool = True,
     ) -> None:
         if detector not in ("auto", "none") and not is_detector(detector):
             raise LrfaceError(
                 f"unknown detector {detector!r}: choose auto, none, {', '.join(DETECTORS)}, or a file *.onnx"
             )
         self.embedder = embedder
-        self._wanted, self._face, self._device, self._min_face = detector, face, device, min_face
+        self._wanted, self._device, self._min_face, self._turn = detector, device, min_face, turn
+        self._face, self.chooses = face or FACE_RULE, face is not None
 
     @classmethod
     def load(
         cls,
         path: str | Path | None = None,
         detector: str = "auto",
-        face: str = "largest-central",
+        face: str | None = None,
         device: str = "cpu",
         runtime: str = "auto",
         threads: int | None = None,
         min_face: float | None = None,
+        turn: bool = True,
     ) -> "FaceEncoder":
         """Open a model.
 
         Args:
             path: a shipped model's name or a file, see :func:`lrface.models.embedder.open_embedder`; the default shipped
                 model if None.
-            detector, face, device, min_face: see the class.
+            detector, face, device, min_face, turn: see the class.
             runtime, threads: see :func:`lrface.models.embedder.open_embedder`.
 
         Raises:
             LrfaceError: the model cannot be opened.
         """
         embedder = open_embedder(path, device, threads, runtime=runtime)
-        return cls(embedder, detector, face, device, min_face)
+        return cls(embedder, detector, face, device, min_face, turn)
 
     @property
     def detector(self) -> str:
@@ -215,14 +230,14 @@ class FaceEncoder:
         """The aligned face of an image.
 
         Returns:
-            uint8 RGB crop, and a note where the image itself was taken as the face, else None.
+            uint8 RGB crop, and a note where something should be known of it (see :class:`Look`), else None.
 
         Raises:
             ImageError: the image cannot be read or shows no face.
             LrfaceError: the detector cannot be had.
         """
         found = self._find(image)
-        return found.crop, found.note
+        return found.crop, "; ".join(found.notes) or None
 
     def look(self, image: Image) -> Look:
         """The aligned face of an image, and what is known of it before it is compared.
@@ -268,7 +283,7 @@ class FaceEncoder:
         # Black corners, where a crop reaches beyond the photo, would be taken for detail.
         seen = found.crop if found.face is None else norm_crop(found.photo, found.face.landmarks, mirrored=True)
         quality = assess(seen, found.pixels, self.calibration, found.face is None, found.missed)
-        return Look(found.name, found.crop, quality, found.face, (found.note,) if found.note else ())
+        return Look(found.name, found.crop, quality, found.face, found.notes, found.others)
 
     def _find(self, image: Image) -> "_Found":
         name = str(image) if isinstance(image, str | Path) else "the image"
@@ -278,29 +293,43 @@ class FaceEncoder:
         if self._wanted == "none":
             return whole
         if min(height, width) < TINY:
-            return replace(whole, note=f"{name}: {width} x {height} pixels, taken as the face itself")
-        faces = self._detector.detect(pixels)
-        if not faces and _may_be_a_crop(pixels):
-            note = f"{name}: {self._detector.name} found no face in {width} x {height} pixels, taken as the face itself"
-            return replace(whole, note=note, missed=True)
+            return replace(whole, notes=(f"{name}: {width} x {height} pixels, {TAKEN}",))
+        crop = _may_be_a_crop(pixels)
+        faces, degrees = detect_turned(self._detector, pixels, self._turn and not crop)
+        if not faces and crop:
+            note = f"{name}: {self._detector.name} found no face in {width} x {height} pixels, {TAKEN}"
+            return replace(whole, notes=(note,), missed=True)
         if not faces:
             raise ImageError(
-                f"{name}: {self._detector.name} found no face; if this is an aligned crop, say --detector none"
+                f"{name}: {self._detector.name} found no face{', however it is turned' if self._turn else ''}; "
+                "if this is an aligned crop, say --detector none"
             )
         face = select_face(faces, pixels.shape, self._face)
         if _is_aligned(face, pixels):
             return whole
+        others = of_like_size(faces, face)
         try:
-            return _cut(name, pixels, face)
+            return replace(_cut(name, pixels, face), notes=self._notes(name, degrees, others), others=others)
         except LrfaceError as error:
             raise ImageError(f"{name}: {error}") from error
+
+    def _notes(self, name: str, degrees: int, others: int) -> tuple[str, ...]:
+        notes = []
+        if degrees:
+            notes.append(
+                f"{name}: no face was found for sure upright, and a better one in the photo {TURNED} {degrees} degrees"
+            )
+        if others:
+            count = "another face" if others == 1 else f"{others} other faces"
+            notes.append(f"{name}: {count} {OTHERS} in it; the {self._face} one was taken (--face)")
+        return tuple(notes)
 
     def verify(self, a: Image, b: Image, far: float = DEFAULT_FAR, threshold: float | None = None) -> Verification:
         """Tell whether two images show one person.
 
         Args:
             a, b: see :meth:`embed`.
-            far: the false accept rate to promise; one of :attr:`thresholds`.
+            far: the false accept rate to promise, within the range of :attr:`thresholds`.
             threshold: a cosine to use instead.
 
         Raises:
@@ -328,7 +357,7 @@ class FaceEncoder:
         if self.calibration is not None:
             probability = float(self.calibration.probability(similarity, *resolutions))
         warnings = tuple(f"{look.name}: {warning}" for look in (a, b) for warning in look.quality.warnings)
-        notes = a.notes + b.notes
+        notes = a.notes + b.notes + (interpolation_note(self.thresholds, far) if promised else ())
         return Verification(
             similarity, similarity > threshold, threshold, promised, notes, probability, resolutions, warnings
         )
@@ -344,24 +373,25 @@ class FaceEncoder:
         """The cosine threshold for a false accept rate.
 
         Args:
-            far: one of :attr:`thresholds`.
+            far: one of :attr:`thresholds`, or a rate between two of them: interpolated in the logarithm of the rate.
             a, b: what is known of the two faces. Where the model is calibrated by quality the threshold is that of their
                 resolutions: higher for small and blurred faces, which resemble each other.
 
         Raises:
-            LrfaceError: the model was not calibrated for this rate.
+            LrfaceError: the rate lies outside those that the model was calibrated for.
         """
         if self.calibration is not None and a is not None and b is not None:
             return float(self.calibration.threshold(far, a.resolution, b.resolution))
-        for known, value in self.thresholds.items():
-            if abs(known - far) <= 1e-9:
-                return value
-        if not self.thresholds:
+        known = self.thresholds
+        if not known:
             raise LrfaceError("this model carries no calibrated thresholds: give one with --threshold")
-        raise LrfaceError(
-            f"this model is not calibrated for a false accept rate of {far:g}: "
-            f"choose {', '.join(f'{known:g}' for known in self.thresholds)}, or give a --threshold"
-        )
+        weights = rate_weights(known, far)
+        if not weights:
+            raise LrfaceError(
+                f"this model is not calibrated for a false accept rate of {far:g}: "
+                f"choose one from {min(known):g} to {max(known):g}, or give a --threshold"
+            )
+        return sum(weight * known[rate] for rate, weight in weights.items())
 
     @cached_property
     def calibration(self) -> Calibration | None:
@@ -387,8 +417,9 @@ class _Found:
     crop: np.ndarray
     pixels: float
     face: Face | None = None
-    note: str | None = None
+    notes: tuple[str, ...] = ()
     missed: bool = False
+    others: int = 0
 
 
 def _embedded(look: Look, embedding: np.ndarray) -> FoundFace:

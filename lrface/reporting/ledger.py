@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write, read_json, try_lock, write_json
+from lrface.files import atomic_write, read_json, require_path, try_lock, write_json
 
 
 class Ledger:
@@ -24,7 +24,7 @@ class Ledger:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(require_path(folder))
 
     def __contains__(self, key: str) -> bool:
         return self._row(key).exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lrface.errors import LrfaceError
-from lrface.files import write_json
+from lrface.files import require_path, write_json
 from lrface.reporting.ledger import alone
 from lrface.sweep.plan import Run, plan_runs, point_name
 from lrface.sweep.process import OUTCOME, OUTPUT, outcome, start
@@ -66,9 +66,9 @@ def run_sweep(
     missing = [name for name in ("lightning_fabric", "tensorboard", "matplotlib") if find_spec(name) is None]
     if missing:
         raise LrfaceError(f"a sweep needs {' and '.join(missing)}: pip install 'lrface[train,benchmark]'")
-    out = Path(out)
+    out = Path(require_path(out))
     with alone(out):
-        runs = plan_runs(spec, Path(base), out, Path(data_root), overrides)
+        runs = plan_runs(spec, Path(require_path(base)), out, Path(require_path(data_root)), overrides)
         waiting = [run for run in runs if (outcome(run.folder, run.key) or {}).get("status") != "finished"]
         for run in waiting:
             run.folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write
+from lrface.files import atomic_write, require_path
 
 
 class RunLog:
@@ -67,7 +67,7 @@ class RunLog:
 
 def read_log(folder: str | Path) -> list[dict[str, Any]]:
     """The lines of a run's log. Raises LrfaceError if there is none."""
-    path = Path(folder) / "log.jsonl"
+    path = Path(require_path(folder)) / "log.jsonl"
     try:
         return [json.loads(line) for line in path.read_text().splitlines()]
     except (OSError, ValueError) as error:

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 
 
 class Section(BaseModel):
@@ -235,7 +236,7 @@ def read_yaml(path: str | Path, what: str, overrides: tuple[str, ...] = ()) -> A
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    if not Path(path).is_file():
+    if not Path(require_path(path)).is_file():
         raise LrfaceError(f"no such {what}: {path}")
     try:
         content = OmegaConf.load(path)

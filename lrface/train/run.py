@@ -13,7 +13,7 @@ from torch import Tensor
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
-from lrface.files import atomic_write
+from lrface.files import atomic_write, require_path
 from lrface.losses.terms import needs_logits
 from lrface.models import create
 from lrface.models.embedder import Embedder, open_embedder
@@ -64,7 +64,7 @@ def train(
     Raises:
         LrfaceError: the data, the teacher or the checkpoint do not fit the recipe, or the loss is not finite.
     """
-    out, root = Path(out), Path(data_root)
+    out, root = Path(require_path(out)), Path(require_path(data_root))
     if not resume and (out / LAST).exists():
         raise LrfaceError(f"{out} holds a run already: --resume goes on with it, or choose another --out")
     fabric = make_fabric(device, recipe.precision)

@@ -102,7 +102,9 @@ def test_a_threshold_by_hand(verify):
 
 
 def test_a_rate_that_the_model_does_not_know(verify):
-    assert verify("a.png", "b.png", "--detector", "none", "--far", "0.5").refused("0.5", "0.01, 0.001", "--threshold")
+    assert verify("a.png", "b.png", "--detector", "none", "--far", "0.5").refused(
+        "0.5", "from 0.001 to 0.01", "--threshold"
+    )
 
 
 @pytest.mark.parametrize(("name", "reason"), [("nobody.jpg", "no such image"), ("text.jpg", "not an image")])
@@ -219,3 +221,14 @@ def test_a_model_without_thresholds_wants_one(lrface, images, tmp_path):
     arguments = ("verify", images / "a.png", images / "a.png", "--model", path, "--detector", "none")
     assert lrface(*arguments).refused("no calibrated thresholds", "--threshold")
     assert lrface(*arguments, "--threshold", "0.5").status == 0
+
+
+def test_a_rate_between_the_calibrated_ones(verify):
+    between = verify("a.png", "b.png", "--detector", "none", "--far", "0.003", "--json").json
+    assert 0.999 < between["threshold"] < 0.9995
+    assert between["far"] == 0.003
+    assert "interpolated between 0.001 and 0.01" in between["notes"][0]
+    assert "note: no threshold was calibrated" in verify("a.png", "b.png", "--detector", "none", "--far", "0.003").out
+    for outside in ("0.03", "0.0001", "0"):
+        refused = verify("a.png", "b.png", "--detector", "none", "--far", outside)
+        assert refused.refused("choose one from 0.001 to 0.01")

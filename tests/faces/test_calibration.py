@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lrface.errors import LrfaceError
-from lrface.faces.calibration import Calibration, bilinear_terms, hat_weights
+from lrface.faces.calibration import Calibration, bilinear_terms, hat_weights, interpolation_note, rate_weights
 
 KNOTS = np.array([4.0, 8.0, 16.0])
 
@@ -56,8 +56,8 @@ def test_thresholds_between_knots(calibration):
         assert float(calibration.threshold(0.01, a, b)) == pytest.approx(expected), (a, b)
     many = calibration.threshold(0.01, 8.0, np.array([4.0, 8.0, 16.0]))
     np.testing.assert_allclose(many, [0.8, 0.75, 0.65])
-    with pytest.raises(LrfaceError, match=r"rate of 0\.02"):
-        calibration.threshold(0.02, 8, 8)
+    with pytest.raises(LrfaceError, match=r"rate of 0\.6"):
+        calibration.threshold(0.6, 8, 8)
 
 
 def test_probabilities(calibration):
@@ -100,3 +100,22 @@ def test_interpolation_weights():
     a, b = rng.uniform(size=(2, 5))
     expected = [[1, min(x, y), max(x, y), x * y] for x, y in zip(a, b, strict=True)]
     np.testing.assert_allclose(bilinear_terms(a, b), expected)
+
+
+def test_a_rate_between_two_is_interpolated_in_its_logarithm(calibration):
+    middle = (0.01 * 0.5) ** 0.5
+    assert float(calibration.threshold(middle, 8, 8)) == pytest.approx((0.75 + 0.3) / 2)
+    assert rate_weights([0.1, 0.001, 0.01], 10**-2.25) == pytest.approx({0.001: 0.25, 0.01: 0.75})
+    assert rate_weights([0.1, 0.01], 0.1) == {0.1: 1.0}
+    for outside in (0.0, -0.01, 0.009, 0.11, 1.0, float("nan")):
+        assert rate_weights([0.1, 0.01], outside) == {}
+    values = [float(calibration.threshold(far, 8, 8)) for far in np.geomspace(0.01, 0.5, 20)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_what_was_interpolated_is_said():
+    assert interpolation_note([0.1, 0.01], 0.01) == ()
+    assert interpolation_note([0.1, 0.01], 0.5) == ()
+    (note,) = interpolation_note([0.1, 0.01], 0.03)
+    assert "rate of 0.03" in note
+    assert "between 0.01 and 0.1" in note

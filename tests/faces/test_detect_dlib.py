@@ -36,7 +36,7 @@ class Rectangle:
 
 class Shape:
     def parts(self):
-        return [type("Point", (), {"x": index, "y": 2 * index}) for index in range(68)]
+        return [type("Point", (), {"x": index, "y": 2 * index if index < 48 else 200}) for index in range(68)]
 
 
 class Recorder:
@@ -62,7 +62,7 @@ def test_boxes_are_half_open_and_the_best_comes_first():
     faces = Dlib(Recorder(), lambda image, place: Shape()).detect(np.zeros((100, 100, 3), np.uint8))
     assert [face.score for face in faces] == [1.5, 0.25]
     assert faces[0].box.tolist() == [10, 20, 30, 60]
-    assert faces[0].landmarks.tolist() == [[38.5, 77], [44.5, 89], [30, 60], [48, 96], [54, 108]]
+    assert faces[0].landmarks.tolist() == [[38.5, 77], [44.5, 89], [30, 60], [48, 200], [54, 200]]
 
 
 @needs_dlib

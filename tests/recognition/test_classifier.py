@@ -90,7 +90,9 @@ def test_who_is_not_above_the_threshold_is_unknown(classifier, crops):
 def test_the_threshold_follows_the_rate(classifier):
     assert classifier.threshold() == (0.5, 0.05)
     assert classifier.threshold(0.1) == (0.3, 0.1)
-    with pytest.raises(LrfaceError, match=r"not calibrated for 0\.01 .* choose 0\.1, 0\.05, or give a --threshold"):
+    with pytest.raises(
+        LrfaceError, match=r"not calibrated for 0\.01 .* choose a share from 0\.05 to 0\.1, or give a --threshold"
+    ):
         classifier.threshold(0.01)
     classifier.card = {"thresholds": {"0.33": 0.7, "0.5": 0.1}}
     assert classifier.threshold() == (0.7, 0.33)

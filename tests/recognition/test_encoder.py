@@ -208,7 +208,7 @@ def test_thresholds(make):
     encoder = make()
     assert encoder.thresholds == {0.01: 0.25, 0.001: 0.5}
     assert encoder.threshold(0.001) == 0.5
-    with pytest.raises(LrfaceError, match=r"rate of 0\.1: choose 0\.01, 0\.001, or give"):
+    with pytest.raises(LrfaceError, match=r"rate of 0\.1: choose one from 0\.001 to 0\.01, or give"):
         encoder.threshold(0.1)
     with pytest.raises(LrfaceError, match="carries no calibrated thresholds"):
         make(thresholds={}).threshold(0.01)
@@ -349,5 +349,5 @@ def test_a_small_image_without_a_face_is_taken_as_a_crop(make, faces):
     assert "finder found no face in 112 x 112 pixels, taken as the face itself" in look.notes[0]
     assert not look.quality.usable
     for wrong in (np.tile(faces[0], (2, 2, 1)), faces[0][:60], np.full((100, 100, 3), 7, np.uint8)):
-        with pytest.raises(ImageError, match="found no face; if this is an aligned crop"):
+        with pytest.raises(ImageError, match="found no face, however it is turned; if this is an aligned crop"):
             make("mtcnn", Finder()).look(wrong)

@@ -27,6 +27,7 @@ from lrface.data.recordio.format import (
     unpack_header,
 )
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 
 _INDEX_BLOCK = 1 << 25
 
@@ -47,7 +48,7 @@ class RecordReader:
     """
 
     def __init__(self, rec_path: str | Path, idx_path: str | Path | None = None) -> None:
-        self.path = Path(rec_path)
+        self.path = Path(require_path(rec_path))
         with reading(self.path):
             self._bytes = self.path.stat().st_size
         index = Path(idx_path) if idx_path is not None else self.path.with_suffix(".idx")
@@ -232,7 +233,7 @@ def scan(rec_path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     Raises:
         LrfaceError: the file is missing, truncated or damaged (says at what byte).
     """
-    path = Path(rec_path)
+    path = Path(require_path(rec_path))
     found = array("q")
     with reading(path), open(path, "rb") as file:
         size, offset = os.fstat(file.fileno()).st_size, 0

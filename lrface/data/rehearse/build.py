@@ -19,7 +19,7 @@ from lrface.data.rehearse.plan import Plan, RehearsedSet
 from lrface.data.rehearse.pool import Pool, describe_store, identities_of, source_name
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
-from lrface.files import locked, read_json, write_json
+from lrface.files import locked, read_json, require_path, write_json
 
 FORMAT = 1
 
@@ -76,7 +76,7 @@ def rehearse(
     Raises:
         LrfaceError: the source cannot be used or has too few people, a folder that is in the way, or the disk is full.
     """
-    out, camera = Path(out), camera or Camera()
+    out, camera = Path(require_path(out)), camera or Camera()
     unknown = [name for name in sets if name not in SETS]
     if unknown:
         raise LrfaceError(f"no rehearsal of {unknown[0]!r}: choose {', '.join(SETS)}")
@@ -107,7 +107,7 @@ def _open(
     progress: bool,
 ) -> Store:  # fmt: skip
     """The source as a store; made for the time of the work if it is none, and taken up again after a kill."""
-    if any(Path(source).glob("shard-*-of-*")):
+    if any(Path(require_path(source)).glob("shard-*-of-*")):
         if settings or landmarks:
             raise LrfaceError(f"{source} is a store, its faces are aligned: leave the detector, eyes and landmarks out")
         return Store(source)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lrface.errors import LrfaceError
 from lrface.faces.images import read_image
-from lrface.files import atomic_write
+from lrface.files import atomic_write, require_path
 
 _FLAG_TYPES = {"b1", "u1", "i1", "i4", "i8"}
 
@@ -94,7 +94,7 @@ def read_bin(path: str | Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         LrfaceError: the file is missing, truncated, not a pack, or asks for anything but arrays and bytes; the counts
             disagree; an image (named by its index) cannot be decoded or has another size than the first.
     """
-    bins, same = _load(Path(path))
+    bins, same = _load(Path(require_path(path)))
     images: NDArray[np.uint8] | None = None
     for index, encoded in enumerate(bins):
         name = f"{path}: image {index}"

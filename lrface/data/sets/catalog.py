@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 
 ZOO = "https://github.com/deepinsight/insightface/tree/master/recognition/_datasets_"
 RESEARCH = "non-commercial research"
@@ -200,7 +201,7 @@ def dataset(name: str) -> DataSet:
 
 def find(root: str | Path) -> list[Found]:
     """Which data sets of the catalogue lie under a data root, one entry for each; nothing is opened."""
-    return [_find(entry, Path(root)) for entry in CATALOG]
+    return [_find(entry, Path(require_path(root))) for entry in CATALOG]
 
 
 def _find(entry: DataSet, root: Path) -> Found:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lrface.data.sets.pairs import missing_images, read_pairs
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 
 PAIR_FILES = ("pairs.txt", "pairsDevTrain.txt", "pairsDevTest.txt")
 
@@ -24,7 +25,7 @@ def fetch_lfw(out: str | Path) -> int:
     Raises:
         LrfaceError: the download was refused or damaged, the disk is full, or ``out/images`` holds something else.
     """
-    out = Path(out)
+    out = Path(require_path(out))
     if (out / "images").exists():
         return _check(out, f"; remove {out} to fetch it anew")
     work = out / ".download"

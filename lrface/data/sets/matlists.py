@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write
+from lrface.files import atomic_write, require_path
 
 #: The header's text is fixed: scipy would write the time, and the same list would not be the same bytes.
 _HEADER = b"MATLAB 5.0 MAT-file, written by lrface".ljust(116)
@@ -28,7 +28,7 @@ def read_mat(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         LrfaceError: the file is missing, damaged or no ``.mat`` file, or h5py, which version 7.3 needs, is not there.
     """
-    path = Path(path)
+    path = Path(require_path(path))
     try:
         with open(path, "rb") as file:
             start = file.read(1024)

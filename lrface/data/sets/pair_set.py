@@ -11,6 +11,7 @@ from lrface.data.sets.pairs import Pair, read_pairs, repeated_pairs, resolve
 from lrface.data.sources import FolderSource, Item
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def from_folder(root: str | Path, pairs: Sequence[str | Path], settings: Setting
     listed = listed_pairs(pairs, suffix=_suffix(root))
     resolve(listed, root)
     detector = None if settings.detector in ("none", "eyes") else create_detector(settings.detector, device=device)
-    source = FolderSource(Path(root))
+    source = FolderSource(Path(require_path(root)))
     names = _names(listed)
     crops = []
     for name in tqdm(names, unit="img", desc="align", disable=None):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 
 
 class Pair(NamedTuple):
@@ -35,7 +36,7 @@ def read_pairs(path: str | Path, suffix: str = ".jpg") -> list[Pair]:
             :func:`repeated_pairs`.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(require_path(path)).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -19,6 +19,7 @@ import numpy as np
 
 from lrface.data.face_list import FaceList, images_in, mate_note, read_marker, size_notes
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 
 MUGSHOTS = "mugshot_frontal_cropped_all"
 CAMERAS = range(1, 6)
@@ -55,7 +56,7 @@ def read_scface(root: str | Path) -> ScFace:
         LrfaceError: a folder is missing or a distance has no image, a file has a name of another pattern or lies in
             another camera's folder, a person has two mugshots, or the gallery is empty.
     """
-    root = Path(root)
+    root = Path(require_path(root))
     if not (root / MUGSHOTS).is_dir():
         raise LrfaceError(
             f"no SCface at {root}: {root / MUGSHOTS} is missing; `lrface data where scface` tells the layout"

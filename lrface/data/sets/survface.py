@@ -30,6 +30,7 @@ from lrface.data.face_list import (
 )
 from lrface.data.sets.matlists import read_pair_list
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 
 #: Images of the published set (website, version 1).
 SIZES = {"gallery": 60294, "mated probe": 60423, "unmated probe": 141736}
@@ -86,7 +87,7 @@ def read_survface(root: str | Path) -> SurvFace:
         LrfaceError: a folder, a list or an image of a list is missing, a list is damaged or contradicts itself, or the
             gallery is empty.
     """
-    root = Path(root)
+    root = Path(require_path(root))
     test = root / IDENTIFICATION
     if not test.is_dir():
         raise LrfaceError(

@@ -26,6 +26,7 @@ from lrface.data.face_list import (
     size_notes,
 )
 from lrface.errors import LrfaceError
+from lrface.files import require_path
 
 #: Images of the published set.
 SIZES = {"probe": 3728, "match": 4443, "distractor": 153428}
@@ -66,7 +67,7 @@ def read_tinyface(root: str | Path) -> TinyFace:
     Raises:
         LrfaceError: a folder, a list or an image of a list is missing, a list is damaged, or the gallery is empty.
     """
-    root = Path(root)
+    root = Path(require_path(root))
     test = root / "Testing_Set"
     if not test.is_dir():
         raise LrfaceError(f"no TinyFace at {root}: {test} is missing; `lrface data where tinyface` tells the layout")

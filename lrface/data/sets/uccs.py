@@ -27,7 +27,7 @@ from lrface.data.sets.subject_split import TEST, TRAIN, UNUSED, split_subjects
 from lrface.data.sets.uccs_challenge import NamedFaces, is_challenge, read_challenge
 from lrface.data.sources import POINT_COLUMNS, FolderSource
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write
+from lrface.files import atomic_write, require_path
 
 #: Of the protocol; the seed is the paper's.
 SUBJECTS, TRAIN_IMAGES, TEST_IMAGES, SEED = 180, 3918, 907, 5
@@ -77,7 +77,7 @@ def read_uccs(
         LrfaceError: nothing of that kind, an image is missing, a list is damaged or contradicts itself, a person has
             test images and none to train on, or fewer than two people have two images.
     """
-    source = Path(source)
+    source = Path(require_path(source))
     if source.is_file() or source.suffix == ".csv":
         return read_split(source, images)
     if not source.is_dir():
@@ -95,7 +95,7 @@ def build_split(
     seed: int = SEED,
 ) -> Uccs:
     """Make our own split of the challenge's files or of a folder per identity; raises as :func:`read_uccs` does."""
-    root = Path(source)
+    root = Path(require_path(source))
     faces = read_challenge(root) if is_challenge(root) else _read_folder(root)
     roles = split_subjects(faces.keys, faces.subjects, subjects, train, test, seed)
     uccs = _divide(faces, roles, f"lrface's own, seed {seed}", root)
@@ -116,7 +116,7 @@ def read_split(file: str | Path, images: str | Path | None = None) -> Uccs:
     """
     import pandas as pd
 
-    file = Path(file)
+    file = Path(require_path(file))
     root = Path(images) if images else file.parent
     try:
         table = pd.read_csv(file, dtype={"path": str, "subject_id": str, "split": str}, keep_default_na=False)

@@ -1,6 +1,6 @@
 """Finding faces: one protocol, several back ends."""
 
-from lrface.faces.detect.base import FACE_RULES, Detector, Face, select_face
+from lrface.faces.detect.base import FACE_RULES, Detector, Face, is_upright, of_like_size, select_face
 from lrface.faces.detect.registry import DETECTORS, automatic_detector, create_detector, is_detector
 
 __all__ = [
@@ -11,5 +11,7 @@ __all__ = [
     "automatic_detector",
     "create_detector",
     "is_detector",
+    "is_upright",
+    "of_like_size",
     "select_face",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.faces.detect.base import Face, shrink
+from lrface.faces.detect.base import Face, best_first, shrink
 
 INSTALL = "pip install dlib-bin face-recognition-models"
 
@@ -82,7 +82,7 @@ class Dlib:
             points = np.array([(point.x, point.y) for point in shape.parts()], dtype=np.float32)
             box = np.array([place.left(), place.top(), place.right() + 1, place.bottom() + 1], dtype=np.float32)
             faces.append(Face(box * np.tile(factor, 2), five_points(points) * factor, float(score)))
-        return sorted(faces, key=lambda face: -face.score)
+        return best_first(faces)
 
 
 def five_points(points: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.faces.detect.base import Face, shrink
+from lrface.faces.detect.base import Face, best_first, shrink
 from lrface.faces.detect.boxes import suppress
 from lrface.runtimes.session import open_session
 
@@ -68,6 +68,9 @@ class MTCNN:
 
     name = "mtcnn"
 
+    #: A best score below it is worth a look at the other turns of the image; see :mod:`lrface.faces.turn`.
+    sure = 0.99
+
     def __init__(self, nets: list[Any]) -> None:
         self._pnet, self._rnet, self._onet = nets
 
@@ -87,7 +90,7 @@ class MTCNN:
             Face(box[:4] * np.tile(factor, 2), landmarks * factor, float(box[4]))
             for box, landmarks in zip(boxes, points, strict=True)
         ]
-        return sorted(faces, key=lambda face: -face.score)
+        return best_first(faces)
 
 
 def _propose(net: Any, sums: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.faces.detect.base import Face
+from lrface.faces.detect.base import Face, best_first
 
 #: Width of the smallest face that is looked for unless another is asked for, in pixels.
 MIN_FACE = 10.0
@@ -121,7 +121,7 @@ class Search:
                 seen.append(_size(found.boxes) * scale)
         every = Found(*map(np.concatenate, zip(*views, strict=True)))
         merged = merge(every, np.concatenate(seen), self._tuning.best)
-        faces = [Face(box[:4], points, float(box[4])) for box, points in zip(*merged, strict=True)]
+        faces = best_first(Face(box[:4], points, float(box[4])) for box, points in zip(*merged, strict=True))
         return [face for face in faces if face.score > threshold] or faces[:1]
 
     def _at(self, image: np.ndarray, scale: float, threshold: float) -> Iterator[Found]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lrface.errors import LrfaceError
-from lrface.files import locked
+from lrface.files import locked, require_path
 
 DATABASE = "gallery.sqlite"
 LOCK = "gallery.lock"
@@ -61,7 +61,7 @@ class Database:
     """
 
     def __init__(self, folder: str | Path, model: Callable[[], tuple[str, str, int]] | None = None) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(require_path(folder))
         self.path = self.folder / DATABASE
         self._pid = os.getpid()
         self._nothing = f"no gallery at {self.folder}: `lrface gallery add NAME PHOTO...` makes one"

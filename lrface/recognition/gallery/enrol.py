@@ -74,6 +74,10 @@ def _find(
     quality = look.quality
     if not quality.usable and not force:
         raise ImageError(f"{'; '.join(quality.warnings)} (--force enrols it all the same)")
+    if look.others and not encoder.chooses and not force:
+        raise ImageError(
+            f"shows {look.others + 1} faces of like size: say which with --face, or --force takes the one in the middle"
+        )
     report.notes += look.notes
     report.notes += [f"{source}: {warning}" for warning in quality.warnings]
     crop = encoder.embedder.compact(look.crop)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lrface.errors import LrfaceError
 from lrface.faces.images import SUFFIXES
+from lrface.files import require_path
 from lrface.recognition.gallery.answers import Report
 from lrface.recognition.gallery.gallery import BATCH, Gallery
 from lrface.recognition.gallery.store import checked_name
@@ -42,7 +43,7 @@ def import_folder(gallery: Gallery, folder: str | Path, force: bool = False, pro
     from tqdm import tqdm
 
     report, people = FolderReport(), list[tuple[str, Path]]()
-    for entry in _listing(Path(folder)):
+    for entry in _listing(Path(require_path(folder))):
         if not entry.is_dir():
             if entry.suffix.lower() in SUFFIXES:
                 report.refused.append((str(entry), "lies in no person's folder"))

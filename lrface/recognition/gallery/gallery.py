@@ -12,6 +12,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE_SIZE
+from lrface.faces.calibration import interpolation_note
 from lrface.recognition.encoder import FaceEncoder, Image, Look
 from lrface.recognition.gallery import base
 from lrface.recognition.gallery.answers import Answer, Match, Report
@@ -233,6 +234,8 @@ class Gallery:
         promised = far if threshold is None else None
         risk = None if promised is None else 1 - (1 - promised) ** totals.faces
         notes = [] if totals.faces else ["the gallery is empty"]
+        if promised is not None and self._encoder is not None:
+            notes += interpolation_note(self._encoder.thresholds, promised)
         if risk is not None and risk > RISK:
             notes.append(
                 f"a search compares with {totals.faces:,} faces: at a false accept rate of {far:g} each, a stranger gets "
