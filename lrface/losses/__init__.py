@@ -2,6 +2,9 @@
 
 Every loss computes in float32 at least, whatever autocast says, and keeps float64 when its input (and its own
 parameters) are float64. Bad shapes and arguments raise ``lrface.errors.LrfaceError``.
+
+The methods that CRRCD is compared with lie here too, one a file, under the interface of :mod:`lrface.losses.method`;
+:mod:`lrface.losses.registry` finds them by name.
 """
 
 from lrface.losses.cosine import CosineRegression

@@ -1,0 +1,53 @@
+"""Small modules that bring a student's feature map to the size of the teacher's."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lrface.errors import LrfaceError
+
+Size = tuple[int, int, int]
+
+
+class MapRegressor(nn.Module):
+    """A convolution and a batch norm from a map of one size to one of another (RepDistiller's ``ConvReg``).
+
+    Args:
+        student, teacher: channels, height and width; maps are square.
+        relu: end in a ReLU, for targets that are themselves behind one.
+
+    Raises:
+        LrfaceError: the student's map is smaller than the teacher's, and not half its side.
+    """
+
+    def __init__(self, student: Size, teacher: Size, relu: bool = True) -> None:
+        super().__init__()
+        (inner, side, _), (outer, wanted, _) = student, teacher
+        self.conv: nn.Module
+        if side == 2 * wanted:
+            self.conv = nn.Conv2d(inner, outer, 3, stride=2, padding=1)
+        elif 2 * side == wanted:
+            self.conv = nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1)
+        elif side >= wanted:
+            self.conv = nn.Conv2d(inner, outer, 1 + side - wanted)
+        else:
+            raise LrfaceError(
+                f"a student's map of side {side} cannot be brought to the teacher's side {wanted}: choose stages of "
+                "equal size, or with half the teacher's side"
+            )
+        self.bn = nn.BatchNorm2d(outer)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float ``[B, c, h, w]`` of the student to the teacher's size."""
+        x = self.bn(self.conv(x))
+        return F.relu(x) if self.relu else x
+
+
+def same_side(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Both maps with the smaller of the two sides; the larger one is averaged down."""
+    side, other = student.shape[2], teacher.shape[2]
+    if side > other:
+        return F.adaptive_avg_pool2d(student, other), teacher
+    if side < other:
+        return student, F.adaptive_avg_pool2d(teacher, side)
+    return student, teacher
