@@ -1,6 +1,7 @@
 """``lrface train``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,10 +24,15 @@ def command(
 
     On several GPUs: torchrun --nproc-per-node 4 -m lrface train RECIPE. Ctrl-C leaves a run that --resume goes on with.
     """
-    from lrface.train.recipe import load_recipe
+    from lrface.objects.recipe import is_object_recipe
+    from lrface.train.recipe import parse_recipe, read_yaml
     from lrface.train.run import train
 
-    loaded = load_recipe(recipe, overrides)
+    content = read_yaml(recipe, "recipe", overrides)
+    if is_object_recipe(content):
+        _train_objects(content, recipe, out, resume, device, data_root)
+        return
+    loaded = parse_recipe(content, recipe)
     folder = Path(out) if out else Path("runs") / loaded.name
     result = train(loaded, folder, data_root, device, resume)
     if not result.finished:
@@ -34,4 +40,17 @@ def command(
     if result.history:
         best = max(result.history, key=lambda entry: entry["accuracy"])
         click.echo(f"best epoch {best['epoch']:g}: validation accuracy {100 * best['accuracy']:.2f} %")
+    click.echo(f"model: {result.model}")
+
+
+def _train_objects(content: Any, recipe: str, out: str | None, resume: bool, device: str, data_root: str) -> None:
+    from lrface.objects.recipe import parse_object_recipe
+    from lrface.objects.run import train_objects
+
+    loaded = parse_object_recipe(content, recipe)
+    folder = Path(out) if out else Path("runs") / "objects" / loaded.name
+    result = train_objects(loaded, folder, data_root, device, resume)
+    if not result.finished or result.accuracy is None:
+        raise click.Abort
+    click.echo(f"test accuracy: {100 * result.accuracy:.2f} %")
     click.echo(f"model: {result.model}")

@@ -171,7 +171,7 @@ class Batches:
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from ``first_step`` on."""
-        order = torch.randperm(len(self.split.train), generator=_generator(self.seed, epoch, 0))
+        order = torch.randperm(len(self.split.train), generator=seeded(self.seed, epoch, 0))
         indices = [
             order[step * self.batch_size : (step + 1) * self.batch_size][self.rank :: self.world]
             for step in range(first_step, self.steps)
@@ -179,7 +179,7 @@ class Batches:
         labels = torch.from_numpy(self.split.labels)
         for step, stored in enumerate(self.faces.batches(indices), start=first_step):
             index = indices[step - first_step]
-            generator = _generator(self.seed, epoch, step + 1)
+            generator = seeded(self.seed, epoch, step + 1)
             drawn = draw(self.section, self.batch_size, self.size, generator)
             mine = {key: value[self.rank :: self.world] for key, value in drawn.items()}
             pixels = stored.to(self.device, non_blocking=True)
@@ -195,7 +195,7 @@ def normalise(pixels: Tensor) -> Tensor:
     return pixels.float().sub_(127.5).mul_(1 / 127.5)
 
 
-def _generator(*key: int) -> torch.Generator:
+def seeded(*key: int) -> torch.Generator:
     """A generator of its own for every (seed, epoch, step)."""
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))

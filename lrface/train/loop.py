@@ -182,7 +182,8 @@ class Loop:
             self.progress.history.append({"epoch": epoch + 1, **values})
             log.write("validation", self.progress.step, values, epoch=epoch + 1)
             accuracy = values["accuracy"]
-            log.say(f"epoch {epoch + 1}: validation accuracy {100 * accuracy:.2f} %, AUC {values['auc']:.4f}")
+            auc = f", AUC {values['auc']:.4f}" if "auc" in values else ""
+            log.say(f"epoch {epoch + 1}: validation accuracy {100 * accuracy:.2f} %{auc}")
             if accuracy > self.progress.best:
                 self.progress.best, self.progress.best_step = accuracy, self.progress.step
                 self.save(BEST)

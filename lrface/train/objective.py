@@ -33,7 +33,7 @@ class Objective(nn.Module):
         teacher_dim: int | None = None, teacher_classifier: Tensor | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.layout = _layout(student)
+        self.layout = layout_of(student)
         self.student = student.to(memory_format=self.layout)
         self.section = section
         dim = int(student.embedding_dim)  # type: ignore[arg-type]
@@ -97,7 +97,8 @@ class Objective(nn.Module):
             self.crrcd.enqueue(embeddings, labels, index)
 
 
-def _layout(student: nn.Module) -> torch.memory_format:
+def layout_of(student: nn.Module) -> torch.memory_format:
+    """The memory layout that a network computes in: see ``CHANNELS_LAST``."""
     channels = [module.out_channels for module in student.modules() if isinstance(module, nn.Conv2d)]
     return torch.channels_last if min(channels, default=0) >= CHANNELS_LAST else torch.contiguous_format
 

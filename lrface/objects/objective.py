@@ -1,0 +1,160 @@
+"""The whole objective of an object run: cross-entropy and every distillation term that the recipe names."""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lrface import losses
+from lrface.errors import LrfaceError
+from lrface.losses.method import Method, Outputs, Setting, Shape, part
+from lrface.losses.registry import create_method
+from lrface.objects.batches import ObjectBatch
+from lrface.objects.networks import ObjectNetwork
+from lrface.objects.recipe import ObjectLoss
+from lrface.train.objective import layout_of
+
+
+class ObjectObjective(nn.Module):
+    """The student with everything that is trained beside it and thrown away afterwards.
+
+    Args:
+        student: the network.
+        section: the recipe's terms.
+        setting: sizes of both networks' outputs, and the training labels.
+
+    Attributes:
+        before: whether the stage before the training goes on, in which only methods with such a stage count.
+    """
+
+    def __init__(self, student: ObjectNetwork, section: ObjectLoss, setting: Setting) -> None:
+        super().__init__()
+        self.layout = layout_of(student)
+        self.student = student.to(memory_format=self.layout)
+        self.section, self.before = section, False
+        self.weights: dict[str, float] = {}
+        self.methods = nn.ModuleDict()
+        for name, options in section.methods.items():
+            chosen = dict(options)
+            weight = chosen.pop("weight", None)
+            made = create_method(name, setting, chosen)
+            self.weights[name] = _weight(name, made.weight if weight is None else weight)
+            self.methods[name] = made
+        self.rotated = any(each.rotated for each in self.each_method())
+        self.staged = any(each.staged for each in self.each_method())
+        self.kd = losses.KD(section.kd.temperature) if section.kd else None
+        self.cosine = losses.CosineRegression() if section.cosine else None
+        self.crrcd: losses.CRRCD | None = None
+        ours, theirs = setting.student.embedding, setting.teacher.embedding
+        if section.crrcd and ours and theirs:
+            options = section.crrcd.model_dump(exclude={"weight", "lr"})
+            self.crrcd = losses.CRRCD(len(setting.labels), theirs, ours, **options)
+        if section.cosine and ours != theirs:
+            raise LrfaceError(
+                f"loss.cosine compares embeddings of equal length: the teacher's have {theirs}, the student's {ours}"
+            )
+
+    def each_method(self) -> list[Method]:
+        """The methods of ``loss.methods``."""
+        return [cast(Method, each) for each in self.methods.values()]
+
+    def forward(self, batch: ObjectBatch) -> tuple[dict[str, Tensor], Tensor]:
+        """The terms, unweighted, with their weighted sum as ``loss``; and the student's embeddings ``[b, dim]``."""
+        turned = self.student.outputs(batch.pixels.contiguous(memory_format=self.layout))
+        plain = _plain(turned, self.rotated)
+        found = self._before(batch, turned, plain) if self.before else self._terms(batch, turned, plain)
+        embeddings: Tensor = part(plain, "embedding")
+        total = embeddings.new_zeros((), dtype=torch.float32)
+        terms: dict[str, Tensor] = {}
+        for weight, value, parts in found:
+            terms |= parts
+            total = total + weight * value
+        return {"loss": total, **terms}, embeddings
+
+    def _terms(
+        self, batch: ObjectBatch, turned: Outputs, plain: Outputs
+    ) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
+        """Weight, value and, by name, what is logged of each term."""
+        section = self.section
+        value = F.cross_entropy(part(plain, "logits").float(), batch.labels)
+        result = [(section.classification, value, {"classification": value})]
+        if batch.teacher is None:
+            return result
+        teacher = _plain(batch.teacher, self.rotated)
+        if section.kd and self.kd is not None:
+            value = self.kd(part(plain, "logits"), part(teacher, "logits"))
+            result.append((section.kd.weight, value, {"kd": value}))
+        ours, theirs = part(plain, "embedding"), part(teacher, "embedding")
+        if section.crrcd and self.crrcd is not None:
+            terms = self.crrcd.terms(ours, theirs, batch.labels, batch.index)
+            logged = {"crrcd_positive": terms.positive, "crrcd_negative": terms.negative}
+            result.append((section.crrcd.weight, terms.total, logged))
+        if section.cosine and self.cosine is not None:
+            value = self.cosine(ours, theirs)
+            result.append((section.cosine.weight, value, {"cosine": value}))
+        for each in self.each_method():
+            pair = (turned, batch.teacher) if each.rotated else (plain, teacher)
+            value = each(*pair, batch.labels, batch.index)
+            result.append((self.weights[each.name], value, {each.name: value}))
+        return result
+
+    def _before(
+        self, batch: ObjectBatch, turned: Outputs, plain: Outputs
+    ) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
+        assert batch.teacher is not None
+        result = []
+        for each in self.each_method():
+            if each.staged:
+                pair = (turned, batch.teacher) if each.rotated else (plain, _plain(batch.teacher, self.rotated))
+                value = each.before(*pair, batch.labels, batch.index)
+                result.append((1.0, value, {f"{each.name}_before": value}))
+        return result
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Of the relation modules of CRRCD; empty without it."""
+        return [] if self.crrcd is None else list(self.crrcd.parameters())
+
+    def remember(self, embeddings: Tensor, labels: Tensor, index: Tensor) -> None:
+        """After a step: let its samples enter the queue and the banks."""
+        if self.before:
+            return
+        if self.crrcd is not None:
+            self.crrcd.enqueue(embeddings, labels, index)
+        for each in self.each_method():
+            each.remember()
+
+
+def setting_of(
+    student: ObjectNetwork, teacher: ObjectNetwork | None, sides: tuple[int, int], labels: Tensor
+) -> Setting:
+    """What methods are built for: both networks' sizes for pictures of ``sides`` (student's, teacher's).
+
+    Raises:
+        LrfaceError: teacher and student have different numbers of classes.
+    """
+    shapes = []
+    for network, side in zip((student, teacher), sides, strict=True):
+        if network is None:
+            shapes.append(Shape())
+            continue
+        with torch.no_grad():
+            shapes.append(Shape.of(network.eval().outputs(torch.zeros(1, 3, side, side))))
+    student.train()
+    if teacher is not None and teacher.fc.out_features != student.fc.out_features:
+        raise LrfaceError(
+            f"the teacher has {teacher.fc.out_features} classes and the training set {student.fc.out_features}: "
+            "choose a teacher of this set"
+        )
+    return Setting(shapes[0], shapes[1], labels)
+
+
+def _plain(outputs: Outputs, rotated: bool) -> Outputs:
+    """Of pictures in four turns, those that are not turned."""
+    return outputs.convert(lambda tensor: tensor[::4]) if rotated else outputs
+
+
+def _weight(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise LrfaceError(f"loss.methods.{name}.weight is {value!r}: give a number of 0 or more")
+    return float(value)
