@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lrface import losses
 from lrface.errors import LrfaceError
 from lrface.losses.method import Method, Outputs, Setting, Shape, part
-from lrface.losses.registry import create_method
+from lrface.losses.terms import build_terms
 from lrface.objects.batches import ObjectBatch
 from lrface.objects.networks import ObjectNetwork
 from lrface.objects.recipe import ObjectLoss
@@ -33,14 +33,7 @@ class ObjectObjective(nn.Module):
         self.layout = layout_of(student)
         self.student = student.to(memory_format=self.layout)
         self.section, self.before = section, False
-        self.weights: dict[str, float] = {}
-        self.methods = nn.ModuleDict()
-        for name, options in section.methods.items():
-            chosen = dict(options)
-            weight = chosen.pop("weight", None)
-            made = create_method(name, setting, chosen)
-            self.weights[name] = _weight(name, made.weight if weight is None else weight)
-            self.methods[name] = made
+        self.methods, self.weights = build_terms(section.methods, setting)
         self.rotated = any(each.rotated for each in self.each_method())
         self.staged = any(each.staged for each in self.each_method())
         self.kd = losses.KD(section.kd.temperature) if section.kd else None
@@ -152,9 +145,3 @@ def setting_of(
 def _plain(outputs: Outputs, rotated: bool) -> Outputs:
     """Of pictures in four turns, those that are not turned."""
     return outputs.convert(lambda tensor: tensor[::4]) if rotated else outputs
-
-
-def _weight(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise LrfaceError(f"loss.methods.{name}.weight is {value!r}: give a number of 0 or more")
-    return float(value)

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from lrface import losses
 from lrface.errors import LrfaceError
+from lrface.losses.method import Outputs, Setting, Shape
+from lrface.losses.terms import build_terms, needs_logits
+from lrface.train.recipe import LossSection
 from lrface.train.batches import Batch
 from lrface.train.recipe import LossSection
 from lrface.train.split import Split
@@ -25,12 +28,13 @@ class Objective(nn.Module):
         classes: training identities.
         images: training images, the cardinality m of Eq. 10.
         teacher_dim: length of the teacher's embeddings; None without a teacher.
-        teacher_classifier: float32 ``[classes, teacher_dim]``, the teacher's classifier for the KD term.
+        teacher_classifier: float32 ``[classes, teacher_dim]``, the teacher's classifier for terms that read logits.
+        labels: int64 ``[images]``, of the training images, for ``loss.methods``.
     """
 
     def __init__(
         self, student: nn.Module, section: LossSection, classes: int, images: int,
-        teacher_dim: int | None = None, teacher_classifier: Tensor | None = None,
+        teacher_dim: int | None = None, teacher_classifier: Tensor | None = None, labels: Tensor | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.layout = layout_of(student)
@@ -38,12 +42,14 @@ class Objective(nn.Module):
         self.section = section
         dim = int(student.embedding_dim)  # type: ignore[arg-type]
         self.head: losses.ArcFace | losses.CosFace | None = None
-        if section.classification or section.kd:
+        self.logits = needs_logits(section.methods)
+        if section.classification or section.kd or self.logits:
             kind = section.classification
             make = losses.CosFace if kind and kind.kind == "cosface" else losses.ArcFace
             self.head = make(classes, dim, kind.scale, kind.margin) if kind else make(classes, dim)
         if section.kd:
             self.kd = losses.KD(section.kd.temperature)
+        if section.kd or self.logits:
             self.register_buffer("teacher_classifier", teacher_classifier)
         if section.crrcd:
             options = section.crrcd.model_dump(exclude={"weight", "lr"})
@@ -55,6 +61,10 @@ class Objective(nn.Module):
                     f"the student's {dim}; set model.kw.embedding_dim"
                 )
             self.cosine = losses.CosineRegression()
+        assert labels is not None or not section.methods
+        labels = torch.empty(0, dtype=torch.int64) if labels is None else labels
+        setting = Setting(Shape(embedding=dim), Shape(embedding=teacher_dim), labels)
+        self.methods, self.weights = build_terms(section.methods, setting, ("logits", "embedding"))
 
     def forward(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """The terms, unweighted, with their weighted sum as ``loss``; and the student's embeddings ``[b, dim]``."""
@@ -75,8 +85,7 @@ class Objective(nn.Module):
         if batch.teacher is None:
             return result
         if section.kd and self.head is not None:
-            logits = self.head.scale * F.linear(F.normalize(batch.teacher), self.teacher_classifier)  # type: ignore[arg-type]
-            value = self.kd(self.head.logits(embeddings), logits)
+            value = self.kd(self.head.logits(embeddings), self._teacher_logits(batch.teacher))
             result.append((section.kd.weight, value, {"kd": value}))
         if section.crrcd:
             found = self.crrcd.terms(embeddings, batch.teacher, batch.labels, batch.index)
@@ -85,16 +94,34 @@ class Objective(nn.Module):
         if section.cosine:
             value = self.cosine(embeddings, batch.teacher)
             result.append((section.cosine.weight, value, {"cosine": value}))
+        if self.methods:
+            student, teacher = self._outputs(embeddings, batch.teacher)
+            for name, method in self.methods.items():
+                value = method(student, teacher, batch.labels, batch.index)
+                result.append((self.weights[name], value, {name: value}))
         return result
+
+    def _outputs(self, embeddings: Tensor, teacher: Tensor) -> tuple[Outputs, Outputs]:
+        """What methods read of the student and of the teacher: a face teacher gives no feature maps."""
+        if not self.logits or self.head is None:
+            return Outputs(embedding=embeddings), Outputs(embedding=teacher)
+        logits = self.head.logits(embeddings), self._teacher_logits(teacher)
+        return Outputs(logits[0], embeddings), Outputs(logits[1], teacher)
+
+    def _teacher_logits(self, teacher: Tensor) -> Tensor:
+        assert self.head is not None
+        return self.head.scale * F.linear(F.normalize(teacher), self.teacher_classifier)  # type: ignore[arg-type]
 
     def critic_parameters(self) -> list[nn.Parameter]:
         """Of the relation modules of CRRCD; empty without it."""
         return list(self.crrcd.parameters()) if self.section.crrcd else []
 
     def remember(self, embeddings: Tensor, labels: Tensor, index: Tensor) -> None:
-        """After a step: let the samples of all processes enter the queue."""
+        """After a step: let the samples of all processes enter the queue, and the banks of other methods."""
         if self.section.crrcd:
             self.crrcd.enqueue(embeddings, labels, index)
+        for method in self.methods.values():
+            method.remember()  # type: ignore[operator]
 
 
 def layout_of(student: nn.Module) -> torch.memory_format:

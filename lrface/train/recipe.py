@@ -8,7 +8,15 @@ import difflib
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from lrface.errors import LrfaceError
 
@@ -121,6 +129,16 @@ class LossSection(Section):
     kd: KDSection | None = None
     crrcd: CRRCDSection | None = None
     cosine: RegressionSection | None = None
+    #: Other methods by name, each with its ``weight`` and options, {} for its defaults: lrface.losses.registry.
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _without_empty_methods(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Recipes from before there were methods stay the same recipes: to checkpoints, and to keys of results."""
+        content: dict[str, Any] = handler(self)
+        if not self.methods:
+            content.pop("methods", None)
+        return content
 
 
 class OptimSection(Section):
@@ -169,11 +187,15 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> "Recipe":
-        terms = [term for term in (self.loss.kd, self.loss.crrcd, self.loss.cosine) if term]
+        terms = [term for term in (self.loss.kd, self.loss.crrcd, self.loss.cosine, self.loss.methods) if term]
         if terms and self.teacher is None:
-            raise ValueError("loss.kd, loss.crrcd and loss.cosine need a teacher: add the section `teacher`")
+            raise ValueError(
+                "loss.kd, loss.crrcd, loss.cosine and loss.methods need a teacher: add the section `teacher`"
+            )
         if not terms and self.loss.classification is None:
-            raise ValueError("loss names no term: add loss.classification, loss.kd, loss.crrcd or loss.cosine")
+            raise ValueError(
+                "loss names no term: add loss.classification, loss.kd, loss.crrcd, loss.cosine or loss.methods"
+            )
         if self.teacher and (self.teacher.ensemble or self.teacher.centred) and not self.teacher.cached:
             raise ValueError("teacher.ensemble and teacher.centred need teacher.cached: true")
         if self.whiten and self.loss.classification is not None:

@@ -14,6 +14,7 @@ from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.files import atomic_write
+from lrface.losses.terms import needs_logits
 from lrface.models import create
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.models.preprocessing import Preprocessing
@@ -74,6 +75,8 @@ def train(
             f"optim.batch_size {recipe.optim.batch_size} cannot be shared by {fabric.world_size} processes: "
             "it must be a multiple of their number, two images or more for each"
         )
+    if recipe.loss.methods and fabric.world_size > 1:
+        raise LrfaceError("loss.methods is for one process: its banks are not shared; start without torchrun")
     store = Store(root / recipe.data.store)
     split = split_store(store, recipe.data)
     loop = _build(recipe, fabric, store, split, root, out)
@@ -127,7 +130,8 @@ def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Pat
     student_dim = int(student.embedding_dim)  # type: ignore[arg-type]
     with torch.random.fork_rng(devices=[]):  # a torch teacher draws weights before it loads its own
         targets, dim, classifier = _teach(recipe, fabric, store, split, root, student_dim)
-    objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier)
+    labels = torch.from_numpy(split.labels)
+    objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier, labels)
     section, low = recipe.augment, recipe.data.resolution == "low"
     high = None if low else HighFaces(store, split, preprocessing, recipe.data.workers)
     batches = Batches(
@@ -166,9 +170,10 @@ def _teach(
     if section is None:
         return None, None, None
     teachers = [_open_teacher(model, section, root, fabric) for model in (section.model, *section.ensemble)]
-    own = recipe.loss.kd and not (section.ensemble or section.centred)  # a head knows the raw embeddings
+    logits = recipe.loss.kd is not None or needs_logits(recipe.loss.methods)
+    own = logits and not (section.ensemble or section.centred)  # a head knows the raw embeddings
     classifier = load_head(root / section.model, store, split) if own else None
-    means = recipe.loss.kd is not None and classifier is None
+    means = logits and classifier is None
     cached = None
     if section.cached or means:
         # Of several processes one computes and the others wait, for hours if need be, as no barrier would.
