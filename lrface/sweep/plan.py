@@ -6,8 +6,11 @@ from typing import Any
 
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
+from lrface.objects.recipe import ObjectRecipe
+from lrface.train.recipe import Recipe
 from lrface.reporting.fingerprint import FileDigests, digest
 from lrface.reporting.style import slug
+from lrface.sweep.objects import ObjectSets
 from lrface.sweep.spec import Point, SweepSpec, recipe_of
 from lrface.train.recipe import Recipe
 from lrface.train.split import split_store
@@ -28,7 +31,7 @@ class Run:
 
     point: Point
     seed: int
-    recipe: Recipe
+    recipe: Recipe | ObjectRecipe
     folder: Path
     key: str
     images: int
@@ -54,16 +57,26 @@ def plan_runs(spec: SweepSpec, base: Path, out: Path, root: Path, extra: tuple[s
         recipe_of(base, spec, point, seed, extra) for point, seed in pairs
     ]  # all are checked before data are read
     runs = []
+    objects = ObjectSets(root, files)
     for (point, seed), recipe in zip(pairs, recipes, strict=True):
-        for name in filter(None, (recipe.data.store, recipe.validation.images)):
-            stores[name] = stores.get(name) or Store(root / name)
-        key = digest([recipe.model_dump(exclude={"name", "description"}), _data(recipe, root, stores, files)])
-        split = split_store(stores[recipe.data.store], recipe.data)
-        batches = len(split.train) // recipe.optim.batch_size
-        images = recipe.optim.epochs * batches * recipe.optim.batch_size
+        if isinstance(recipe, ObjectRecipe):
+            facts, images = objects.facts(recipe), objects.images(recipe)
+        else:
+            facts, images = _faces(recipe, root, stores, files)
+        key = digest([recipe.model_dump(exclude={"name", "description"}), facts])
         folder = out / "runs" / f"{slug(f'{point_name(point)} seed {seed}')[:80]}-{key[:8]}"
         runs.append(Run(point, seed, recipe, folder, key, images))
     return runs
+
+
+def _faces(recipe: Recipe, root: Path, stores: dict[str, Store], files: FileDigests) -> tuple[dict[str, Any], int]:
+    """What a face recipe's paths hold now, and how many images it trains on, all epochs together."""
+    for name in filter(None, (recipe.data.store, recipe.validation.images)):
+        stores[name] = stores.get(name) or Store(root / name)
+    facts = _data(recipe, root, stores, files)
+    split = split_store(stores[recipe.data.store], recipe.data)
+    batches = len(split.train) // recipe.optim.batch_size
+    return facts, recipe.optim.epochs * batches * recipe.optim.batch_size
 
 
 def _data(recipe: Recipe, root: Path, stores: dict[str, Store], files: FileDigests) -> dict[str, Any]:
@@ -99,4 +112,6 @@ def value_name(value: Any) -> str:
     """A value as recipes write it."""
     if value is None:
         return "none"
+    if isinstance(value, dict):  # a whole section: its keys, and what they set
+        return " + ".join(f"{key} {value_name(each)}".rstrip() for key, each in value.items())
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -55,16 +55,12 @@ def _work(run: dict[str, Any]) -> None:
 
 def _train(run: dict[str, Any], folder: Path) -> dict[str, Any] | None:
     """How it ended; None if it was interrupted."""
-    from lrface.train.loop import LAST
-    from lrface.train.recipe import parse_recipe
-    from lrface.train.run import train
     from lrface.version import code_version
 
     begun = time.monotonic()
     before = read_json(folder / "seconds.json") if (folder / "seconds.json").exists() else 0.0
     try:
-        recipe = parse_recipe(run["recipe"], "the sweep")
-        result = train(recipe, folder, run["data_root"], run["device"], resume=(folder / LAST).exists())
+        history = _history(run, folder)
     except LrfaceError as error:
         return {"status": "failed", "reason": str(error)}
     except Exception as error:
@@ -72,9 +68,29 @@ def _train(run: dict[str, Any], folder: Path) -> dict[str, Any] | None:
         return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
     seconds = before + time.monotonic() - begun
     write_json(folder / "seconds.json", seconds)
-    if not result.finished:
+    if history is None:
         return None
-    return {"status": "finished", "history": result.history, "seconds": seconds, "code": code_version()}
+    return {"status": "finished", "history": history, "seconds": seconds, "code": code_version()}
+
+
+def _history(run: dict[str, Any], folder: Path) -> list[dict[str, float]] | None:
+    """Validation results of faces or of objects, the latter with the test set's at the end; None if interrupted."""
+    from lrface.objects.recipe import is_object_recipe, parse_object_recipe
+    from lrface.objects.run import train_objects
+    from lrface.train.recipe import parse_recipe
+    from lrface.train.loop import LAST
+    from lrface.train.run import train
+
+    where = (folder, run["data_root"], run["device"])
+    if not is_object_recipe(run["recipe"]):
+        faces = train(parse_recipe(run["recipe"], "the sweep"), *where, resume=(folder / LAST).exists())
+        return faces.history if faces.finished else None
+    recipe = parse_object_recipe(run["recipe"], "the sweep")
+    begun = any((folder / place / LAST).exists() for place in ("", "before", "teacher"))
+    objects = train_objects(recipe, *where, resume=begun)
+    if not objects.finished or objects.accuracy is None:
+        return None
+    return [*objects.history, {"epoch": recipe.optim.epochs, "test": objects.accuracy}]
 
 
 def _stop_with_parent() -> None:

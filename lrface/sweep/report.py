@@ -14,7 +14,12 @@ from lrface.sweep.process import outcome
 from lrface.sweep.spec import SweepSpec
 
 #: Title, factor and digits of each figure in the table.
-FIGURES = {"accuracy": ("accuracy %", 100, 2), "auc": ("AUC", 1, 4), "eer": ("EER %", 100, 2)}
+FIGURES = {
+    "accuracy": ("accuracy %", 100, 2),
+    "auc": ("AUC", 1, 4),
+    "eer": ("EER %", 100, 2),
+    "test": ("test accuracy %", 100, 2),
+}
 #: Numbers that span so much stand on a logarithmic axis.
 LOG_SPAN = 8
 

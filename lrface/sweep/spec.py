@@ -8,9 +8,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from lrface.errors import LrfaceError
-from lrface.train.recipe import Recipe, Section, load_recipe, parse, read_yaml
+from lrface.objects.recipe import ObjectRecipe, is_object_recipe, parse_object_recipe
+from lrface.train.recipe import Recipe, Section, parse, parse_recipe, read_yaml
 
-Figure = Literal["accuracy", "auc", "eer"]
+Figure = Literal["accuracy", "auc", "eer", "test"]
 #: Keys of a recipe, dotted, and their values.
 Point = dict[str, Any]
 
@@ -25,7 +26,9 @@ class SweepSpec(Section):
     axes: dict[str, list[Any]] = Field(default_factory=dict)  # key -> its values; every combination is a point
     points: list[Point] = Field(default_factory=list)  # instead of axes: the points one by one
     seeds: list[int] = Field(default=[5], min_length=1)
-    figure: Figure = "auc"  # of the recipe's validation
+    figure: Figure = (
+        "auc"  # of the recipe's validation; objects: accuracy, or test, the test set's after the last epoch
+    )
     epoch: Literal["last", "best"] = "last"  # whose figure; the best one of many is a little too good
 
     @model_validator(mode="after")
@@ -58,7 +61,7 @@ class SweepSpec(Section):
 
     def value(self, history: list[dict[str, float]]) -> float:
         """The figure of a run with this validation history."""
-        values = [entry[self.figure] for entry in history]
+        values = [entry[self.figure] for entry in history if self.figure in entry]
         if self.epoch == "last":
             return values[-1]
         return min(values) if self.figure == "eer" else max(values)
@@ -73,7 +76,9 @@ def load_sweep(path: str | Path) -> SweepSpec:
     return parse(SweepSpec, read_yaml(path, "sweep"), str(path))
 
 
-def recipe_of(base: Path, spec: SweepSpec, point: Point, seed: int, extra: tuple[str, ...] = ()) -> Recipe:
+def recipe_of(
+    base: Path, spec: SweepSpec, point: Point, seed: int, extra: tuple[str, ...] = ()
+) -> Recipe | ObjectRecipe:
     """The recipe of one run.
 
     Args:
@@ -88,11 +93,24 @@ def recipe_of(base: Path, spec: SweepSpec, point: Point, seed: int, extra: tuple
     """
     changes = (*_dotted(spec.overrides), *extra, *_dotted(point), f"seed={seed}", f"name={spec.name}")
     try:
-        recipe = load_recipe(base, changes)
+        content = read_yaml(base, "recipe", changes)
+        if is_object_recipe(content):
+            return _object_recipe(parse_object_recipe(content, str(base)), spec)
+        recipe = parse_recipe(content, str(base))
     except LrfaceError as error:
         raise LrfaceError(f"sweep {spec.name}: {error}") from error
+    if spec.figure == "test":
+        raise LrfaceError(f"sweep {spec.name}: figure test is for objects: faces are measured by lrface benchmark")
     if not (recipe.data.holdout_identities or recipe.validation.images):
         raise LrfaceError(f"{base} has no validation to compare by: set data.holdout_identities or validation.images")
+    return recipe
+
+
+def _object_recipe(recipe: ObjectRecipe, spec: SweepSpec) -> ObjectRecipe:
+    if spec.figure not in ("accuracy", "test"):
+        raise LrfaceError(f"figure {spec.figure} is for faces: choose accuracy or test")
+    if spec.figure == "accuracy" and not recipe.data.holdout:
+        raise LrfaceError("figure accuracy is of held-out pictures: set data.holdout, or choose the figure test")
     return recipe
 
 

@@ -1,0 +1,46 @@
+"""What a sweep asks of an object recipe: which data decide it, and how many pictures it trains on."""
+
+from pathlib import Path
+from typing import Any
+
+from lrface.errors import LrfaceError
+from lrface.objects.data import Pictures, open_set
+from lrface.objects.recipe import ObjectRecipe, data_path
+from lrface.reporting.fingerprint import FileDigests
+
+
+class ObjectSets:
+    """The sets of a sweep's recipes, each read once."""
+
+    def __init__(self, root: Path, files: FileDigests) -> None:
+        self._root, self._files = root, files
+        self._known: dict[str, tuple[str, int]] = {}
+
+    def facts(self, recipe: ObjectRecipe) -> dict[str, Any]:
+        """What the recipe's paths hold now. Raises LrfaceError if something is missing."""
+        found: dict[str, Any] = {"train": self._of(recipe, "train")[0], "test": self._of(recipe, "test")[0]}
+        if recipe.teacher is not None and recipe.teacher.file:
+            path = self._root / recipe.teacher.file
+            if not path.is_file():
+                raise LrfaceError(f"no such file: {path}, which the recipe names")
+            found["teacher"] = self._files.of(path)
+        return found
+
+    def images(self, recipe: ObjectRecipe) -> int:
+        """Pictures that a run trains on, all epochs together; without the stage before and the teacher's training."""
+        classes, total = self._classes(recipe), self._of(recipe, "train")[1]
+        steps = (total - classes * recipe.data.holdout) // recipe.optim.batch_size
+        return recipe.optim.epochs * steps * recipe.optim.batch_size
+
+    def _of(self, recipe: ObjectRecipe, split: str) -> tuple[str, int]:
+        data = recipe.data
+        key = f"{data.set} {data.path} {data.per_class} {split}"
+        if key not in self._known:
+            pictures: Pictures = open_set(data.set, data_path(data, self._root), split, data.per_class)
+            self._known[key] = pictures.fingerprint, len(pictures)
+            self._known[f"{data.set} {data.path} classes"] = "", len(pictures.names)
+        return self._known[key]
+
+    def _classes(self, recipe: ObjectRecipe) -> int:
+        self._of(recipe, "train")
+        return self._known[f"{recipe.data.set} {recipe.data.path} classes"][1]

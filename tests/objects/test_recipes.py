@@ -1,0 +1,40 @@
+"""The recipes that come with the package are valid, and every method of their sweeps can be built."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lrface.losses.registry import method_class
+from lrface.objects.networks import create_network
+from lrface.objects.recipe import parse_object_recipe
+from lrface.sweep.spec import load_sweep, recipe_of
+
+FOLDER = Path(__file__).parents[2] / "recipes" / "objects"
+SWEEPS = sorted(FOLDER.glob("*_methods.yaml"))
+RECIPES = sorted(set(FOLDER.glob("*.yaml")) - set(SWEEPS))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe(path):
+    found = parse_object_recipe(yaml.safe_load(path.read_text()), str(path))
+    assert found.name == path.stem
+    create_network(found.model.name, 2)
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_sweep(path):
+    spec = load_sweep(path)
+    assert spec.name == path.stem
+    points = spec.expand()
+    assert len(points) == 17
+    for point in points:
+        recipe = recipe_of(path.parent / spec.recipe, spec, point, 5)
+        for name in recipe.loss.methods:
+            assert method_class(name)
+
+
+def test_the_paper_schedule_keeps_to_the_letter():
+    for name in ("cifar100_paper", "svhn_8px"):
+        optim = parse_object_recipe(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), name).optim
+        assert (optim.batch_size, optim.lr, optim.milestones, optim.gamma) == (96, 0.05, (21, 28, 32), 0.1)

@@ -1,0 +1,48 @@
+"""A sweep over methods and networks of objects."""
+
+import pytest
+import yaml
+
+from lrface.errors import LrfaceError
+from lrface.sweep.run import run_sweep
+from lrface.sweep.spec import SweepSpec
+
+RECIPE = {
+    "task": "objects",
+    "name": "tiny",
+    "data": {"set": "shapes", "per_class": 4, "low": 8, "side": 16},
+    "model": {"name": "resnet8"},
+    "teacher": {"network": "resnet8", "epochs": 1},
+    "optim": {"epochs": 1, "batch_size": 20},
+}
+POINTS = [{"loss": {"methods": {"pkt": {}}}}, {"loss": {"kd": {}, "methods": {"rkd": {"angle": 1}}}}]
+
+
+@pytest.fixture
+def base(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(RECIPE))
+    return path
+
+
+def spec(**changes):
+    return SweepSpec(**({"name": "s", "recipe": "tiny.yaml", "points": POINTS, "figure": "test"} | changes))
+
+
+def test_methods_side_by_side(base, tmp_path):
+    results = run_sweep(spec(), base, tmp_path / "out", ".", 1, ("cpu",), progress=False)
+    assert [run["status"] for run in results["runs"]] == ["finished"] * 2
+    assert all(0 <= row["mean"] <= 1 for row in results["rows"])
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "test accuracy %" in table
+    assert "| methods pkt |" in table
+    assert "| kd + methods rkd angle 1 |" in table
+    again = run_sweep(spec(), base, tmp_path / "out", ".", 1, ("cpu",), progress=False)
+    assert again["runs"] == results["runs"]
+
+
+def test_figures_that_objects_do_not_have(base, tmp_path):
+    with pytest.raises(LrfaceError, match="figure auc is for faces"):
+        run_sweep(spec(figure="auc"), base, tmp_path / "out", ".", 1, ("cpu",), progress=False)
+    with pytest.raises(LrfaceError, match=r"set data\.holdout, or choose the figure test"):
+        run_sweep(spec(figure="accuracy"), base, tmp_path / "out", ".", 1, ("cpu",), progress=False)
