@@ -224,4 +224,13 @@ def sskd_before(made, s, t, labels, index):
     return mean(-softmax(list(row))[owner].log() for row, owner in zip(rows, owners, strict=True))
 
 
+def logit_standard(made, s, t, labels, index):
+    def standardised(logits):
+        centre = sum(logits) / len(logits)
+        deviation = (sum((z - centre) ** 2 for z in logits) / (len(logits) - 1)).sqrt()
+        return [(z - centre) / (deviation + 1e-7) for z in logits]
+
+    return mean(soft(standardised(a), standardised(b), 2) for a, b in zip(s.logits, t.logits, strict=True))
+
+
 assert math.isclose(float(huber(torch.tensor(3.0), torch.tensor(0.0))), 2.5)

@@ -18,9 +18,11 @@ DRAWING = ("crd", "crcd", "wcord")  # methods that draw negatives at random
 LEAF = {
     "fitnet": lambda s: s.maps[2], "at": lambda s: s.maps[2], "sp": lambda s: s.maps[-1], "vid": lambda s: s.maps[2],
     "ft": lambda s: s.maps[-1], "dkd": lambda s: s.logits, "sskd": lambda s: s.logits, "ab": lambda s: s.preacts[2],
+    "logit_standard": lambda s: s.logits,
 }  # fmt: skip
 #: Value, norm of the gradient and its product with ``wave(seed=33)``, in float64, of: RepDistiller (b84f547) for all but
-#: dkd: mdistiller (a08d46f); crcd: Lechatelia/CRCD; sskd: xuguodong03/SSKD. Inputs are those of ``methods_cases``.
+#: dkd: mdistiller (a08d46f); crcd: Lechatelia/CRCD (f9176f6); sskd: xuguodong03/SSKD (661b972); logit_standard:
+#: sunshangquan/logit-standardization-KD (f6e5aa5). Inputs are those of ``methods_cases``.
 REFERENCE = {
     "fitnet": (1.13621243508, 0.0195253563792, 0.00460610761379),
     "at": (0.0646169237548, 0.00485751173332, -0.00562361879189),
@@ -34,6 +36,7 @@ REFERENCE = {
     "crd": (18.1561738226, 1.55602546726, 0.618459305244),
     "crcd": (18.6359725722, 1.01559764597, 1.30092903785),
     "sskd": (9.15546535853, 0.711093357427, 2.83494350928),
+    "logit_standard": (0.747129338329, 0.0666333060318, 0.0376584500098),
 }
 REFERENCE_BEFORE = {
     "ab": (0.737154312347, 0.00463518696768, -0.00436172240673),
@@ -231,7 +234,7 @@ def test_the_usual_methods_are_there_with_the_weights_of_their_code():
         "ab": 1,
         "ft": 200,
     }
-    expected |= {"crd": 0.8, "crcd": 1, "wcord": 1, "dkd": 1, "sskd": 1}
+    expected |= {"crd": 0.8, "crcd": 1, "wcord": 1, "dkd": 1, "sskd": 1, "logit_standard": 9}
     assert expected.items() <= weights.items()
 
 
