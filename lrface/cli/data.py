@@ -44,14 +44,20 @@ def where(name: str, data_root: str) -> None:
 
 @command.command("get")
 @click.argument("name")
-@click.option("--out", type=click.Path(), default=None, help="Folder to make.  [default: lfw in the data root]")
+@click.option("--out", type=click.Path(), default=None, help="Folder to make.  [default: NAME in the data root]")
 @DATA_ROOT
 def get(name: str, out: str | None, data_root: str) -> None:
-    """Download the data set NAME; only lfw can be had without a form."""
+    """Download the data set NAME: lfw, cifar100, svhn or stl10; the others stand behind a form."""
     from lrface.data.sets.catalog import dataset
     from lrface.data.sets.fetch import fetch_lfw
+    from lrface.objects.data.fetch import FETCHED, fetch_objects
 
     entry = dataset(name)
+    if entry.name in FETCHED:
+        folder = Path(out) if out else Path(data_root) / entry.name
+        fetch_objects(entry.name, folder)
+        click.echo(f"{entry.title}: {folder}")
+        return
     if entry.name != "lfw":
         raise LrfaceError(f"{entry.name} cannot be fetched by a program; see `lrface data where {entry.name}`")
     folder = Path(out) if out else Path(data_root) / "lfw"

@@ -1,6 +1,7 @@
 """The data sets of the field: what each is for, who gives it out under which terms, and how it is laid out.
 
-Only LFW can be fetched by a program (:mod:`lrface.data.sets.fetch`); the others stand behind a form or a cloud drive.
+LFW can be fetched by a program (:mod:`lrface.data.fetch`), and three sets of objects (:mod:`lrface.objects.data.fetch`); the
+others stand behind a form or a cloud drive.
 """
 
 import difflib
@@ -151,6 +152,34 @@ CATALOG: tuple[DataSet, ...] = (
         "SCface/surveillance_cameras_distance_1/cam_1/001_cam1_1.jpg, and so on: 3 distances, 5 cameras",
         (("SCface/mugshot_frontal_cropped_all", *(f"SCface/surveillance_cameras_distance_{n}" for n in (1, 2, 3))),),
         _benchmark("scface"),
+    ),
+    DataSet(
+        "cifar100", "CIFAR-100: 60,000 objects of 32 px, 100 classes", "objects: distillation methods compared",
+        "free download; pictures of their owners", "https://www.cs.toronto.edu/~kriz/cifar.html",
+        "cifar100/cifar-100-python.tar.gz, or its folder cifar100/cifar-100-python\n"
+        "or cifar100/train/CLASS/*.png and cifar100/test/CLASS/*.png",
+        (("cifar100/cifar-100-python*",), ("cifar100/train/*", "cifar100/test/*")),
+        "lrface data get cifar100; then lrface train recipes/objects/cifar100_teacher.yaml",
+    ),
+    DataSet(
+        "svhn", "SVHN, cropped digits: 99,289 of 32 px", "objects at 8 px", "non-commercial use only",
+        "http://ufldl.stanford.edu/housenumbers/", "svhn/train_32x32.mat, svhn/test_32x32.mat",
+        (("svhn/train_32x32.mat", "svhn/test_32x32.mat"),),
+        "lrface data get svhn; then lrface train recipes/objects/svhn_8px.yaml",
+    ),
+    DataSet(
+        "stl10", "STL10: 13,000 labelled objects of 96 px, 10 classes", "objects: transfer", RESEARCH,
+        "https://cs.stanford.edu/~acoates/stl10/", "stl10/stl10_binary/train_X.bin, train_y.bin, test_X.bin, test_y.bin",
+        (tuple(f"stl10/stl10_binary/{split}_{part}.bin" for split in ("train", "test") for part in ("X", "y")),),
+        "lrface data get stl10; then lrface probe MODEL --set stl10",
+    ),
+    DataSet(
+        "tinyimagenet", "TinyImageNet: 110,000 labelled objects of 64 px, 200 classes", "objects: transfer", RESEARCH,
+        "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        "tinyimagenet/tiny-imagenet-200/train/WNID/images/*.JPEG\n"
+        "tinyimagenet/tiny-imagenet-200/val/images/*.JPEG, val/val_annotations.txt",
+        (("tinyimagenet/tiny-imagenet-200/train/*", "tinyimagenet/tiny-imagenet-200/val/val_annotations.txt"),),
+        "lrface probe MODEL --set tinyimagenet",
     ),
 )  # fmt: skip
 
