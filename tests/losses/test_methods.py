@@ -1,6 +1,6 @@
 """Every distillation method against its equation, against figures of reference code, and with degenerate input."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import methods_cases as cases
 import methods_oracle as oracle
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lrface.errors import LrfaceError
-from lrface.losses.method import Outputs, Setting, Shape, method
+from lrface.losses.method import PARTS, Outputs, Setting, Shape, method
 from lrface.losses.registry import create_method, method_class, methods
 
 NAMES = tuple(methods())
@@ -309,6 +309,10 @@ def test_banks_change_in_training_only_and_are_in_the_state():
     made.remember()
     changed = (made.banks.student != before).any(1)
     assert changed.nonzero()[:, 0].tolist() == sorted(INDEX.tolist())
+
+
+def test_the_parts_that_a_method_may_need_are_those_that_networks_give():
+    assert {field.name for field in fields(Outputs)} == set(PARTS)
 
 
 def test_two_methods_of_one_name_are_refused():
