@@ -68,12 +68,14 @@ def _free_bytes() -> float:
 
 
 class Negatives(nn.Module):
-    """Draws training samples of any class but a given one, each with the same chance, with replacement.
+    """Draws training samples of any class but a given sample's own, each with the same chance, with replacement.
 
-    The samples are sorted by class once: memory for N numbers, where a list of negatives for each class would take
-    N x classes. Draws come from torch's global generator on the CPU, which checkpoints carry.
+    The samples are sorted by class once: memory for a few times N numbers, where a list of negatives for each class would
+    take N x classes. A label below 0 says that nobody knows the class: such a sample is a class of its own. Draws come
+    from torch's global generator on the CPU, which checkpoints carry.
     """
 
+    classes: Tensor
     order: Tensor
     start: Tensor
     size: Tensor
@@ -82,17 +84,21 @@ class Negatives(nn.Module):
         """``labels`` int64 ``[N]``; ``count`` negatives a sample. Raises LrfaceError without a second class."""
         super().__init__()
         self.count = positive_int("negatives", count)
-        sizes = torch.bincount(labels)
-        if int((sizes > 0).sum()) < 2:
+        own = labels.max() + 1 + torch.arange(len(labels))
+        classes = torch.unique(torch.where(labels < 0, own, labels), return_inverse=True)[1]
+        sizes = torch.bincount(classes)
+        if len(sizes) < 2:
             raise LrfaceError("negatives are samples of another class, and the training set has one class only")
-        self.register_buffer("order", torch.argsort(labels, stable=True), persistent=False)
+        self.register_buffer("classes", classes, persistent=False)
+        self.register_buffer("order", torch.argsort(classes, stable=True), persistent=False)
         self.register_buffer("start", sizes.cumsum(0) - sizes, persistent=False)
         self.register_buffer("size", sizes, persistent=False)
 
-    def forward(self, labels: Tensor) -> Tensor:
-        """int64 ``[B, count]`` for the classes ``labels`` ``[B]``."""
-        start, size = self.start[labels, None], self.size[labels, None]
-        uniform = torch.rand(len(labels), self.count, dtype=torch.float64).to(labels.device)
+    def forward(self, index: Tensor) -> Tensor:
+        """int64 ``[B, count]`` for the samples ``index`` ``[B]``."""
+        own = self.classes[index]
+        start, size = self.start[own, None], self.size[own, None]
+        uniform = torch.rand(len(index), self.count, dtype=torch.float64).to(index.device)
         others = len(self.order) - size
         drawn = torch.minimum((uniform * others).long(), others - 1)
         return self.order[torch.where(drawn >= start, drawn + size, drawn)]

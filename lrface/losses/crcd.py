@@ -67,7 +67,7 @@ class CRCD(Method):
         return f"{self.name}: {len(self.banks)} x {self.banks[0]!r}, {self._size:.0f} MiB"
 
     def loss(self, student: Outputs, teacher: Outputs, labels: Tensor, index: Tensor) -> Tensor:
-        chosen = torch.cat([index[:, None], self.negatives(labels)], 1)
+        chosen = torch.cat([index[:, None], self.negatives(index)], 1)
         total = self.contrast(part(student, "embedding"), part(teacher, "embedding"), index, chosen)
         if self.gradient:
             slopes = [_slopes(who, each, labels) for who, each in (("student", student), ("teacher", teacher))]

@@ -46,7 +46,7 @@ class CRD(Method):
         return f"{self.name}: {self.banks!r}, {size:.0f} MiB"
 
     def loss(self, student: Outputs, teacher: Outputs, labels: Tensor, index: Tensor) -> Tensor:
-        chosen = torch.cat([index[:, None], self.negatives(labels)], 1)
+        chosen = torch.cat([index[:, None], self.negatives(index)], 1)
         return self.contrast(part(student, "embedding"), part(teacher, "embedding"), index, chosen)
 
     def contrast(self, student: Tensor, teacher: Tensor, index: Tensor, chosen: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class WCoRD(Method):
         return f"{self.name}: {self.banks!r}, {size:.0f} MiB"
 
     def loss(self, student: Outputs, teacher: Outputs, labels: Tensor, index: Tensor) -> Tensor:
-        return self.contrast(part(student, "embedding"), part(teacher, "embedding"), index, self.negatives(labels))
+        return self.contrast(part(student, "embedding"), part(teacher, "embedding"), index, self.negatives(index))
 
     def contrast(self, student: Tensor, teacher: Tensor, index: Tensor, negatives: Tensor) -> Tensor:
         """The loss for given negatives int64 ``[B, K]`` of each sample."""

@@ -67,7 +67,7 @@ def build(name: str, **options: object) -> Method:
     made = create_method(name, setting(name), SMALL.get(name, {}) | options).double()
     for number, (_, child) in enumerate(made.named_children()):
         fill(child, 10 * (number + 1))
-    for number, (key, buffer) in enumerate(made.named_buffers()):
-        if key.endswith(("student", "teacher")) and "bank" in key:
-            buffer.copy_(nn.functional.normalize(wave(*buffer.shape, seed=70 + number)))
+    banks = [buffer for key, buffer in made.named_buffers() if key.endswith(("student", "teacher"))]
+    for number, bank in enumerate(banks):
+        bank.copy_(nn.functional.normalize(wave(*bank.shape, seed=71 + number)))
     return made
