@@ -4,7 +4,6 @@ A class is one of ten shapes, filled or as an outline. Place, size, a turn of up
 noise are drawn anew for every picture, so that neither colour nor place tells the class.
 """
 
-import cv2
 import numpy as np
 
 from lrface.objects.data.pictures import Pictures
@@ -40,6 +39,8 @@ def read_shapes(split: str, per_class: int = 100) -> Pictures:
 
 
 def _draw(name: str, side: int, rng: np.random.Generator) -> np.ndarray:
+    import cv2
+
     shape, kind = name.rsplit("-", 1)
     ground, colour = rng.integers(0, 256, 3), rng.integers(0, 256, 3)
     while abs(int(ground.sum()) - int(colour.sum())) < _CONTRAST:
