@@ -1,4 +1,4 @@
-"""The recipe of an object run: the schema of :mod:`lrface.train.recipe` where objects and faces agree, and what is of objects alone."""
+"""The recipe of an object run: the schema of faces where the two agree, and what is of objects alone."""
 
 from pathlib import Path
 from typing import Any, Literal

@@ -7,7 +7,6 @@ from typing import Any
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.objects.recipe import ObjectRecipe
-from lrface.train.recipe import Recipe
 from lrface.reporting.fingerprint import FileDigests, digest
 from lrface.reporting.style import slug
 from lrface.sweep.objects import ObjectSets

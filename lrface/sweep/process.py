@@ -77,8 +77,8 @@ def _history(run: dict[str, Any], folder: Path) -> list[dict[str, float]] | None
     """Validation results of faces or of objects, the latter with the test set's at the end; None if interrupted."""
     from lrface.objects.recipe import is_object_recipe, parse_object_recipe
     from lrface.objects.run import train_objects
-    from lrface.train.recipe import parse_recipe
     from lrface.train.loop import LAST
+    from lrface.train.recipe import parse_recipe
     from lrface.train.run import train
 
     where = (folder, run["data_root"], run["device"])

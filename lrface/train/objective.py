@@ -9,7 +9,6 @@ from lrface import losses
 from lrface.errors import LrfaceError
 from lrface.losses.method import Outputs, Setting, Shape
 from lrface.losses.terms import build_terms, needs_logits
-from lrface.train.recipe import LossSection
 from lrface.train.batches import Batch
 from lrface.train.recipe import LossSection
 from lrface.train.split import Split

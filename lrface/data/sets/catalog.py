@@ -1,6 +1,6 @@
 """The data sets of the field: what each is for, who gives it out under which terms, and how it is laid out.
 
-LFW can be fetched by a program (:mod:`lrface.data.fetch`), and three sets of objects (:mod:`lrface.objects.data.fetch`); the
+LFW can be fetched by a program (:mod:`lrface.data.sets.fetch`), and three sets of objects (:mod:`lrface.objects.data.fetch`); the
 others stand behind a form or a cloud drive.
 """
 
