@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lrface.losses.checks import positive_float
-from lrface.losses.connectors import MapRegressor
+from lrface.losses.connectors import MapRegressor, target
 from lrface.losses.method import Method, Outputs, Setting, common_stages, method, part, zero_of
 
 
@@ -40,7 +40,7 @@ class AB(Method):
         total = part(student, "preacts")[0].new_zeros(())
         for stage in range(1, self.stages + 1):
             ours = self.connectors[stage - 1](part(student, "preacts")[stage])
-            found = self._hinge(ours, part(teacher, "preacts")[stage]).sum()
+            found = self._hinge(ours, target(part(teacher, "preacts")[stage], ours)).sum()
             total = total + 2.0 ** (stage - self.stages) * found
         return total * (3 / 1000) / len(labels)
 

@@ -3,20 +3,18 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lrface.errors import LrfaceError
-
 Size = tuple[int, int, int]
 
 
 class MapRegressor(nn.Module):
     """A convolution and a batch norm from a map of one size to one of another (RepDistiller's ``ConvReg``).
 
+    A student's map of less than half the teacher's side, as at low resolution, keeps its side, and the teacher's map is
+    averaged down to it by ``target``; the reference has no answer there.
+
     Args:
         student, teacher: channels, height and width; maps are square.
         relu: end in a ReLU, for targets that are themselves behind one.
-
-    Raises:
-        LrfaceError: the student's map is smaller than the teacher's, and not half its side.
     """
 
     def __init__(self, student: Size, teacher: Size, relu: bool = True) -> None:
@@ -30,10 +28,7 @@ class MapRegressor(nn.Module):
         elif side >= wanted:
             self.conv = nn.Conv2d(inner, outer, 1 + side - wanted)
         else:
-            raise LrfaceError(
-                f"a student's map of side {side} cannot be brought to the teacher's side {wanted}: choose stages of "
-                "equal size, or with half the teacher's side"
-            )
+            self.conv = nn.Conv2d(inner, outer, 1)
         self.bn = nn.BatchNorm2d(outer)
         self.relu = relu
 
@@ -41,6 +36,11 @@ class MapRegressor(nn.Module):
         """float ``[B, c, h, w]`` of the student to the teacher's size."""
         x = self.bn(self.conv(x))
         return F.relu(x) if self.relu else x
+
+
+def target(teacher: Tensor, found: Tensor) -> Tensor:
+    """The teacher's map, averaged down to the side of what a regressor gives."""
+    return teacher if teacher.shape[2] <= found.shape[2] else F.adaptive_avg_pool2d(teacher, found.shape[2])
 
 
 def same_side(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

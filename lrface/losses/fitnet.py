@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from lrface.losses.connectors import MapRegressor
+from lrface.losses.connectors import MapRegressor, target
 from lrface.losses.method import Method, Outputs, Setting, method, part, stage_of, zero_of
 
 
@@ -33,4 +33,5 @@ class FitNet(Method):
         return self.first_loss(student, teacher, labels, index)
 
     def first_loss(self, student: Outputs, teacher: Outputs, labels: Tensor, index: Tensor) -> Tensor:
-        return F.mse_loss(self.regressor(part(student, "maps")[self.stage]), part(teacher, "maps")[self.stage])
+        found = self.regressor(part(student, "maps")[self.stage])
+        return F.mse_loss(found, target(part(teacher, "maps")[self.stage], found))

@@ -17,7 +17,8 @@ class WCoRD(Method):
     """CRD in the dual form of the Wasserstein distance, and its primal form within the batch.
 
     Chen et al., "Wasserstein contrastive representation distillation", CVPR 2021 (arXiv 2012.08674). The authors
-    published no code; written from the paper and checked by an oracle alone.
+    published no code and the paper's full text was not at hand: this is our reading of its abstract form, default weights
+    included, and only an oracle of the same reading checks it.
 
     - Global, dual: the mean critic of the negatives less that of the positives. The critic is the inner product of the
       two projections, spectrally normalised linear maps of unit embeddings, divided by the temperature; negatives come

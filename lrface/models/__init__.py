@@ -8,9 +8,20 @@ and gives float32 ``[B, model.embedding_dim]``, not normalised.
 >>> teacher = create("iresnet50", dropout=0.4)      # 112 px in, 512-d out
 """
 
-from lrface.models.cost import Cost, describe
-from lrface.models.registry import ModelSpec, create, names, spec_of
-from lrface.models.weights import load_arcface_torch, load_model, save_model
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lrface.models.cost import Cost, describe
+    from lrface.models.registry import ModelSpec, create, names, spec_of
+    from lrface.models.weights import load_arcface_torch, load_model, save_model
+
+#: Where the names are. They need torch: imported only when they are asked for, so that a model in ONNX opens without it.
+_LAZY = {
+    "cost": ("Cost", "describe"),
+    "registry": ("ModelSpec", "create", "names", "spec_of"),
+    "weights": ("load_arcface_torch", "load_model", "save_model"),
+}
 
 __all__ = [
     "Cost",
@@ -23,3 +34,10 @@ __all__ = [
     "save_model",
     "spec_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, held in _LAZY.items():
+        if name in held:
+            return getattr(import_module(f"lrface.models.{module}"), name)
+    raise AttributeError(f"module 'lrface.models' has no attribute {name!r}")
