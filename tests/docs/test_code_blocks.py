@@ -1,6 +1,7 @@
 """What the documentation tells people to type works: Getting started and Training are run, all other commands are checked."""
 
 import os
+import re
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from documents import PAGES, ROOT, check_line, shell_blocks, shell_lines
 from sybil import Document, Example
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+from test_house import ROOMS
 
 from lrface.cli.main import cli
 from lrface.errors import LrfaceError
@@ -83,3 +85,16 @@ def test_a_command_that_does_not_exist_is_found(line: str, complaint: str) -> No
     with pytest.raises((AssertionError, click.ClickException, LrfaceError)) as raised:
         check_line(line.split())
     assert complaint in getattr(raised.value, "message", str(raised.value))
+
+
+def test_the_readme_names_the_rooms_in_their_order() -> None:
+    layout = (ROOT / "README.md").read_text(encoding="utf-8").split("## Layout")[1].split("## ")[0]
+    named = re.findall(r"^\| `(\w+)/` \|", layout, re.MULTILINE)
+    there = {path.parent.name for path in (ROOT / "lrface").glob("*/__init__.py")}
+    assert named == [room for room in ROOMS if room in there]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_paths_that_a_page_names_are_there(page: Path) -> None:
+    named = re.findall(r"`((?:benchmarks|tools|recipes|tests|docs)/[\w./-]*)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
