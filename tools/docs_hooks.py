@@ -8,6 +8,7 @@ import csv
 import html
 import re
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from latex2mathml.converter import convert
@@ -15,7 +16,7 @@ from latex2mathml.converter import convert
 PUBLISHED = Path(__file__).parents[1] / "benchmarks" / "published"
 
 #: ``<!-- published: uccs_identification.csv -->`` stands for the table in that file.
-_TABLE = re.compile(r"<!-- published: ([\w.]+) -->")
+_TABLE = re.compile(r"^( *)<!-- published: ([\w.]+) -->", re.MULTILINE)
 
 #: What pymdownx.arithmatex writes for ``$...$`` and ``$$...$$``.
 _INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
@@ -48,11 +49,14 @@ def link_roles(page: str) -> str:
     return _ROLE.sub(r'<autoref optional identifier="\1"><code>\1</code></autoref>', page)
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Called by MkDocs for the Markdown of every page."""
-    return _TABLE.sub(lambda found: markdown_table(PUBLISHED / found[1]), markdown)
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Called by MkDocs for the Markdown of every page. A page that is alone in its tab needs no list of the tab's pages."""
+    if page.parent is None:
+        page.meta.setdefault("hide", ["navigation"])
+    return _TABLE.sub(lambda found: indent(markdown_table(PUBLISHED / found[2]), found[1]), markdown)
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Called by MkDocs for the HTML of every page."""
+    """Called by MkDocs for the HTML of every page. Where source code is shown, it is what the page is about: unfold it."""
+    content = content.replace('<details class="mkdocstrings-source"', '<details open class="mkdocstrings-source"')
     return link_roles(render_math(content))

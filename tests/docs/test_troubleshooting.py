@@ -14,7 +14,8 @@ PACKAGE = Path(lrface.__file__).parent
 
 def explained() -> list[str]:
     """The terms of the page's definition lists, without their outer backticks."""
-    return re.findall(r"^`(.+)`\n:   ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    terms = re.findall(r"^(`.+`)\n:   ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return [term.strip("`").strip() if not term.startswith("``") else term[3:-3] for term in terms]
 
 
 @pytest.fixture(scope="module")
