@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help quickstart test lint format clean
+.PHONY: help quickstart test lint docs format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -20,14 +20,17 @@ quickstart: $(VENV)/.installed  ## Install, then the main job on drawn faces: te
 test: $(VENV)/.installed  ## Install, then all tests.
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.installed  ## Style and types.
+lint: $(VENV)/.installed docs  ## Style, types, and the documentation.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed  ## Build the documentation into site/; a broken link is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 format: $(VENV)/.installed  ## Mend what the linter can mend.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## Remove the environment and the quickstart's results.
-	rm -rf $(VENV) quickstart
+clean:  ## Remove the environment, the quickstart's results and the built documentation.
+	rm -rf $(VENV) quickstart site
