@@ -60,10 +60,10 @@ def open_data(
         return FinetuneData("store", from_store(root))
     if (root / "Training_Set").is_dir():
         chosen = "none" if detector == "auto" else detector
-        encoder = FaceEncoder(embedder, chosen, face, device, turn)
+        encoder = FaceEncoder(embedder, chosen, face, device, turn=turn)
         people = from_folder(root / "Training_Set", encoder, {"detector": chosen, "face": face})
         return FinetuneData("tinyface", people, notes=_rehearsal(root))
-    encoder = FaceEncoder(embedder, detector, face, device, turn)
+    encoder = FaceEncoder(embedder, detector, face, device, turn=turn)
     if root.suffix == ".csv" or (root / SPLIT_FILE).is_file() or is_challenge(root):
         return _open_uccs(read_uccs(root), str(root), encoder, detector, face, device)
     return FinetuneData(

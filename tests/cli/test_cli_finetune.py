@@ -222,7 +222,7 @@ def test_a_detector_that_finds_nothing(lrface, finetune, people, tmp_path, monke
             return []
 
     finetune(people, "--detector", "none")
-    monkeypatch.setattr("lrface.recognition.encoder.create_detector", lambda name, device: Blind())
+    monkeypatch.setattr("lrface.recognition.encoder.create_detector", lambda name, device, **options: Blind())
     photo = encode_image(np.zeros((200, 200, 3), np.uint8), "png")
     for name in ("adam", "berta"):
         (tmp_path / "photos" / name).mkdir(parents=True)

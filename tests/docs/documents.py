@@ -10,8 +10,9 @@ from sybil import Document
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 
 from lrface.cli.main import cli
+from lrface.objects.recipe import is_object_recipe, parse_object_recipe
 from lrface.sweep.spec import load_sweep
-from lrface.train.recipe import load_recipe
+from lrface.train.recipe import parse_recipe, read_yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -76,7 +77,8 @@ def _check_lrface(args: list[str]) -> None:
         elif not isinstance(parameter.type, click.Path):
             parameter.type_cast_value(context, value)
     if path == ["train"]:
-        load_recipe(ROOT / given["recipe"], tuple(given.get("overrides") or ()))
+        content = read_yaml(ROOT / given["recipe"], "recipe", tuple(given.get("overrides") or ()))
+        (parse_object_recipe if is_object_recipe(content) else parse_recipe)(content, given["recipe"])
     if path == ["sweep"]:
         for file in given["files"]:
             load_sweep(ROOT / file)

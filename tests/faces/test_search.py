@@ -7,6 +7,9 @@ from lrface.errors import LrfaceError
 from lrface.faces.detect import search
 from lrface.faces.detect.search import Found, Search, Tuning, merge, padded, scales, tiles
 
+#: Eyes, nose and corners of the mouth, as parts of a square.
+PLACES = ((0, 0.3), (1, 0.3), (0.5, 0.5), (0, 0.8), (1, 0.8))
+
 TUNING = Tuning(threshold=0.4, wanted=17, best=50)
 
 
@@ -26,7 +29,7 @@ class Squares:
             score = float(np.median(image[y : y + height, x : x + width, 2])) / 255
             if min(width, height) >= 12 and max(width, height) <= 120 and score > threshold:
                 boxes.append([x, y, x + width, y + height, score])
-                landmarks.append([[x - 0.5 + width * i / 4, y - 0.5 + height / 2] for i in range(5)])
+                landmarks.append([[x - 0.5 + width * i, y - 0.5 + height * j] for i, j in PLACES])
         return Found(np.float32(boxes).reshape(-1, 5), np.float32(landmarks).reshape(-1, 5, 2))
 
 

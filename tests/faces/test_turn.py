@@ -53,18 +53,19 @@ def test_detectors_leave_it_out():
 
 
 def test_every_detector_does(monkeypatch):
-    from lrface.faces.detect import dlib_backend, insightface_backend, mtcnn_backend
+    from lrface.faces.detect import dlib_backend, mtcnn_backend, search
 
-    for module in (dlib_backend, insightface_backend, mtcnn_backend):
+    for module in (dlib_backend, mtcnn_backend, search):
         assert module.best_first is best_first
 
-    class Net:
-        def detect(self, image, input_size):
-            boxes = np.float32([[0, 0, 9, 9, 0.9], [0, 0, 9, 9, 0.8]])
-            return boxes, np.stack([turned(180), TEMPLATE])
+    class Network:
+        def find(self, image, threshold):
+            boxes = np.float32([[0, 0, 99, 99, 0.9], [100, 100, 199, 199, 0.8]])
+            return search.Found(boxes, np.stack([turned(180), TEMPLATE + 100]).astype(np.float32))
 
-    found = insightface_backend.InsightFace(Net()).detect(np.zeros((200, 200, 3), np.uint8))
-    assert [each.score for each in found] == [pytest.approx(0.8)]
+    tuning = search.Tuning(threshold=0.5, wanted=17, best=50)
+    found = search.Search("network", Network(), tuning, 60).detect(np.zeros((200, 200, 3), np.uint8))
+    assert {round(each.score, 3) for each in found} == {0.8}
 
 
 class Upright:

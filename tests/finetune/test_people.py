@@ -130,12 +130,13 @@ def test_a_list_with_landmarks(face_folder, embedder, tmp_path):
 
 def test_tiny_images_are_the_face_itself_and_are_counted(face_folder, embedder, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "lrface.recognition.encoder.create_detector", lambda name, device: pytest.fail("no detector is needed")
+        "lrface.recognition.encoder.create_detector",
+        lambda name, device, **options: pytest.fail("no detector is needed"),
     )
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.png").write_bytes(
-            encode_image(Degradation(20)(read_image(face_folder / "adam/0.jpg")), "png")
+            encode_image(Degradation(7)(read_image(face_folder / "adam/0.jpg")), "png")
         )
     people = from_folder(tmp_path, FaceEncoder(embedder, "mtcnn"), ALIGNMENT)
     faces = read_people(people, embedder, progress=False)

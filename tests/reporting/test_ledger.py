@@ -70,7 +70,7 @@ def test_folders_are_named_by_contents_and_names_not_by_place(tmp_path: Path) ->
 
 
 def test_files_are_read_again_only_if_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lrface.suite import fingerprint
+    from lrface.reporting import fingerprint
 
     root = folder_of(tmp_path / "a", x="1", y="2")
     usual = FileDigests(tmp_path / "memory.json").of(root)
