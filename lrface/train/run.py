@@ -19,8 +19,10 @@ from lrface.models import create
 from lrface.models.weights import save_model
 from lrface.preprocessing import Preprocessing
 from lrface.recipe import Recipe, TeacherSection
+from lrface.teacher_map import TeacherMap
 from lrface.train.batches import Batches, HighFaces, LowFaces, RandomViews, TeacherTargets
 from lrface.train.head import load_head, save_head
+from lrface.train.initial import begin_with
 from lrface.train.log import RunLog
 from lrface.train.loop import BEST, LAST, Loop
 from lrface.train.objective import Objective, class_mean_classifier
@@ -74,7 +76,7 @@ def train(
             f"optim.batch_size {recipe.optim.batch_size} cannot be shared by {fabric.world_size} processes: "
             "it must be a multiple of their number, two images or more for each"
         )
-    store = Store(root / recipe.data.store)
+    store = Store(root / recipe.data.store, recipe.data.low_size)
     split = split_store(store, recipe.data)
     loop = _build(recipe, fabric, store, split, root, out)
     if resume:
@@ -124,6 +126,8 @@ def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Pat
     preprocessing = _preprocessing(recipe, store)
     torch.manual_seed(recipe.seed)
     student = create(recipe.model.name, **recipe.model.kw)
+    if recipe.model.initial:
+        begin_with(student, recipe.model.initial, root)
     student_dim = int(student.embedding_dim)  # type: ignore[arg-type]
     with torch.random.fork_rng(devices=[]):  # a torch teacher draws weights before it loads its own
         targets, dim, classifier = _teach(recipe, fabric, store, split, root, student_dim)
@@ -153,7 +157,7 @@ def _preprocessing(recipe: Recipe, store: Store) -> Preprocessing:
     if size != store.degradation.size:
         raise LrfaceError(
             f"the model takes {size} px and the store {store.path} holds {store.degradation.size} px: "
-            "set model.kw.input_size, or prepare with another --low-size"
+            "set model.kw.input_size, or data.low_size"
         )
     return Preprocessing(input_size=size, degradation=store.degradation)
 
@@ -172,9 +176,14 @@ def _teach(
     cached = None
     if section.cached or means:
         # Of several processes one computes and the others wait, for hours if need be, as no barrier would.
-        parts = [cached_embeddings(store, teacher) for teacher in teachers]
-        centred = section.centred or section.ensemble
-        cached = centred_targets(parts, split.train, student_dim) if centred else parts[0]
+        parts = [cached_embeddings(store, teacher, flips=section.flips) for teacher in teachers]
+        if section.map:
+            mapping = TeacherMap.load(root / section.map)
+            mapping.check([teacher.fingerprint for teacher in teachers], root / section.map)
+            cached = mapping(parts)
+        else:
+            centred = section.centred or section.ensemble
+            cached = centred_targets(parts, split.train, student_dim) if centred else parts[0]
         classifier = class_mean_classifier(cached, split) if means else classifier
     online = None if section.cached else (store, teachers[0])
     dim = teachers[0].embed([store.crop(0)]).shape[1] if cached is None else cached.shape[2]
