@@ -56,9 +56,9 @@ def embed_files(
     notes: list[str] = []
     # The file is opened first: that it cannot be written should not come out at the end.
     with atomic_write(out) as file:
-        for names, crops in _batches(_crops(encoder, paths, refused, notes, progress), batch_size):
+        for names, crops, details in _batches(_crops(encoder, paths, refused, notes, progress), batch_size):
             kept += names
-            parts.append(encoder.embed_crops(crops, batch_size))
+            parts.append(encoder.embed_crops(crops, batch_size, details))
         if not kept:
             name, reason = refused[0]
             raise LrfaceError(f"none of the {len(paths)} images can be used; the first one, {name}: {reason}")
@@ -88,23 +88,23 @@ def list_images(sources: Iterable[str | Path]) -> list[str]:
 
 def _crops(
     encoder: FaceEncoder, paths: list[str], refused: list[tuple[str, str]], notes: list[str], progress: bool
-) -> Iterator[tuple[str, np.ndarray]]:
+) -> Iterator[tuple[str, np.ndarray, float]]:
     from tqdm import tqdm
 
     for path in tqdm(paths, unit="img", desc="embed", disable=None if progress else True):
         try:
-            crop, note = encoder.crop(path)
+            crop, detail, note = encoder.compact(path)
         except ImageError as error:
             refused.append((path, str(error).removeprefix(f"{path}: ")))
             continue
         if note:
             notes.append(note)
-        yield path, encoder.embedder.compact(crop)
+        yield path, crop, detail
 
 
 def _batches(
-    crops: Iterator[tuple[str, np.ndarray]], size: int
-) -> Iterator[tuple[tuple[str, ...], tuple[np.ndarray, ...]]]:
+    crops: Iterator[tuple[str, np.ndarray, float]], size: int
+) -> Iterator[tuple[tuple[str, ...], tuple[np.ndarray, ...], tuple[float, ...]]]:
     while batch := list(islice(crops, size)):
-        names, images = zip(*batch, strict=True)
-        yield names, images
+        names, images, details = zip(*batch, strict=True)
+        yield names, images, details

@@ -169,6 +169,7 @@ class Recipe(Section):
     )  # the trained student: shrinkage, see lrface.train.whiten; null: not
     validation: ValidationSection = ValidationSection()
     seed: int = 5
+    compile: bool = False  # the student by torch.compile: faster steps after a minute; needs a C++ compiler
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"  # auto: bf16-mixed on CUDA, 32 elsewhere
 
     @model_validator(mode="after")

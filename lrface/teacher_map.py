@@ -127,8 +127,7 @@ def join(parts: Sequence[np.ndarray], centres: Sequence[np.ndarray]) -> NDArray[
     Scaled so that the whole has unit length: its cosines are the mean of the teachers' centred cosines.
     """
     rows = [_unit(_unit(part) - centre) for part, centre in zip(parts, centres, strict=True)]
-    joined: NDArray[np.float32] = np.concatenate(rows, axis=-1) / np.float32(np.sqrt(len(rows)))
-    return joined
+    return (np.concatenate(rows, axis=-1) / np.sqrt(len(rows))).astype(np.float32)
 
 
 def fit_map(

@@ -2,7 +2,7 @@
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, SHARP, THREADS
 
 
 @click.command("embed")
@@ -15,10 +15,11 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, T
 @FACE
 @DEVICE
 @RUNTIME
+@SHARP
 @THREADS
 def command(
     images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, device: str, runtime: str,
-    threads: int | None,
+    sharp: tuple[str, ...], threads: int | None,
 ) -> None:  # fmt: skip
     """Write the embeddings of the main face of each of IMAGES (files, or folders of files).
 
@@ -27,7 +28,7 @@ def command(
     from lrface.encoder import FaceEncoder
     from lrface.encoder_files import embed_files
 
-    report = embed_files(FaceEncoder.load(model, detector, face, device, runtime, threads), images, out)
+    report = embed_files(FaceEncoder.load(model, detector, face, device, runtime, threads, sharp), images, out)
     for name, reason in report.refused:
         click.echo(f"left out {name}: {reason}", err=True)
     for note in report.notes:

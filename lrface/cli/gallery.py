@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, SHARP, THREADS
 
 GALLERY = click.option(
     "--gallery", "folder", envvar="LRFACE_GALLERY", default="gallery", show_default="LRFACE_GALLERY, else gallery",
@@ -24,7 +24,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 
 
 def _encoder_options(function: Any) -> Any:
-    for option in (THREADS, RUNTIME, DEVICE, FACE, ENCODER_DETECTOR, MODEL):
+    for option in (THREADS, SHARP, RUNTIME, DEVICE, FACE, ENCODER_DETECTOR, MODEL):
         function = option(function)
     return function
 
@@ -186,8 +186,9 @@ def _open(folder: str, model: dict[str, Any], **options: Any) -> Any:
     if not options.get("create", True):
         Store(folder).close()
     encoder = FaceEncoder.load(
-        model["model"], model["detector"], model["face"], model["device"], model["runtime"], model["threads"]
-    )
+        model["model"], model["detector"], model["face"], model["device"], model["runtime"], model["threads"],
+        model["sharp"],
+    )  # fmt: skip
     return Gallery.open(folder, encoder, notify=_notify, **options)
 
 

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, THREADS
+from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, SHARP, THREADS
 
 
 @click.command("verify")
@@ -20,6 +20,7 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, RUNTIME, T
 @FACE
 @DEVICE
 @RUNTIME
+@SHARP
 @THREADS
 @click.option(
     "--explain", type=click.Path(dir_okay=False), default=None, help="Draw how the answer came about: FILE.png."
@@ -35,6 +36,7 @@ def command(
     face: str,
     device: str,
     runtime: str,
+    sharp: tuple[str, ...],
     threads: int | None,
     explain: str | None,
     as_json: bool,
@@ -49,7 +51,7 @@ def command(
         from lrface.explain import check
 
         check(explain)
-    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads)
+    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads, sharp)
     encoder.check_threshold(far, threshold)
     looks = encoder.look(a), encoder.look(b)
     result = encoder.compare(*looks, far, threshold)
@@ -67,6 +69,8 @@ def command(
             click.echo(f"probability of one person: {result.probability:.4f} (if it was even before)")
         if result.resolutions is not None:
             click.echo("pixels of detail: {:.1f} and {:.1f}".format(*result.resolutions))
+        if result.members is not None:
+            click.echo("embedded by: {} and {}".format(*result.members))
         for warning in result.warnings:
             click.echo(f"warning: {warning}")
         for note in result.notes:

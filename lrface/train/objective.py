@@ -1,5 +1,7 @@
 """The whole objective, Eq. 13: which losses, with which weights, on which embeddings."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -35,6 +37,7 @@ class Objective(nn.Module):
         super().__init__()
         self.layout = _layout(student)
         self.student = student.to(memory_format=self.layout)
+        self._call: list[Callable[[Tensor], Tensor]] = [self.student]  # in a list, or it would be a second submodule
         self.section = section
         dim = int(student.embedding_dim)  # type: ignore[arg-type]
         self.head: losses.ArcFace | losses.CosFace | None = None
@@ -58,13 +61,17 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """The terms, unweighted, with their weighted sum as ``loss``; and the student's embeddings ``[b, dim]``."""
-        embeddings = self.student(batch.pixels.contiguous(memory_format=self.layout))
+        embeddings = self._call[0](batch.pixels.contiguous(memory_format=self.layout))
         terms: dict[str, Tensor] = {}
         total = embeddings.new_zeros((), dtype=torch.float32)
         for weight, value, parts in self._terms(batch, embeddings):
             terms |= parts
             total = total + weight * value
         return {"loss": total, **terms}, embeddings
+
+    def compile(self) -> None:
+        """Train with a student compiled by ``torch.compile``; its weights and names stay as they are."""
+        self._call = [torch.compile(self.student, dynamic=False)]
 
     def _terms(self, batch: Batch, embeddings: Tensor) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
         """Weight, value and, by name, what is logged of each term."""

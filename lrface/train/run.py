@@ -132,6 +132,8 @@ def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Pat
     with torch.random.fork_rng(devices=[]):  # a torch teacher draws weights before it loads its own
         targets, dim, classifier = _teach(recipe, fabric, store, split, root, student_dim)
     objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier)
+    if recipe.compile:
+        objective.compile()
     section, low = recipe.augment, recipe.data.resolution == "low"
     high = None if low else HighFaces(store, split, preprocessing, recipe.data.workers)
     batches = Batches(

@@ -74,7 +74,7 @@ def test_faces_of_one_condition_have_half_of_a_cell():
     at = int(np.argmax(KNOTS == 8))
     for conditions in (cameras, np.arange(len(cameras))):
         observed = Observations(told.embeddings, told.people, told.images, told.sources, conditions, resolutions)
-        cells = {(i, j): pairs for i, j, pairs in module._cells_of_different(observed, np.random.default_rng(0))}
+        cells = {(i, j): pairs for i, j, pairs in module._cells_of_different(observed, np.random.default_rng(0), KNOTS)}
         pairs = cells[at, at]
         weights[len(np.unique(conditions))] = pairs.weights[pairs.similarities > 0.5].sum() / pairs.weights.sum()
     assert weights[40] == pytest.approx(0.5)
