@@ -26,6 +26,7 @@ class DataSection(Section):
     resolution: Literal["low", "high"] = "low"  # low: the store's low-resolution pixels; high: its aligned crops
     low_size: int | None = Field(default=None, ge=8, le=112)  # low-resolution side; null: as the store was prepared
     min_images: int = Field(default=1, ge=1)  # identities with fewer images are left out
+    unlabelled: bool = True  # train on faces of nobody in particular, too, with the terms that need no labels
     identities: int | None = Field(default=None, ge=2)  # train on so many, drawn at random: a part of the data
     holdout_identities: int = Field(default=0, ge=0)  # kept out of training, for validation pairs
     workers: int = Field(default=2, ge=0)  # decode processes of high-resolution training

@@ -115,7 +115,7 @@ class Store:
         low_size: side of the low-resolution pixels, which are then made from the crops; as they are stored if None.
 
     Attributes:
-        labels: int64 ``[N]``, identities numbered 0 to ``identities - 1`` without gaps.
+        labels: int64 ``[N]``, identities numbered 0 to ``identities - 1`` without gaps; -1: of nobody in particular.
         identities: how many there are.
         degradation: of the low-resolution pixels.
         size: side of the aligned crops.
@@ -149,8 +149,10 @@ class Store:
         self._ends = np.cumsum(images)
         self._low = [_load(folder / "low.npy", count) for folder, count in zip(self.folders, images, strict=True)]
         labels = [_load(folder / "labels.npy", count) for folder, count in zip(self.folders, images, strict=True)]
-        known, self.labels = np.unique(np.concatenate(labels), return_inverse=True)
-        self.identities = len(known)
+        known, numbers = np.unique(np.concatenate(labels), return_inverse=True)
+        nobody = int(known[0] < 0)  # comes first
+        self.labels = numbers - nobody
+        self.identities = len(known) - nobody
         digests = [fact["fingerprint"] for fact in facts]
         self.fingerprint = digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 

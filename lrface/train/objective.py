@@ -76,17 +76,18 @@ class Objective(nn.Module):
     def _terms(self, batch: Batch, embeddings: Tensor) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
         """Weight, value and, by name, what is logged of each term."""
         section, result = self.section, []
+        known = batch.labels >= 0  # of the others nobody knows who they are
         if section.classification and self.head is not None:
-            value = self.head(embeddings, batch.labels)
+            value = self.head(embeddings[known], batch.labels[known]) if bool(known.any()) else embeddings.sum() * 0
             result.append((section.classification.weight, value, {"classification": value}))
         if batch.teacher is None:
             return result
         if section.kd and self.head is not None:
-            logits = self.head.scale * F.linear(F.normalize(batch.teacher), self.teacher_classifier)  # type: ignore[arg-type]
-            value = self.kd(self.head.logits(embeddings), logits)
+            logits = self.head.scale * F.linear(F.normalize(batch.teacher[known]), self.teacher_classifier)  # type: ignore[arg-type]
+            value = self.kd(self.head.logits(embeddings[known]), logits) if bool(known.any()) else embeddings.sum() * 0
             result.append((section.kd.weight, value, {"kd": value}))
         if section.crrcd:
-            found = self.crrcd.terms(embeddings, batch.teacher, batch.labels, batch.index)
+            found = self.crrcd.terms(embeddings, batch.teacher, _own(batch.labels, batch.index), batch.index)
             parts = {"crrcd_positive": found.positive, "crrcd_negative": found.negative}
             result.append((section.crrcd.weight, found.total, parts))
         if section.cosine:
@@ -101,7 +102,12 @@ class Objective(nn.Module):
     def remember(self, embeddings: Tensor, labels: Tensor, index: Tensor) -> None:
         """After a step: let the samples of all processes enter the queue."""
         if self.section.crrcd:
-            self.crrcd.enqueue(embeddings, labels, index)
+            self.crrcd.enqueue(embeddings, _own(labels, index), index)
+
+
+def _own(labels: Tensor, index: Tensor) -> Tensor:
+    """Labels in which each face of nobody in particular is a person of its own: a number below 0."""
+    return torch.where(labels < 0, -1 - index, labels)
 
 
 def _layout(student: nn.Module) -> torch.memory_format:
@@ -120,7 +126,8 @@ def class_mean_classifier(embeddings: np.ndarray, split: Split) -> Tensor:
         float32 ``[classes, dim]``, unit length.
     """
     sums = torch.zeros(split.classes, embeddings.shape[2])
-    labels = torch.from_numpy(split.labels)
+    known = split.labels >= 0
+    labels = torch.from_numpy(split.labels[known])
     for view in embeddings:
-        sums.index_add_(0, labels, F.normalize(torch.from_numpy(view[split.train])))
+        sums.index_add_(0, labels, F.normalize(torch.from_numpy(view[split.train[known]])))
     return F.normalize(sums)

@@ -78,6 +78,7 @@ def train(
         )
     store = Store(root / recipe.data.store, recipe.data.low_size)
     split = split_store(store, recipe.data)
+    _check_labels(recipe, store, split)
     loop = _build(recipe, fabric, store, split, root, out)
     if resume:
         loop.load(LAST)
@@ -92,6 +93,15 @@ def train(
         _write_models(loop, store, split, out)
     fabric.barrier()
     return Outcome(finished, out / "model.safetensors", history)
+
+
+def _check_labels(recipe: Recipe, store: Store, split: Split) -> None:
+    """Raise LrfaceError if some faces have no label and no term of the recipe can do without."""
+    if bool((split.labels < 0).any()) and not (recipe.loss.cosine or recipe.loss.crrcd):
+        raise LrfaceError(
+            f"{store.path} holds {int((split.labels < 0).sum())} faces of nobody in particular, and every term of the "
+            "recipe needs to know who they are: add loss.cosine or loss.crrcd, or set data.unlabelled=false"
+        )
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
