@@ -30,6 +30,7 @@ def ship(
     calibration: Store | None = None,
     pairs: PairSet | None = None,
     default: bool = False,
+    int8_only: bool = False,
 ) -> list[Path]:
     """Write the model ``name`` into the package, and with faces to calibrate on also ``name-int8``.
 
@@ -40,6 +41,7 @@ def ship(
         calibration, pairs: for int8, see :func:`lrface.export.run.export`. Without them an int8 file of earlier weights
             is removed.
         default: make it the model that is used when none is named, as the first one is anyway.
+        int8_only: leave the half-precision weights out, for the size of the package.
 
     Returns:
         The files.
@@ -51,6 +53,8 @@ def ship(
     from lrface.export.linked import write_graph
     from lrface.export.run import export
 
+    if int8_only and calibration is None:
+        raise LrfaceError("int8 needs faces to calibrate on: give --calibration")
     missing = [key for key in REQUIRED if not facts.get(key)]
     if missing:
         raise LrfaceError(f"the facts lack {', '.join(missing)}: a shipped model's card must say them")
@@ -62,12 +66,15 @@ def ship(
         files = [path, write_graph(path)]
         if calibration is not None:
             files.append(export(path, path.with_name(f"{int8}.onnx"), True, False, calibration, pairs).path)
+        if int8_only:
+            files = files[2:]
         for file in files:
             if file.stat().st_size > MAX_BYTES:
                 raise LrfaceError(
                     f"{file.name} would take {file.stat().st_size:,} bytes in the package, at most {MAX_BYTES:,} may"
                 )
-        models = {name: path.name} | ({int8: files[-1].name} if calibration is not None else {})
+        models = {} if int8_only else {name: path.name}
+        models |= {int8: files[-1].name} if calibration is not None else {}
         return _install(models, files, {name: path.name, int8: f"{int8}.onnx"}, default)
 
 
@@ -100,16 +107,17 @@ def _install(models: dict[str, str], files: list[Path], replaced: dict[str, str]
 @click.option("--calibration", type=click.Path(), default=None, help="Store of real faces; without it no int8.")
 @click.option("--images", type=click.Path(), default=None, help="Store of the pairs' images.")
 @click.option("--pairs", type=click.Path(), multiple=True, help="Pairs that int8 is measured on; repeatable.")
+@click.option("--int8-only", is_flag=True, help="Leave the half-precision weights out.")
 @click.option("--default", is_flag=True, help="Make it the model that is used when none is named.")
 def main(
     model: Path, name: str, facts: Path, calibration: str | None, images: str | None, pairs: tuple[str, ...],
-    default: bool,
+    int8_only: bool, default: bool,
 ) -> None:  # fmt: skip
     """Put MODEL into the package as NAME, and as NAME-int8."""
     try:
         store = Store(calibration) if calibration else None
         chosen = from_store(images, pairs) if images else None
-        for path in ship(model, name, yaml.safe_load(facts.read_text()), store, chosen, default):
+        for path in ship(model, name, yaml.safe_load(facts.read_text()), store, chosen, default, int8_only):
             click.echo(f"{path}: {path.stat().st_size:,} bytes")
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)

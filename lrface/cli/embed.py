@@ -2,7 +2,18 @@
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE_OR_ALL, MIN_FACE, MODEL, RUNTIME, THREADS, TURN, FilePath
+from lrface.cli.options import (
+    DEVICE,
+    ENCODER_DETECTOR,
+    FACE_OR_ALL,
+    MIN_FACE,
+    MODEL,
+    RUNTIME,
+    SHARP,
+    THREADS,
+    TURN,
+    FilePath,
+)  # fmt: skip
 
 
 @click.command("embed")
@@ -15,10 +26,11 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE_OR_ALL, MIN_FACE, 
 @TURN
 @DEVICE
 @RUNTIME
+@SHARP
 @THREADS
 def command(
     images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, turn: bool, device: str,
-    runtime: str, threads: int | None, min_face: float | None,
+    runtime: str, sharp: tuple[str, ...], threads: int | None, min_face: float | None,
 ) -> None:  # fmt: skip
     """Write the embeddings of the main face of each of IMAGES (files, or folders of files), with --face all of every face.
 
@@ -28,7 +40,7 @@ def command(
     from lrface.recognition.encoder import FaceEncoder
 
     rule = None if face == "all" else face
-    encoder = FaceEncoder.load(model, detector, rule, device, runtime, threads, min_face, turn)
+    encoder = FaceEncoder.load(model, detector, rule, device, runtime, threads, min_face, turn, sharp)
     report = embed_files(encoder, images, out, every=face == "all")
     for name, reason in report.refused:
         click.echo(f"left out {name}: {reason}", err=True)

@@ -17,6 +17,7 @@ from lrface.cli.options import (
     MIN_FACE,
     MODEL,
     RUNTIME,
+    SHARP,
     THREADS,
     TURN,
     FilePath,
@@ -39,7 +40,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 
 
 def _encoder_options(function: Any, face: Any = FACE) -> Any:
-    for option in (THREADS, RUNTIME, DEVICE, TURN, face, MIN_FACE, ENCODER_DETECTOR, MODEL):
+    for option in (THREADS, SHARP, RUNTIME, DEVICE, TURN, face, MIN_FACE, ENCODER_DETECTOR, MODEL):
         function = option(function)
     return function
 
@@ -244,6 +245,7 @@ def _open(folder: str, model: dict[str, Any], **options: Any) -> Any:
         model["threads"],
         model["min_face"],
         model["turn"],
+        model["sharp"],
     )
     return Gallery.open(folder, encoder, notify=_notify, **options)
 

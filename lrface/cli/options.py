@@ -40,8 +40,13 @@ MODEL = click.option(
     "--model",
     default=None,
     callback=check_model,
-    help="A shipped model's name, a file (.safetensors, .onnx, .pt) or insightface:PACK; the default shipped one if none.",
+    help="A shipped model's or family's name, a file (.safetensors, .onnx, .pt) or insightface:PACK; the shipped family if "
+    "none.",
 )
+SHARP = click.option(
+    "--sharp", multiple=True, type=click.Path(), metavar="FILE",
+    help="The files of the teachers that taught the family, one option each, in its order: they embed sharp faces.",
+)  # fmt: skip
 
 
 def check_device(context: click.Context, option: click.Parameter, text: str) -> str:

@@ -5,7 +5,18 @@ import sys
 
 import click
 
-from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MIN_FACE, MODEL, RUNTIME, THREADS, TURN, FilePath
+from lrface.cli.options import (
+    DEVICE,
+    ENCODER_DETECTOR,
+    FACE,
+    MIN_FACE,
+    MODEL,
+    RUNTIME,
+    SHARP,
+    THREADS,
+    TURN,
+    FilePath,
+)  # fmt: skip
 
 
 @click.command("verify")
@@ -25,6 +36,7 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MIN_FACE, MODEL, 
 @TURN
 @DEVICE
 @RUNTIME
+@SHARP
 @THREADS
 @click.option(
     "--explain", type=FilePath(dir_okay=False), default=None, help="Draw how the answer came about: FILE.png."
@@ -41,6 +53,7 @@ def command(
     turn: bool,
     device: str,
     runtime: str,
+    sharp: tuple[str, ...],
     threads: int | None,
     min_face: float | None,
     explain: str | None,
@@ -56,7 +69,7 @@ def command(
         from lrface.recognition.explain import check
 
         check(explain)
-    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads, min_face, turn)
+    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads, min_face, turn, sharp)
     encoder.check_threshold(far, threshold)
     looks = encoder.look(a), encoder.look(b)
     result = encoder.compare(*looks, far, threshold)
@@ -74,6 +87,8 @@ def command(
             click.echo(f"probability of one person: {result.probability:.4f} (if it was even before)")
         if result.resolutions is not None:
             click.echo("pixels of detail: {:.1f} and {:.1f}".format(*result.resolutions))
+        if result.members is not None:
+            click.echo("embedded by: {} and {}".format(*result.members))
         for warning in result.warnings:
             click.echo(f"warning: {warning}")
         for note in result.notes:

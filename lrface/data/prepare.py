@@ -159,14 +159,14 @@ def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> 
                 counts[row["status"]] += 1
                 turned += row["status"] == "ok" and row["reason"] is not None
                 if row["status"] == "ok":
-                    fingerprint.update(row["label"].to_bytes(8, "little") + bytes.fromhex(row["digest"]))
+                    fingerprint.update(row["label"].to_bytes(8, "little", signed=True) + bytes.fromhex(row["digest"]))
                     labels[done], offsets[done], done = row["label"], row["offset"], done + 1
     if not done:
         reason = next(row["reason"] for entry in writer.entries() for row in entry["rows"])
         raise LrfaceError(f"no image of {header['source']} could be used; the first one: {reason}")
     writer.finish(labels, offsets, settings.size)
     write_contact_sheet(writer.folder)
-    sizes = np.unique(labels, return_counts=True)[1]
+    sizes = np.unique(labels[labels >= 0], return_counts=True)[1]
     result = {"images": done, "counts": dict(counts), "identities": len(sizes), "single": int((sizes == 1).sum())}
     result |= {"turned": turned} if settings.turn else {}
     write_json(writer.folder / store.SHARD_FILE, header | result | {"fingerprint": fingerprint.hexdigest()})

@@ -19,6 +19,10 @@ _SUFFIXES = tuple(SUFFIXES)
 POINT_COLUMNS = (*EYE_COLUMNS, "nose_x", "nose_y", "left_mouth_x", "left_mouth_y", "right_mouth_x", "right_mouth_y")
 
 
+#: Folder, and label, of faces of nobody in particular.
+UNLABELLED = "-1"
+
+
 @dataclass(frozen=True)
 class Item:
     """One image of a source.
@@ -26,7 +30,7 @@ class Item:
     Attributes:
         path: its name within the source: a relative path, or the key of a record.
         identity: the name of the person.
-        label: the identity's number within the whole source, the same on every machine.
+        label: the identity's number within the whole source, the same on every machine; -1 for nobody in particular.
         landmarks: ``[n][2]`` pixels if the source knows them.
         known: False where a landmarks file was given but does not list this image.
     """
@@ -84,6 +88,8 @@ def is_record(path: str | Path) -> bool:
 class FolderSource:
     """A folder per identity, as CASIA-WebFace, LFW and most collections are laid out: ``root/<identity>/<image>``.
 
+    Faces in the folder ``-1`` are of nobody in particular.
+
     A landmarks CSV names images by the column ``path`` relative to ``root``, and has either the columns ``left_eye_x,
     left_eye_y, right_eye_x, right_eye_y`` or these and the same of ``nose``, ``left_mouth`` and ``right_mouth``. Left
     means left in the image.
@@ -105,8 +111,9 @@ class FolderSource:
 
     def items(self, first: int, stop: int) -> Iterator[Item]:
         """The images of the identities ``first`` to ``stop`` (exclusive), in order."""
-        for label in range(first, stop):
-            name = self._identities[label]
+        for number in range(first, stop):
+            name = self._identities[number]
+            label = -1 if name == UNLABELLED else number
             for file in self._files(name):
                 path = f"{name}/{file}"
                 points = None if self._landmarks is None else self._landmarks.get(path)
@@ -146,9 +153,11 @@ class RecordSource:
 
     def items(self, first: int, stop: int) -> Iterator[Item]:
         """The images of the identities ``first`` to ``stop`` (exclusive), in order."""
-        for label in range(first, stop):
-            for key in self._keys[self._bounds[label] : self._bounds[label + 1]]:
-                yield Item(str(key), str(self._labels[label]), label)
+        for number in range(first, stop):
+            name = str(self._labels[number])
+            label = -1 if name == UNLABELLED else number
+            for key in self._keys[self._bounds[number] : self._bounds[number + 1]]:
+                yield Item(str(key), name, label)
 
     def load(self, item: Item) -> bytes:
         """The encoded image."""

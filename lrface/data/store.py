@@ -18,6 +18,8 @@ stays on the disk.
 import hashlib
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -110,9 +112,10 @@ class Store:
 
     Args:
         path: the store's folder.
+        low_size: side of the low-resolution pixels, which are then made from the crops; as they are stored if None.
 
     Attributes:
-        labels: int64 ``[N]``, identities numbered 0 to ``identities - 1`` without gaps.
+        labels: int64 ``[N]``, identities numbered 0 to ``identities - 1`` without gaps; -1: of nobody in particular.
         identities: how many there are.
         degradation: of the low-resolution pixels.
         size: side of the aligned crops.
@@ -124,7 +127,7 @@ class Store:
         LrfaceError: no store, a shard is missing, unfinished or damaged, or shards disagree.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, low_size: int | None = None) -> None:
         self.path = Path(require_path(path))
         self.folders = _shards(self.path)
         facts = [read_shard(folder) for folder in self.folders]
@@ -139,12 +142,17 @@ class Store:
         self.settings: dict[str, Any] = facts[0]["settings"]
         self.size: int = self.settings["size"]
         self.degradation = Degradation(**self.settings["degradation"])
+        self._stored = low_size in (None, self.degradation.size)
+        if low_size is not None:
+            self.degradation = replace(self.degradation, size=low_size)
         images = [fact["images"] for fact in facts]
         self._ends = np.cumsum(images)
         self._low = [_load(folder / "low.npy", count) for folder, count in zip(self.folders, images, strict=True)]
         labels = [_load(folder / "labels.npy", count) for folder, count in zip(self.folders, images, strict=True)]
-        known, self.labels = np.unique(np.concatenate(labels), return_inverse=True)
-        self.identities = len(known)
+        known, numbers = np.unique(np.concatenate(labels), return_inverse=True)
+        nobody = int(known[0] < 0)  # comes first
+        self.labels = numbers - nobody
+        self.identities = len(known) - nobody
         digests = [fact["fingerprint"] for fact in facts]
         self.fingerprint = digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
@@ -153,6 +161,10 @@ class Store:
 
     def low(self, indices: Sequence[int] | np.ndarray | slice = slice(None)) -> np.ndarray:
         """Low-resolution pixels, uint8 ``[n, side, side, 3]`` RGB, copied into memory."""
+        if not self._stored:
+            chosen = np.arange(len(self))[indices]
+            with ThreadPoolExecutor() as pool:
+                return np.stack(list(pool.map(lambda index: self.degradation(self.crop(int(index))), chosen)))
         if isinstance(indices, slice):
             if indices == slice(None):
                 return np.concatenate(self._low)

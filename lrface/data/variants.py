@@ -63,14 +63,14 @@ class Variant:
         return float(side / np.sqrt(1 + 3 * (self.blur * max(1.0, side / BLUR_SIDE)) ** 2))
 
 
-def draw_variant(rng: np.random.Generator) -> Variant:
-    """A face as it may come: one in eight as it is, the others of 5 to 48 pixels, half of them blurred."""
+def draw_variant(rng: np.random.Generator, largest: int = 48) -> Variant:
+    """A face as it may come: one in eight as it is, the others of 5 to ``largest`` pixels, half of them blurred."""
     if rng.random() < 1 / 8:
         return Variant()
     blurred, compressed = rng.random(2) < (0.5, 0.3)
     kernels = ("bilinear", "bicubic")
     return Variant(
-        side=round(2 ** rng.uniform(np.log2(5), np.log2(48))),
+        side=round(2 ** rng.uniform(np.log2(5), np.log2(largest))),
         blur=float(rng.uniform(0.3, 1.3)) if blurred else 0.0,
         route=draw_route(rng),
         kernel=kernels[rng.integers(len(kernels))],

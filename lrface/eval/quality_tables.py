@@ -13,6 +13,9 @@ from lrface.faces.calibration import Calibration, bilinear_terms, hat_weights
 #: Resolutions of the tables in pixels of detail; networks that see 16 pixels do no better beyond the last.
 KNOTS = np.array([4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0])
 
+#: The same for a family of networks, of which some see more.
+FAMILY_KNOTS = np.array([4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0, 36.0, 64.0])
+
 #: Shares of pairs above a similarity, for the tables: thresholds come from the first ones, pictures from all.
 DIFFERENT_SHARES = (*sorted(FARS), 0.25, 0.5, 0.75, 0.9, 0.99)
 SAME_SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -62,13 +65,18 @@ class Pairs:
     resolutions: NDArray[np.float64]
 
 
-def fit(seen: Observations, seed: int = 0) -> Calibration:
+def fit(seen: Observations, seed: int = 0, knots: NDArray[np.float64] = KNOTS) -> Calibration:
     """Fit a calibration.
 
     In each cell of the tables a pair weighs what interpolation would give that cell at the pair's resolutions; the entries
     are weighted quantiles. Faces of one condition resemble each other more than others of their resolutions do, and real
     galleries are full of them: where a cell has any, such pairs of strangers have half of its weight, so that neither kind
     is accepted more than twice as often as promised.
+
+    Args:
+        seen: the faces.
+        seed: of the draw of pairs.
+        knots: resolutions of the tables, float64 ``[k]``, pixels of detail, rising.
 
     Raises:
         LrfaceError: too few faces, people, or images of one person.
@@ -77,23 +85,23 @@ def fit(seen: Observations, seed: int = 0) -> Calibration:
     same = _same_pairs(seen)
     if len(same.weights) < FEWEST:
         raise LrfaceError("a calibration needs people with two images or more")
-    count = len(KNOTS)
+    count = len(knots)
     tables = {share: np.zeros((count, count)) for share in DIFFERENT_SHARES}
     same_tables = {share: np.zeros((count, count)) for share in SAME_SHARES}
     logistic: list[tuple[Pairs, bool]] = []
-    for i, j, pairs in _cells_of_different(seen, rng):
-        chosen = _in_cell(same, i, j)
+    for i, j, pairs in _cells_of_different(seen, rng, knots):
+        chosen = _in_cell(same, i, j, knots)
         if min(len(pairs.weights), len(chosen.weights)) < FEWEST:
             raise LrfaceError(
-                f"there are too few pairs of faces of about {KNOTS[i]:g} and {KNOTS[j]:g} pixels: give more images"
+                f"there are too few pairs of faces of about {knots[i]:g} and {knots[j]:g} pixels: give more images"
             )
         for target, shares, members in ((tables, DIFFERENT_SHARES, pairs), (same_tables, SAME_SHARES, chosen)):
             for share, value in zip(shares, _exceeded(members, shares), strict=True):
                 target[share][i, j] = target[share][j, i] = value
         logistic += [(_sample(pairs, rng), False), (_sample(chosen, rng), True)]
-    weights = _fit_logistic(logistic)
-    draft = Calibration(KNOTS, tables, same_tables, weights, np.ones(count))
-    return Calibration(KNOTS, tables, same_tables, weights, _recognisable(draft, same))
+    weights = _fit_logistic(logistic, knots)
+    draft = Calibration(knots, tables, same_tables, weights, np.ones(count))
+    return Calibration(knots, tables, same_tables, weights, _recognisable(draft, same))
 
 
 def _same_pairs(seen: Observations) -> Pairs:
@@ -114,18 +122,20 @@ def _same_pairs(seen: Observations) -> Pairs:
     )
 
 
-def _cells_of_different(seen: Observations, rng: np.random.Generator) -> Iterator[tuple[int, int, Pairs]]:
+def _cells_of_different(
+    seen: Observations, rng: np.random.Generator, knots: NDArray[np.float64]
+) -> Iterator[tuple[int, int, Pairs]]:
     """Pairs of different people of each cell i <= j of the tables."""
-    hats = hat_weights(seen.resolutions, KNOTS)
+    hats = hat_weights(seen.resolutions, knots)
     order = np.argsort(
         rng.permutation(seen.conditions.max() + 1)[seen.conditions], kind="stable"
     )  # conditions stay whole
     chosen = []
-    for i in range(len(KNOTS)):
+    for i in range(len(knots)):
         groups = [order[(hats[order, i] > 0) & (seen.sources[order] == source)] for source in np.unique(seen.sources)]
         chosen.append([group[:FACES_A_KNOT] for group in groups])
-    for i in range(len(KNOTS)):
-        for j in range(i, len(KNOTS)):
+    for i in range(len(knots)):
+        for j in range(i, len(knots)):
             parts = [_different(seen, hats, a, b, i, j) for a, b in zip(chosen[i], chosen[j], strict=True)]
             yield (
                 i,
@@ -154,15 +164,15 @@ def _different(
     return Pairs(similarities, weights / max(weights.sum(), 1e-12), resolutions)
 
 
-def _in_cell(pairs: Pairs, i: int, j: int) -> Pairs:
+def _in_cell(pairs: Pairs, i: int, j: int, knots: NDArray[np.float64]) -> Pairs:
     """The pairs that weigh anything in a cell, with what they weigh there."""
-    weights = _weights_in(pairs, i, j)
+    weights = _weights_in(pairs, i, j, knots)
     inside = weights > 0
     return Pairs(pairs.similarities[inside], weights[inside] / max(weights.sum(), 1e-12), pairs.resolutions[inside])
 
 
-def _weights_in(pairs: Pairs, i: int, j: int) -> NDArray[np.float64]:
-    hats = hat_weights(pairs.resolutions, KNOTS)
+def _weights_in(pairs: Pairs, i: int, j: int, knots: NDArray[np.float64]) -> NDArray[np.float64]:
+    hats = hat_weights(pairs.resolutions, knots)
     weights = hats[:, 0, i] * hats[:, 1, j]
     if i != j:
         weights = weights + hats[:, 0, j] * hats[:, 1, i]
@@ -184,14 +194,14 @@ def _sample(pairs: Pairs, rng: np.random.Generator, count: int = 2000) -> Pairs:
     return Pairs(pairs.similarities[chosen], np.full(count, 1 / count), pairs.resolutions[chosen])
 
 
-def _fit_logistic(parts: list[tuple[Pairs, bool]], steps: int = 50) -> NDArray[np.float64]:
+def _fit_logistic(parts: list[tuple[Pairs, bool]], knots: NDArray[np.float64], steps: int = 50) -> NDArray[np.float64]:
     """Offset and slope of the log-odds, float64 ``[2, 4]``, by Newton's method; both kinds weigh the same in each cell."""
     resolutions = np.concatenate([pairs.resolutions for pairs, _ in parts])
     similarities = np.concatenate([pairs.similarities for pairs, _ in parts])
     weights = np.concatenate([pairs.weights for pairs, _ in parts]) / len(parts)
     truth = np.concatenate([np.full(len(pairs.weights), same, np.float64) for pairs, same in parts])
-    ends = np.log2(KNOTS[[0, -1]])
-    places = (np.log2(np.clip(resolutions, KNOTS[0], KNOTS[-1])) - ends[0]) / (ends[1] - ends[0])
+    ends = np.log2(knots[[0, -1]])
+    places = (np.log2(np.clip(resolutions, knots[0], knots[-1])) - ends[0]) / (ends[1] - ends[0])
     form = bilinear_terms(places[:, 0], places[:, 1])
     terms = np.concatenate([form, form * similarities[:, None]], 1)
     values = np.zeros(8)
@@ -210,13 +220,13 @@ def _fit_logistic(parts: list[tuple[Pairs, bool]], steps: int = 50) -> NDArray[n
 def _recognisable(draft: Calibration, same: Pairs) -> NDArray[np.float64]:
     """See :class:`lrface.faces.calibration.Calibration`."""
     accepted = same.similarities > draft.threshold(RECOGNISED_AT, same.resolutions[:, 0], same.resolutions[:, 1])
-    last = len(KNOTS) - 1
-    rates = np.array([_accepted_in(same, accepted, i, last) for i in range(last + 1)])
+    last = len(draft.knots) - 1
+    rates = np.array([_accepted_in(same, accepted, i, last, draft.knots) for i in range(last + 1)])
     parts = np.maximum.accumulate(rates) / max(rates.max(), 1e-12)
     result: NDArray[np.float64] = np.clip(parts, 0.0, 1.0)
     return result
 
 
-def _accepted_in(same: Pairs, accepted: NDArray[np.bool_], i: int, j: int) -> float:
-    weights = _weights_in(same, i, j)
+def _accepted_in(same: Pairs, accepted: NDArray[np.bool_], i: int, j: int, knots: NDArray[np.float64]) -> float:
+    weights = _weights_in(same, i, j, knots)
     return float(np.average(accepted, weights=weights))

@@ -119,6 +119,7 @@ def _calibration(store: Store, pairs: PairSet | None) -> tuple[np.ndarray, PairS
     chosen, others = np.split(order, [min(CALIBRATION_FACES, len(order) // 2)])
     if pairs is not None:
         return chosen, pairs
+    others = others[store.labels[others] >= 0]
     try:
         a, b, same = draw_pairs(store.labels[others], PAIRS_PER_KIND)
     except LrfaceError as error:

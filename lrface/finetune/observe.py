@@ -11,10 +11,11 @@ from lrface.data.sets.pair_set import from_store
 from lrface.data.store import Store
 from lrface.data.variants import Variant, draw_route, draw_variant
 from lrface.errors import LrfaceError
-from lrface.eval.embeddings import flip_sum
 from lrface.eval.quality_tables import Observations
 from lrface.faces.quality import assess
 from lrface.models.embedder import Embedder
+from lrface.models.family import Family
+from lrface.recognition.encoder import FaceEncoder
 from lrface.train.recipe import DataSection
 from lrface.train.split import split_store
 
@@ -84,14 +85,17 @@ def listed_source(store: str | Path, pairs: Sequence[str | Path]) -> Source:
     return Source(listed.name, [listed.images[i] for i in chosen], people[chosen], facts)
 
 
-def observe(embedder: Embedder, sources: Sequence[Source], faces: int, seed: int = 0) -> Observations:
+def observe(
+    embedder: Embedder | Family, sources: Sequence[Source], faces: int, seed: int = 0, largest: int = 48
+) -> Observations:
     """Embed faces at random qualities, several at each, the same for the same seed.
 
     Args:
-        embedder: the model.
+        embedder: the model or family.
         sources: faces; people of two sources are different people.
         faces: embeddings of each source.
         seed: of the draw.
+        largest: side of the largest faces in pixels, but for those that are taken as they are.
     """
     rng = np.random.default_rng(seed)
     chosen, parts = [], []
@@ -101,13 +105,13 @@ def observe(embedder: Embedder, sources: Sequence[Source], faces: int, seed: int
         images = np.concatenate(rounds)[:faces]
         chosen.append(images)
         alike = min(max(faces // CONDITIONS, 1), ALIKE)
-        drawn = [draw_variant(rng) for _ in range(-(-faces // alike))]
+        drawn = [draw_variant(rng, largest) for _ in range(-(-faces // alike))]
         parts.append([replace(drawn[place // alike], route=draw_route(rng)) for place in range(faces)])
     return observe_variants(embedder, sources, chosen, parts)
 
 
 def observe_variants(
-    embedder: Embedder,
+    embedder: Embedder | Family,
     sources: Sequence[Source],
     images: Sequence[np.ndarray],
     variants: Sequence[Sequence[Variant]],
@@ -115,7 +119,7 @@ def observe_variants(
     """Embed chosen faces at chosen qualities.
 
     Args:
-        embedder: the model.
+        embedder: the model or family.
         sources: faces.
         images: of each source, int64 ``[n_s]``, which of its crops.
         variants: of each source, what becomes of each of those.
@@ -127,7 +131,7 @@ def observe_variants(
         for image, variant in zip(chosen, how, strict=True):
             face, pixels = variant(source.crops[image])
             resolutions.append(assess(face, pixels).resolution)
-            fitted.append(embedder.preprocessing.fit(face))
+            fitted.append(embedder.member(resolutions[-1]).preprocessing.fit(face))
             conditions.append(known.setdefault((number, replace(variant, route="native")), len(known)))
         people.append(source.people[chosen] + first_person)
         numbers.append(np.asarray(chosen) + first_image)
@@ -135,7 +139,7 @@ def observe_variants(
         first_person += int(source.people.max()) + 1
         first_image += len(source.crops)
     return Observations(
-        flip_sum(embedder, fitted, batch_size=128),
+        FaceEncoder(embedder, "none").embed_crops(fitted, 128, resolutions),
         np.concatenate(people),
         np.concatenate(numbers),
         np.concatenate(owners),

@@ -104,11 +104,13 @@ def from_store(path: str | Path) -> People:
     """The crops of a store that ``lrface prepare`` made.
 
     Raises:
-        LrfaceError: there is none.
+        LrfaceError: there is none, or it holds faces of nobody in particular.
     """
     import pandas as pd
 
     store = Store(path)
+    if bool((store.labels < 0).any()):
+        raise LrfaceError(f"{path} holds faces of nobody in particular (the folder -1): prepare one of people alone")
     columns = ["path", "identity", "status"]
     manifest = pd.concat([pd.read_parquet(folder / "manifest.parquet", columns=columns) for folder in store.folders])
     used = manifest[manifest["status"] == "ok"]

@@ -61,6 +61,23 @@ class Embedder:
         recorded = json.dumps(preprocessing.as_dict(), sort_keys=True)
         self.fingerprint = hashlib.sha256(f"{digest} {recorded}".encode()).hexdigest()
 
+    @property
+    def dim(self) -> int:
+        """Length of the embeddings."""
+        return self.embed([np.zeros((TEMPLATE_SIZE, TEMPLATE_SIZE, 3), np.uint8)]).shape[1]
+
+    def member(self, resolution: float) -> "Embedder":
+        """The network for a face of so many pixels of detail: this one, as it has no family."""
+        return self
+
+    def member_name(self, resolution: float) -> str:
+        """Its name."""
+        return str(self.card.get("name", "unnamed"))
+
+    def single(self, fingerprint: str) -> "Embedder | None":
+        """This network, if that is its fingerprint."""
+        return self if fingerprint == self.fingerprint else None
+
     def compact(self, crop: np.ndarray) -> np.ndarray:
         """An aligned crop as small as :meth:`embed` allows, so that many can be held; its embedding stays the same."""
         if self.preprocessing.crop not in OTHER_CROPS:

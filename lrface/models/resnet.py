@@ -36,12 +36,15 @@ class LowResolutionResNet(nn.Module):
 
     Args:
         depths: residual blocks in each of the four stages.
-        stem: ``"native"``: a 3x3 convolution of stride 1 and no pooling, so that the first stage works on the pixels as
-            they are; ``"upsample"``: the image is enlarged to 112 px (bilinear, half-pixel centres) and goes through
+        stem: ``"native"``: a 3x3 convolution and no pooling, so that the first stage works on the pixels as they are;
+            ``"upsample"``: the image is enlarged to 112 px (bilinear, half-pixel centres) and goes through
             torchvision's stem (7x7 of stride 2, then 3x3 max pooling of stride 2).
+        stride: of the native stem. A stem of stride s has a convolution of side 3s: what the 3x3 one sees in an image
+            reduced by s, it sees in the image itself, and it can learn to see more. So a network of 16 px becomes one of
+            32 px at the same cost.
         width: channels of the first stage, which each further stage doubles; or the four stages' channels.
         embedding_dim: length of the embedding.
-        input_size: side of the square input in pixels, at least 8.
+        input_size: side of the square input in pixels, at least 8 times the stride.
         dropout: probability of dropping an input of the fully connected layer while training.
 
     Shapes:
@@ -56,6 +59,7 @@ class LowResolutionResNet(nn.Module):
         depths: tuple[int, int, int, int],
         *,
         stem: str = "native",
+        stride: int = 1,
         width: int | Sequence[int] = 64,
         embedding_dim: int = 512,
         input_size: int = 16,
@@ -66,14 +70,17 @@ class LowResolutionResNet(nn.Module):
             raise LrfaceError(f"stem must be one of {', '.join(STEMS)}, not {stem!r}")
         channels = _channels(width)
         check_count("embedding_dim", embedding_dim)
-        check_count("input_size", input_size, 8)
+        check_count("stride", stride)
+        if stem != "native" and stride != 1:
+            raise LrfaceError(f"stride {stride} is for the native stem, not for {stem!r}")
+        check_count("input_size", input_size, 8 * stride)
         check_dropout(dropout)
         self.embedding_dim = embedding_dim
         self.input_size = input_size
         self.stem = stem
         if stem == "native":
-            self.conv1 = nn.Conv2d(3, channels[0], 3, padding=1, bias=False)
-            side = -(-input_size // 8)
+            self.conv1 = nn.Conv2d(3, channels[0], 3 * stride, stride, padding=stride, bias=False)
+            side = -(-(input_size // stride) // 8)
         else:
             self.conv1 = nn.Conv2d(3, channels[0], 7, stride=2, padding=3, bias=False)
             side = -(-ENLARGED // 32)

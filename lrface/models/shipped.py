@@ -2,7 +2,10 @@
 
 ``weights/shipped.json``, written by ``tools/ship.py``::
 
-    {"format": 1, "default": NAME, "models": {NAME: FILE, ...}, "sha256": {FILE: HEX, ...}}
+    {"format": 1, "default": NAME, "models": {NAME: FILE, ...}, "sha256": {FILE: HEX, ...},
+     "families": {NAME: FILE, ...}, "family": NAME}
+
+``families`` and ``family``, the one that is opened when nothing is named, may be missing.
 """
 
 from pathlib import Path
@@ -46,6 +49,23 @@ def find(name: str) -> Path | None:
     path = WEIGHTS / file
     if not path.is_file():
         raise LrfaceError(f"{path}, the shipped model {name}, is missing: install lrface again")
+    return path
+
+
+def find_family(name: str | None) -> Path | None:
+    """The file of the shipped family ``name``; of the one to open when nothing is named if None. None if there is none.
+
+    Raises:
+        LrfaceError: the file is missing or was changed since it was shipped.
+    """
+    known = listing()
+    file = known.get("families", {}).get(known.get("family") if name is None else name)
+    if file is None:
+        return None
+    path = WEIGHTS / file
+    if not path.is_file():
+        raise LrfaceError(f"{path}, the shipped family {name or known['family']}, is missing: install lrface again")
+    checked_digest(path)
     return path
 
 

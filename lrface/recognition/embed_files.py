@@ -68,7 +68,8 @@ def embed_files(
     with atomic_write(out) as file:
         for faces, crops in _batches(_crops(encoder, paths, refused, notes, progress, every), batch_size):
             kept += faces
-            parts.append(encoder.embed_crops(crops, batch_size))
+            details = [look.quality.resolution for _, look in faces]
+            parts.append(encoder.embed_crops(crops, batch_size, details))
         if not kept:
             name, reason = refused[0]
             raise LrfaceError(f"none of the {len(paths)} images can be used; the first one, {name}: {reason}")
@@ -118,7 +119,7 @@ def _crops(
             refused.append((path, "no face found"))
         for look in looks:
             notes += look.notes
-            crop = encoder.embedder.compact(look.crop)
+            crop = encoder.embedder.member(look.quality.resolution).compact(look.crop)
             yield (path, replace(look, crop=crop)), crop  # so that no large photo has to be held
 
 

@@ -25,7 +25,9 @@ from lrface.faces.detect import (
 from lrface.faces.images import read_image
 from lrface.faces.quality import EXTREME_ASPECT, Quality, assess, is_flat
 from lrface.faces.turn import detect_turned
+from lrface.models import shipped
 from lrface.models.embedder import Embedder, open_embedder
+from lrface.models.family import Family, open_family
 
 #: An image with a shorter side than this is taken as the face itself: no detector finds anything there.
 TINY = 8
@@ -120,6 +122,7 @@ class Verification:
         probability: of one person, where as many pairs are of one as of two; None if the model is not calibrated for it.
         resolutions: pixels of detail of the two faces, see :class:`lrface.faces.quality.Quality`.
         warnings: why the answer is not to be trusted.
+        members: the models that embedded the two faces; None where there was no choice.
     """
 
     similarity: float
@@ -130,6 +133,7 @@ class Verification:
     probability: float | None = None
     resolutions: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+    members: tuple[str, str] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, as JSON writes them."""
@@ -140,7 +144,7 @@ class FaceEncoder:
     """Turns images of faces into embeddings, and compares them.
 
     Args:
-        embedder: the network with its preprocessing.
+        embedder: the network with its preprocessing; or a family of such, of which each face gets the one that fits it.
         detector: ``auto`` (see :func:`lrface.faces.detect.automatic_detector`), one of ``DETECTORS``, the path of an
             SCRFD detector ``*.onnx``, or ``none``: images are aligned crops.
         face: which of several faces; see :func:`lrface.faces.detect.select_face`. None: ``FACE_RULE``, and nobody has
@@ -152,7 +156,7 @@ class FaceEncoder:
 
     def __init__(
         self,
-        embedder: Embedder,
+        embedder: Embedder | Family,
         detector: str = "auto",
         face: str | None = None,
         device: str = "cpu",
@@ -178,20 +182,37 @@ class FaceEncoder:
         threads: int | None = None,
         min_face: float | None = None,
         turn: bool = True,
+        sharp: Sequence[str | Path] = (),
     ) -> "FaceEncoder":
-        """Open a model.
+        """Open a model, or a family of models.
 
         Args:
-            path: a shipped model's name or a file, see :func:`lrface.models.embedder.open_embedder`; the default shipped
-                model if None.
+            path: a shipped model's name or a file, see :func:`lrface.models.embedder.open_embedder`; or a shipped family's name.
+                The shipped family if None, or the default shipped model where there is no family.
             detector, face, device, min_face, turn: see the class.
             runtime, threads: see :func:`lrface.models.embedder.open_embedder`.
+            sharp: files of the teachers that taught the family, in its order: they embed the sharpest faces.
 
         Raises:
-            LrfaceError: the model cannot be opened.
+            LrfaceError: the model cannot be opened, or ``sharp`` is given for a single model or is of other networks.
         """
-        embedder = open_embedder(path, device, threads, runtime=runtime)
-        return cls(embedder, detector, face, device, min_face, turn)
+        if sharp and shipped.find_family(None if path is None else str(path)) is None:
+            raise LrfaceError(f"teachers for sharp faces (--sharp) go with a family, not with the single model {path}")
+        family = shipped.find_family(None if path is None else str(path))
+        opened: Embedder | Family = (
+            open_embedder(path, device, threads, runtime=runtime)
+            if family is None
+            else open_family(family, sharp, device, threads, runtime)
+        )
+        return cls(opened, detector, face, device, min_face, turn)
+
+    def only(self, fingerprint: str) -> "FaceEncoder | None":
+        """An encoder like this one with one member of its family alone; None if the family has none of that fingerprint."""
+        embedder = self.embedder.single(fingerprint)
+        if embedder is None:
+            return None
+        face = self._face if self.chooses else None
+        return FaceEncoder(embedder, self._wanted, face, self._device, self._min_face, self._turn)
 
     @property
     def detector(self) -> str:
@@ -217,14 +238,47 @@ class FaceEncoder:
             ImageError: an image cannot be read or shows no face; it is named.
             LrfaceError: there are no images, or the detector cannot be had.
         """
-        fit = self.embedder.compact  # at once, so that no large photo has to be held
-        return self.embed_crops([fit(self.crop(image)[0]) for image in images], batch_size)
+        found = [self.compact(image) for image in images]  # at once, so that no large photo has to be held
+        return self.embed_crops([crop for crop, _, _ in found], batch_size, [detail for _, detail, _ in found])
 
-    def embed_crops(self, crops: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
-        """Embed aligned crops, uint8 RGB of any size: float32 ``[n, dim]``, L2-normalised."""
+    def compact(self, image: Image) -> tuple[np.ndarray, float, str | None]:
+        """The main face of an image, as small as the model for it takes it, its pixels of detail, and a note or None.
+
+        Raises:
+            ImageError, LrfaceError: see :meth:`crop`.
+        """
+        if isinstance(self.embedder, Embedder):  # whatever the detail is: no need to look
+            crop, note = self.crop(image)
+            return self.embedder.compact(crop), np.nan, note
+        look = self.look(image)
+        resolution = look.quality.resolution
+        return self.embedder.member(resolution).compact(look.crop), resolution, next(iter(look.notes), None)
+
+    def embed_crops(
+        self, crops: Sequence[np.ndarray], batch_size: int = 64, resolutions: Sequence[float] | None = None
+    ) -> np.ndarray:
+        """Embed aligned crops.
+
+        Args:
+            crops: uint8 RGB of any size.
+            batch_size: how many go through a network at once.
+            resolutions: pixels of detail of each, by which a family chooses; looked for in the crops if None.
+
+        Returns:
+            float32 ``[n, dim]``, L2-normalised.
+        """
         if not len(crops):
             raise LrfaceError("there are no images to embed")
-        return flip_sum(self.embedder, crops, batch_size=batch_size)
+        if isinstance(self.embedder, Embedder):
+            return flip_sum(self.embedder, crops, batch_size=batch_size)
+        if resolutions is None:
+            resolutions = [assess(crop).resolution for crop in crops]
+        chosen = [self.embedder.member(resolution) for resolution in resolutions]
+        result = np.empty((len(crops), self.embedder.dim), np.float32)
+        for member in dict.fromkeys(chosen):
+            rows = [row for row, each in enumerate(chosen) if each is member]
+            result[rows] = flip_sum(member, [crops[row] for row in rows], batch_size=batch_size)
+        return result
 
     def crop(self, image: Image) -> tuple[np.ndarray, str | None]:
         """The aligned face of an image.
@@ -276,7 +330,8 @@ class FaceEncoder:
         looks = self.looks(image)
         if not looks:
             return []
-        embeddings = self.embed_crops([look.crop for look in looks], batch_size)
+        details = [look.quality.resolution for look in looks]
+        embeddings = self.embed_crops([look.crop for look in looks], batch_size, details)
         return [_embedded(look, row) for look, row in zip(looks, embeddings, strict=True)]
 
     def _assess(self, found: "_Found") -> Look:
@@ -350,17 +405,21 @@ class FaceEncoder:
         promised = far if threshold is None else None
         if threshold is None:
             threshold = self.threshold(far, a.quality, b.quality)
-        left, right = self.embed_crops([a.crop, b.crop])
-        similarity = float(np.clip(left @ right, -1, 1))
         resolutions = (a.quality.resolution, b.quality.resolution)
+        left, right = self.embed_crops([a.crop, b.crop], resolutions=resolutions)
+        similarity = float(np.clip(left @ right, -1, 1))
         probability = None
         if self.calibration is not None:
             probability = float(self.calibration.probability(similarity, *resolutions))
         warnings = tuple(f"{look.name}: {warning}" for look in (a, b) for warning in look.quality.warnings)
         notes = a.notes + b.notes + (interpolation_note(self.thresholds, far) if promised else ())
+        members = None
+        if isinstance(self.embedder, Family):
+            members = (self.embedder.member_name(resolutions[0]), self.embedder.member_name(resolutions[1]))
         return Verification(
-            similarity, similarity > threshold, threshold, promised, notes, probability, resolutions, warnings
-        )
+            similarity, similarity > threshold, threshold, promised, notes, probability, resolutions, warnings,
+            members,
+        )  # fmt: skip
 
     def check_threshold(self, far: float, threshold: float | None = None) -> None:
         """Raise LrfaceError if the model knows no threshold for this rate, or the one given by hand is no cosine."""

@@ -92,8 +92,9 @@ def _draw_face(axes: list[Any], encoder: FaceEncoder, image: Image, look: Look) 
     middle.imshow(resize(look.crop, TEMPLATE_SIZE), interpolation="nearest")
     middle.set_title("as it is" if look.face is None else f"aligned, {TEMPLATE_SIZE} px", fontsize=9.5)
     middle.set_xlabel(f"detail of {_pixels(quality.resolution)}")
-    side = encoder.embedder.preprocessing.input_size
-    right.imshow(encoder.embedder.preprocessing.fit(look.crop), interpolation="nearest")
+    preprocessing = encoder.embedder.member(quality.resolution).preprocessing
+    side = preprocessing.input_size
+    right.imshow(preprocessing.fit(look.crop), interpolation="nearest")
     right.set_title(f"what the model saw, {side} px", fontsize=9.5)
     if quality.recognisability is not None:
         right.set_xlabel(f"recognisability {quality.recognisability:.2f}")

@@ -1,5 +1,7 @@
 """The whole objective, Eq. 13: which losses, with which weights, on which embeddings."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -38,6 +40,7 @@ class Objective(nn.Module):
         super().__init__()
         self.layout = layout_of(student)
         self.student = student.to(memory_format=self.layout)
+        self._call: list[Callable[[Tensor], Tensor]] = [self.student]  # in a list, or it would be a second submodule
         self.section = section
         dim = int(student.embedding_dim)  # type: ignore[arg-type]
         self.head: losses.ArcFace | losses.CosFace | None = None
@@ -67,7 +70,7 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """The terms, unweighted, with their weighted sum as ``loss``; and the student's embeddings ``[b, dim]``."""
-        embeddings = self.student(batch.pixels.contiguous(memory_format=self.layout))
+        embeddings = self._call[0](batch.pixels.contiguous(memory_format=self.layout))
         terms: dict[str, Tensor] = {}
         total = embeddings.new_zeros((), dtype=torch.float32)
         for weight, value, parts in self._terms(batch, embeddings):
@@ -75,19 +78,27 @@ class Objective(nn.Module):
             total = total + weight * value
         return {"loss": total, **terms}, embeddings
 
+    def compile(self) -> None:
+        """Train with a student compiled by ``torch.compile``; its weights and names stay as they are."""
+        self._call = [torch.compile(self.student, dynamic=False)]
+
     def _terms(self, batch: Batch, embeddings: Tensor) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
         """Weight, value and, by name, what is logged of each term."""
         section, result = self.section, []
+        known = batch.labels >= 0  # of the others nobody knows who they are
         if section.classification and self.head is not None:
-            value = self.head(embeddings, batch.labels)
+            value = self.head(embeddings[known], batch.labels[known]) if bool(known.any()) else embeddings.sum() * 0
             result.append((section.classification.weight, value, {"classification": value}))
         if batch.teacher is None:
             return result
         if section.kd and self.head is not None:
-            value = self.kd(self.head.logits(embeddings), self._teacher_logits(batch.teacher))
+            if bool(known.any()):
+                value = self.kd(self.head.logits(embeddings[known]), self._teacher_logits(batch.teacher[known]))
+            else:
+                value = embeddings.sum() * 0
             result.append((section.kd.weight, value, {"kd": value}))
         if section.crrcd:
-            found = self.crrcd.terms(embeddings, batch.teacher, batch.labels, batch.index)
+            found = self.crrcd.terms(embeddings, batch.teacher, _own(batch.labels, batch.index), batch.index)
             parts = {"crrcd_positive": found.positive, "crrcd_negative": found.negative}
             result.append((section.crrcd.weight, found.total, parts))
         if section.cosine:
@@ -118,9 +129,14 @@ class Objective(nn.Module):
     def remember(self, embeddings: Tensor, labels: Tensor, index: Tensor) -> None:
         """After a step: let the samples of all processes enter the queue, and the banks of other methods."""
         if self.section.crrcd:
-            self.crrcd.enqueue(embeddings, labels, index)
+            self.crrcd.enqueue(embeddings, _own(labels, index), index)
         for method in self.methods.values():
             method.remember()  # type: ignore[operator]
+
+
+def _own(labels: Tensor, index: Tensor) -> Tensor:
+    """Labels in which each face of nobody in particular is a person of its own: a number below 0."""
+    return torch.where(labels < 0, -1 - index, labels)
 
 
 def layout_of(student: nn.Module) -> torch.memory_format:
@@ -140,7 +156,8 @@ def class_mean_classifier(embeddings: np.ndarray, split: Split) -> Tensor:
         float32 ``[classes, dim]``, unit length.
     """
     sums = torch.zeros(split.classes, embeddings.shape[2])
-    labels = torch.from_numpy(split.labels)
+    known = split.labels >= 0
+    labels = torch.from_numpy(split.labels[known])
     for view in embeddings:
-        sums.index_add_(0, labels, F.normalize(torch.from_numpy(view[split.train])))
+        sums.index_add_(0, labels, F.normalize(torch.from_numpy(view[split.train[known]])))
     return F.normalize(sums)

@@ -33,7 +33,9 @@ class DataSection(Section):
 
     store: str
     resolution: Literal["low", "high"] = "low"  # low: the store's low-resolution pixels; high: its aligned crops
+    low_size: int | None = Field(default=None, ge=8, le=112)  # low-resolution side; null: as the store was prepared
     min_images: int = Field(default=1, ge=1)  # identities with fewer images are left out
+    unlabelled: bool = True  # train on faces of nobody in particular, too, with the terms that need no labels
     identities: int | None = Field(default=None, ge=2)  # train on so many, drawn at random: a part of the data
     holdout_identities: int = Field(default=0, ge=0)  # kept out of training, for validation pairs
     workers: int = Field(default=2, ge=0)  # decode processes of high-resolution training
@@ -74,6 +76,8 @@ class TeacherSection(Section):
     centred: bool = False  # take off the mean over the training images; always done for an ensemble
     declared: dict[str, Any] | None = None  # preprocessing of an ONNX file that does not carry its own
     cached: bool = True  # embeddings from the disk; otherwise computed in every step
+    flips: bool = True  # embed mirrored crops too; false: the crop's embedding stands for both, in half the time
+    map: str | None = None  # into the space of a family: a file of tools/fit_family.py, relative to the data root
 
 
 class ModelSection(Section):
@@ -81,6 +85,7 @@ class ModelSection(Section):
 
     name: str = "resnet18"
     kw: dict[str, Any] = Field(default_factory=dict)
+    initial: str | None = None  # weights to begin with: a shipped model's name, or a file relative to the data root
 
 
 class ClassificationSection(Section):
@@ -184,6 +189,7 @@ class Recipe(Section):
     )  # the trained student: shrinkage, see lrface.train.whiten; null: not
     validation: ValidationSection = ValidationSection()
     seed: int = 5
+    compile: bool = False  # the student by torch.compile: faster steps after a minute; needs a C++ compiler
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"  # auto: bf16-mixed on CUDA, 32 elsewhere
 
     @model_validator(mode="after")
@@ -199,6 +205,10 @@ class Recipe(Section):
             )
         if self.teacher and (self.teacher.ensemble or self.teacher.centred) and not self.teacher.cached:
             raise ValueError("teacher.ensemble and teacher.centred need teacher.cached: true")
+        if self.teacher and self.teacher.map and not self.teacher.cached:
+            raise ValueError("teacher.map needs teacher.cached: true")
+        if self.teacher and self.teacher.map and self.whiten:
+            raise ValueError("whiten turns the embeddings out of the space of teacher.map: use one of them")
         if self.whiten and self.loss.classification is not None:
             raise ValueError("whiten turns the embeddings away from the head of loss.classification: use one of them")
         if self.data.resolution == "high" and not self.augment.only_flips:

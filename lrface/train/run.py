@@ -18,9 +18,11 @@ from lrface.losses.terms import needs_logits
 from lrface.models import create
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.models.preprocessing import Preprocessing
+from lrface.models.teacher_map import TeacherMap
 from lrface.models.weights import save_model
 from lrface.train.batches import Batches, HighFaces, LowFaces, RandomViews, TeacherTargets
 from lrface.train.head import load_head, save_head
+from lrface.train.initial import begin_with
 from lrface.train.log import RunLog
 from lrface.train.loop import BEST, LAST, Loop
 from lrface.train.objective import Objective, class_mean_classifier
@@ -77,8 +79,9 @@ def train(
         )
     if recipe.loss.methods and fabric.world_size > 1:
         raise LrfaceError("loss.methods is for one process: its banks are not shared; start without torchrun")
-    store = Store(root / recipe.data.store)
+    store = Store(root / recipe.data.store, recipe.data.low_size)
     split = split_store(store, recipe.data)
+    _check_labels(recipe, store, split)
     loop = _build(recipe, fabric, store, split, root, out)
     if resume:
         loop.load(LAST)
@@ -93,6 +96,15 @@ def train(
         _write_models(loop, store, split, out)
     fabric.barrier()
     return Outcome(finished, out / "model.safetensors", history)
+
+
+def _check_labels(recipe: Recipe, store: Store, split: Split) -> None:
+    """Raise LrfaceError if some faces have no label and no term of the recipe can do without."""
+    if bool((split.labels < 0).any()) and not (recipe.loss.cosine or recipe.loss.crrcd):
+        raise LrfaceError(
+            f"{store.path} holds {int((split.labels < 0).sum())} faces of nobody in particular, and every term of the "
+            "recipe needs to know who they are: add loss.cosine or loss.crrcd, or set data.unlabelled=false"
+        )
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
@@ -127,11 +139,15 @@ def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Pat
     preprocessing = _preprocessing(recipe, store)
     torch.manual_seed(recipe.seed)
     student = create(recipe.model.name, **recipe.model.kw)
+    if recipe.model.initial:
+        begin_with(student, recipe.model.initial, root)
     student_dim = int(student.embedding_dim)  # type: ignore[arg-type]
     with torch.random.fork_rng(devices=[]):  # a torch teacher draws weights before it loads its own
         targets, dim, classifier = _teach(recipe, fabric, store, split, root, student_dim)
     labels = torch.from_numpy(split.labels)
     objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier, labels)
+    if recipe.compile:
+        objective.compile()
     section, low = recipe.augment, recipe.data.resolution == "low"
     high = None if low else HighFaces(store, split, preprocessing, recipe.data.workers)
     batches = Batches(
@@ -157,7 +173,7 @@ def _preprocessing(recipe: Recipe, store: Store) -> Preprocessing:
     if size != store.degradation.size:
         raise LrfaceError(
             f"the model takes {size} px and the store {store.path} holds {store.degradation.size} px: "
-            "set model.kw.input_size, or prepare with another --low-size"
+            "set model.kw.input_size, or data.low_size"
         )
     return Preprocessing(input_size=size, degradation=store.degradation)
 
@@ -177,9 +193,14 @@ def _teach(
     cached = None
     if section.cached or means:
         # Of several processes one computes and the others wait, for hours if need be, as no barrier would.
-        parts = [cached_embeddings(store, teacher) for teacher in teachers]
-        centred = section.centred or section.ensemble
-        cached = centred_targets(parts, split.train, student_dim) if centred else parts[0]
+        parts = [cached_embeddings(store, teacher, flips=section.flips) for teacher in teachers]
+        if section.map:
+            mapping = TeacherMap.load(root / section.map)
+            mapping.check([teacher.fingerprint for teacher in teachers], root / section.map)
+            cached = mapping(parts)
+        else:
+            centred = section.centred or section.ensemble
+            cached = centred_targets(parts, split.train, student_dim) if centred else parts[0]
         classifier = class_mean_classifier(cached, split) if means else classifier
     online = None if section.cached else (store, teachers[0])
     dim = teachers[0].embed([store.crop(0)]).shape[1] if cached is None else cached.shape[2]

@@ -22,7 +22,7 @@ class Split:
 
     Attributes:
         train: int64 ``[n]``, images of the store to train on.
-        labels: int64 ``[n]``, their identities, 0 to ``classes - 1``.
+        labels: int64 ``[n]``, their identities, 0 to ``classes - 1``; -1: of nobody in particular.
         classes: how many there are.
         holdout: int64 ``[m]``, images of held-out identities.
         holdout_labels: int64 ``[m]``, their identities.
@@ -42,7 +42,9 @@ def split_store(store: Store, section: DataSection) -> Split:
         LrfaceError: fewer than two identities are left to train on, or fewer than are asked for, or not enough have two
             images to hold out.
     """
-    counts = np.bincount(store.labels, minlength=store.identities)
+    labelled = np.flatnonzero(store.labels >= 0)
+    known_labels = store.labels[labelled]
+    counts = np.bincount(known_labels, minlength=store.identities)
     kept = counts >= section.min_images
     held = np.zeros_like(kept)
     if section.holdout_identities:
@@ -53,11 +55,14 @@ def split_store(store: Store, section: DataSection) -> Split:
                 f"{store.path} have two images or more: hold out fewer"
             )
         held[np.random.default_rng(HOLDOUT_SEED).permutation(able)[: section.holdout_identities]] = True
-    train = np.flatnonzero(_part(kept & ~held, store, section)[store.labels])
+    train = labelled[_part(kept & ~held, store, section)[known_labels]]
     known, labels = np.unique(store.labels[train], return_inverse=True)
     if len(known) < 2:
         raise LrfaceError(f"{len(known)} identities of {store.path} are left to train on: at least two are needed")
-    holdout = np.flatnonzero(held[store.labels])
+    if section.unlabelled:
+        nobody = np.flatnonzero(store.labels < 0)
+        train, labels = np.concatenate([train, nobody]), np.concatenate([labels, np.full(len(nobody), -1)])
+    holdout = labelled[held[known_labels]]
     return Split(train, labels, len(known), holdout, store.labels[holdout])
 
 

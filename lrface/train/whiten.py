@@ -21,9 +21,9 @@ SAMPLE = 100_000
 
 def chosen_images(labels: np.ndarray, most: int = SAMPLE) -> np.ndarray:
     """Positions of the images to embed, int64: all of the first identities that have two or more, up to ``most``."""
-    counts = np.bincount(labels)
+    counts = np.bincount(labels[labels >= 0])
     counts[counts < 2] = 0
-    return np.flatnonzero((counts[labels] > 0) & (np.cumsum(counts)[labels] <= most))
+    return np.flatnonzero((labels >= 0) & (counts[labels] > 0) & (np.cumsum(counts)[labels] <= most))
 
 
 def whitening(embeddings: np.ndarray, labels: np.ndarray, shrinkage: float) -> np.ndarray:

@@ -74,7 +74,7 @@ def test_faces_of_one_condition_have_half_of_a_cell():
     at = int(np.argmax(KNOTS == 8))
     for conditions in (cameras, np.arange(len(cameras))):
         observed = Observations(told.embeddings, told.people, told.images, told.sources, conditions, resolutions)
-        cells = {(i, j): pairs for i, j, pairs in module._cells_of_different(observed, np.random.default_rng(0))}
+        cells = {(i, j): pairs for i, j, pairs in module._cells_of_different(observed, np.random.default_rng(0), KNOTS)}
         pairs = cells[at, at]
         weights[len(np.unique(conditions))] = pairs.weights[pairs.similarities > 0.5].sum() / pairs.weights.sum()
     assert weights[40] == pytest.approx(0.5)
@@ -139,7 +139,7 @@ def test_pairs_are_of_two_images_and_within_one_source():
     )  # fmt: skip
     assert len(module._same_pairs(found).weights) == 3  # two of person 0, whose first image comes twice, and one of 1
     np.testing.assert_allclose(sorted(module._same_pairs(found).weights), [0.5, 0.5, 1])
-    cells = {(i, j): pairs for i, j, pairs in module._cells_of_different(found, np.random.default_rng(0))}
+    cells = {(i, j): pairs for i, j, pairs in module._cells_of_different(found, np.random.default_rng(0), KNOTS)}
     at = int(np.argmax(KNOTS == 8))
     assert len(cells[at, at].weights) == 2  # of source 1, person 1's images with person 2's
 

@@ -161,3 +161,20 @@ def test_widths_that_are_none(width):
 
 def _stages(model):
     return [model.layer1, model.layer2, model.layer3, model.layer4]
+
+
+@pytest.mark.parametrize(("stride", "size"), [(2, 32), (4, 64), (3, 48)])
+def test_a_stem_of_stride_s_costs_the_trunk_of_a_smaller_image(stride, size):
+    model = create("resnet18", stride=stride, input_size=size, width=4, embedding_dim=8)
+    small = create("resnet18", width=4, embedding_dim=8)
+    assert model.conv1.weight.shape == (4, 3, 3 * stride, 3 * stride)
+    shapes = {name: value.shape for name, value in model.state_dict().items() if name != "conv1.weight"}
+    assert shapes == {name: value.shape for name, value in small.state_dict().items() if name != "conv1.weight"}
+    with torch.no_grad():
+        assert model(torch.randn(2, 3, size, size)).shape == (2, 8)
+
+
+@pytest.mark.parametrize("kw", [{"stride": 0}, {"stride": 2}, {"stride": 2, "stem": "upsample", "input_size": 32}])
+def test_a_stride_that_fits_nothing_is_refused(kw):
+    with pytest.raises(LrfaceError, match=r"stride|input_size"):
+        create("resnet18", **{"input_size": 12, **kw})

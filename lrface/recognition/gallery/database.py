@@ -38,6 +38,7 @@ CREATE TABLE faces (
     added TEXT NOT NULL,
     resolution REAL,
     recognisability REAL,
+    member TEXT,
     embedding BLOB NOT NULL CHECK (length(embedding) = {size}),
     UNIQUE (person, digest)
 );
@@ -55,6 +56,7 @@ class Database:
     Attributes:
         handle: SQLite's.
         meta: what the gallery said of itself when it was opened.
+        columns: of the table of faces; galleries of older versions have no ``member``.
 
     Raises:
         LrfaceError: there is no gallery and none is to be made, it is damaged, or it cannot be read or written.
@@ -75,6 +77,8 @@ class Database:
                 self._create(model)
         self._check()
         self.meta = self.read_meta()
+        with self.explained():
+            self.columns = {row[1] for row in self.handle.execute("PRAGMA table_info(faces)")}
 
     def close(self) -> None:
         """Close the database."""

@@ -24,6 +24,7 @@ class Found:
         source: where it came from, for people to read.
         crop: uint8 RGB, aligned, as small as the model takes it.
         resolution, recognisability: see :class:`lrface.faces.quality.Quality`.
+        member: name of the model that embeds it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Found:
     crop: np.ndarray
     resolution: float
     recognisability: float | None
+    member: str
 
 
 def find_faces(
@@ -80,8 +82,10 @@ def _find(
         )
     report.notes += look.notes
     report.notes += [f"{source}: {warning}" for warning in quality.warnings]
-    crop = encoder.embedder.compact(look.crop)
-    return Found(name, digest, source, crop, round(quality.resolution, 2), quality.recognisability)
+    resolution = round(quality.resolution, 2)  # as the gallery keeps it: it decides which member embeds the face
+    crop = encoder.embedder.member(resolution).compact(look.crop)
+    member = encoder.embedder.member_name(resolution)
+    return Found(name, digest, source, crop, resolution, quality.recognisability, member)
 
 
 def image_digest(image: Image) -> bytes:

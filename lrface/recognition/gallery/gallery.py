@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.faces.align import TEMPLATE_SIZE
 from lrface.faces.calibration import interpolation_note
 from lrface.recognition.encoder import FaceEncoder, Image, Look
 from lrface.recognition.gallery import base
@@ -76,16 +75,12 @@ class Gallery:
         if encoder is None or not create:
             store = Store(path)
         else:
-            fingerprint, name = encoder.embedder.fingerprint, str(encoder.embedder.card.get("name", "unnamed"))
-            blank = np.zeros((TEMPLATE_SIZE, TEMPLATE_SIZE, 3), np.uint8)
-            store = Store(path, lambda: (fingerprint, name, encoder.embed_crops([blank]).shape[1]))
+            embedder = encoder.embedder
+            name = str(embedder.card.get("name", "unnamed"))
+            store = Store(path, lambda: (embedder.fingerprint, name, embedder.dim))
         try:
-            if encoder is not None and store.meta["model"] != encoder.embedder.fingerprint:
-                raise LrfaceError(
-                    f"the gallery {path} was made with the model {store.meta['model_name']} "
-                    f"({store.meta['model'][:12]}), and this one is {encoder.embedder.fingerprint[:12]}: "
-                    "name that model with --model, or enrol the people in a new gallery"
-                )
+            if encoder is not None:
+                encoder = _of_gallery(encoder, store)
             if exact_limit is not None and store.meta.get("exact_limit", EXACT_LIMIT) != exact_limit:
                 store.write_meta("exact_limit", exact_limit)
             return cls(store, Builder(store.folder, notify or _silent), encoder)
@@ -122,13 +117,12 @@ class Gallery:
         encoder = self._needed_encoder
         faces, report = find_faces(encoder, images, self._digests, force)
         if faces:
-            embeddings = encoder.embed_crops([face.crop for face in faces], BATCH)
-            report.added = self._insert(
-                [
-                    (face.name, NewFace(row, face.digest, face.source, face.resolution, face.recognisability))
-                    for face, row in zip(faces, embeddings, strict=True)
-                ]
-            )
+            crops, details = [face.crop for face in faces], [face.resolution for face in faces]
+            new = [
+                NewFace(row, face.digest, face.source, face.resolution, face.recognisability, face.member)
+                for face, row in zip(faces, encoder.embed_crops(crops, BATCH, details), strict=True)
+            ]
+            report.added = self._insert([(face.name, each) for face, each in zip(faces, new, strict=True)])
             report.known += len(faces) - report.added  # another process was faster
         return report
 
@@ -202,7 +196,7 @@ class Gallery:
 
     def search_face(self, look: Look, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None) -> Answer:
         """:meth:`search` for a face that was found before."""
-        embedding = self._needed_encoder.embed_crops([look.crop])[0]
+        embedding = self._needed_encoder.embed_crops([look.crop], resolutions=[look.quality.resolution])[0]
         answer = self.search_embedding(embedding, top, far, threshold, look.quality.resolution)
         warnings = tuple(f"{look.name}: {warning}" for warning in look.quality.warnings)
         return replace(answer, notes=look.notes + answer.notes, warnings=warnings)
@@ -295,7 +289,7 @@ class Gallery:
         """What the gallery is: people, faces, model, index and its recall, and sizes on the disk."""
         with self._lock, self._store.reading():
             totals, record = self._store.totals(), self._store.read_base()
-            meta = self._store.read_meta()
+            meta, members = self._store.read_meta(), self._store.members()
         files = [file for file in self._store.folder.iterdir() if file.is_file()]
         return {
             "folder": str(self._store.folder),
@@ -303,6 +297,7 @@ class Gallery:
             "faces": totals.faces,
             "model": meta["model"],
             "model_name": meta["model_name"],
+            "members": members,
             "dim": meta["dim"],
             "created": meta["created"],
             "exact_limit": totals.exact_limit,
@@ -321,6 +316,28 @@ class Gallery:
         if self._encoder is None:
             raise LrfaceError("this gallery was opened without a model: open it with an encoder to add or search")
         return self._encoder
+
+
+def _of_gallery(encoder: FaceEncoder, store: Store) -> FaceEncoder:
+    """The encoder that a gallery was made with: the one given, or a member of its family.
+
+    Raises:
+        LrfaceError: it was made with neither.
+    """
+    own = encoder.embedder.fingerprint
+    if store.meta["model"] == own:
+        return encoder
+    single = encoder.only(store.meta["model"])
+    if single is not None:
+        return single
+    name = store.meta["model_name"]
+    hint = "name that model with --model"
+    if encoder.embedder.card.get("name") == name:
+        hint = f"{name} had other members then: give the same --sharp as then, or none"
+    raise LrfaceError(
+        f"the gallery {store.folder} was made with the model {name} ({store.meta['model'][:12]}), and this one is "
+        f"{own[:12]}: {hint}, or enrol the people in a new gallery"
+    )
 
 
 def _silent(line: str) -> None:

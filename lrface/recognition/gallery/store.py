@@ -32,6 +32,7 @@ class NewFace:
         source: where it came from, for people to read.
         resolution: pixels of detail (:class:`lrface.faces.quality.Quality`); None if unknown.
         recognisability: how much the model can do with it; None if unknown.
+        member: name of the model that made the embedding; None if unknown.
     """
 
     embedding: np.ndarray
@@ -39,6 +40,7 @@ class NewFace:
     source: str
     resolution: float | None = None
     recognisability: float | None = None
+    member: str | None = None
 
 
 class Face(NamedTuple):
@@ -100,18 +102,20 @@ class Store(Database):
         with self.writing():
             for name, face in faces:
                 person, fresh = self._person(name)
-                row = (
-                    person,
-                    face.digest,
-                    face.source,
-                    today,
-                    face.resolution,
-                    face.recognisability,
-                    face.embedding.astype("<f2").tobytes(),
-                )
+                row = {
+                    "person": person,
+                    "digest": face.digest,
+                    "source": face.source,
+                    "added": today,
+                    "resolution": face.resolution,
+                    "recognisability": face.recognisability,
+                    "embedding": face.embedding.astype("<f2").tobytes(),
+                }
+                if "member" in self.columns:  # galleries of older versions are of one model
+                    row["member"] = face.member
                 added += self.handle.execute(
-                    "INSERT INTO faces (person, digest, source, added, resolution, recognisability, embedding) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (person, digest) DO NOTHING", row,
+                    f"INSERT INTO faces ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)}) "
+                    "ON CONFLICT (person, digest) DO NOTHING", row,
                 ).rowcount  # fmt: skip
                 self._count("people", fresh)
             self._count("faces", added)
@@ -155,6 +159,14 @@ class Store(Database):
         query = "SELECT name, count(*) FROM people JOIN faces ON person = people.id GROUP BY people.id ORDER BY name"
         with self.explained():
             return [Person(_text(name), faces) for name, faces in self.handle.execute(query)]
+
+    def members(self) -> dict[str, int]:
+        """How many faces each model embedded, by its name; empty where the gallery does not say."""
+        if "member" not in self.columns:
+            return {}
+        query = "SELECT member, count(*) FROM faces WHERE member IS NOT NULL GROUP BY member ORDER BY member"
+        with self.explained():
+            return {_text(name): count for name, count in self.handle.execute(query)}
 
     def digests(self, name: str) -> set[bytes]:
         """The images that a person has."""

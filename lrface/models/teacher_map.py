@@ -1,0 +1,166 @@
+"""The map from teachers' embeddings onto the space of a family of students.
+
+A student that was taught by two teachers lives in a space of its own: theirs, joined and projected, then whitened, and without
+what few pixels do not show. This map leads from the teachers into that space. So more students can be taught the same space,
+and a sharp face that the teachers themselves embed can be compared with a small one that a student embeds.
+
+A map file is a safetensors file: ``centre.0``, ``centre.1``, ... float32 ``[d_k]``; ``matrix`` float32 ``[dim, sum of d_k]``;
+``bias`` float32 ``[dim]``; the teachers' fingerprints and where the map comes from are in its metadata.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrface.errors import LrfaceError
+from lrface.files import atomic_write
+
+#: Key of the file's metadata.
+METADATA = "teacher_map"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TeacherMap:
+    """Centre each teacher's unit embedding, join them, apply a linear map.
+
+    Attributes:
+        fingerprints: of the teachers, in order; see :class:`lrface.models.embedder.Embedder`.
+        centres: float32 ``[d_k]`` of each teacher: the mean of its unit embeddings.
+        matrix: float32 ``[dim, sum of d_k]``.
+        bias: float32 ``[dim]``.
+        facts: where it comes from, for people.
+    """
+
+    fingerprints: tuple[str, ...]
+    centres: tuple[NDArray[np.float32], ...]
+    matrix: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def dim(self) -> int:
+        """Length of the embeddings that it gives."""
+        return len(self.bias)
+
+    def __call__(self, parts: Sequence[np.ndarray]) -> NDArray[np.float32]:
+        """Map embeddings.
+
+        Args:
+            parts: of each teacher, float32 ``[..., d_k]``, of any length.
+
+        Returns:
+            float32 ``[..., dim]``, not normalised.
+        """
+        mapped: NDArray[np.float32] = join(parts, self.centres) @ self.matrix.T + self.bias
+        return mapped
+
+    def check(self, fingerprints: Sequence[str], where: object) -> None:
+        """Raise LrfaceError unless the map, from the file ``where``, was made for these teachers."""
+        if tuple(fingerprints) != self.fingerprints:
+            wrong = next(
+                (i for i, (a, b) in enumerate(zip(fingerprints, self.fingerprints, strict=False)) if a != b), None
+            )
+            if wrong is None:
+                raise LrfaceError(f"{where} was made for {len(self.fingerprints)} teachers, not {len(fingerprints)}")
+            raise LrfaceError(
+                f"{where} was made for another teacher {wrong + 1}: its fingerprint begins with "
+                f"{self.fingerprints[wrong][:12]}, not {fingerprints[wrong][:12]}"
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write the map file, atomically."""
+        from safetensors.numpy import save
+
+        tensors = {f"centre.{number}": centre for number, centre in enumerate(self.centres)}
+        tensors |= {"matrix": self.matrix, "bias": self.bias}
+        record = {"format": FORMAT, "teachers": list(self.fingerprints), "facts": dict(self.facts)}
+        content = save({name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()},
+                       {METADATA: json.dumps(record)})  # fmt: skip
+        with atomic_write(path) as file:
+            file.write(content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TeacherMap":
+        """Read a map file.
+
+        Raises:
+            LrfaceError: it is missing, or is no map file.
+        """
+        import safetensors
+
+        if not Path(path).is_file():
+            raise LrfaceError(f"no teacher map at {path}: tools/fit_family.py makes one")
+        try:
+            with safetensors.safe_open(path, framework="numpy") as file:
+                record = json.loads((file.metadata() or {}).get(METADATA, "null"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        except (safetensors.SafetensorError, ValueError) as error:
+            raise LrfaceError(f"{path} is not a teacher map that can be read: {error}") from error
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise LrfaceError(f"{path} is not a teacher map of this version")
+        return cls._checked(path, record, tensors)
+
+    @classmethod
+    def _checked(cls, path: str | Path, record: dict[str, Any], tensors: Mapping[str, np.ndarray]) -> "TeacherMap":
+        try:
+            teachers = tuple(map(str, record["teachers"]))
+            centres = tuple(tensors[f"centre.{number}"] for number in range(len(teachers)))
+            matrix, bias = tensors["matrix"], tensors["bias"]
+        except (KeyError, TypeError) as error:
+            raise LrfaceError(f"{path} is a teacher map that lacks {error}") from error
+        width = sum(len(centre) for centre in centres)
+        finite = all(np.isfinite(tensor).all() for tensor in (*centres, matrix, bias))
+        if matrix.shape != (len(bias), width) or not finite:
+            raise LrfaceError(f"{path} is a damaged teacher map: its tensors do not fit each other or are not finite")
+        return cls(teachers, centres, matrix, bias, record.get("facts", {}))
+
+
+def join(parts: Sequence[np.ndarray], centres: Sequence[np.ndarray]) -> NDArray[np.float32]:
+    """Unit embeddings of each teacher without their centres, each of unit length again, side by side.
+
+    Scaled so that the whole has unit length: its cosines are the mean of the teachers' centred cosines.
+    """
+    rows = [_unit(_unit(part) - centre) for part, centre in zip(parts, centres, strict=True)]
+    return (np.concatenate(rows, axis=-1) / np.sqrt(len(rows))).astype(np.float32)
+
+
+def fit_map(
+    parts: Sequence[np.ndarray], student: np.ndarray, ridge: float, power: float = 1.0
+) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.float32], NDArray[np.float32]]:
+    """Ridge regression of a student's embeddings on the teachers' of the same faces.
+
+    Args:
+        parts: of each teacher, float32 ``[n, d_k]``.
+        student: float32 ``[n, dim]``, normalised.
+        ridge: added to the covariance of the joined embeddings, in units of its mean variance.
+        power: of the map's singular values. The regression shrinks directions that the student sees badly; less than 1
+            gives a part of them back to sharp faces.
+
+    Returns:
+        Centres, matrix and bias, see :class:`TeacherMap`.
+    """
+    centres = tuple(_unit(part).mean(0, dtype=np.float64).astype(np.float32) for part in parts)
+    x = join(parts, centres).astype(np.float64)
+    y = student.astype(np.float64)
+    mean_x, mean_y = x.mean(0), y.mean(0)
+    x, y = x - mean_x, y - mean_y
+    covariance = x.T @ x / len(x)
+    scale = float(np.trace(covariance)) / len(covariance)
+    matrix = np.linalg.solve(covariance + ridge * scale * np.eye(len(covariance)), x.T @ y / len(x)).T
+    if power != 1:
+        left, values, right = np.linalg.svd(matrix, full_matrices=False)
+        lifted = values.max() * (values / values.max()) ** power
+        matrix = (left * lifted) @ right
+    bias = mean_y - matrix @ mean_x
+    return centres, matrix.astype(np.float32), bias.astype(np.float32)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    result: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return result

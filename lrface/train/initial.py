@@ -1,0 +1,50 @@
+"""Weights to begin a training with: those of another student, of the same architecture up to the stride of its stem."""
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from lrface.errors import LrfaceError
+from lrface.models import shipped
+from lrface.models.weights import load_model
+from lrface.train.checkpoint import restore
+
+STEM = "conv1.weight"
+
+
+def begin_with(student: nn.Module, initial: str, root: Path) -> None:
+    """Copy weights into a student.
+
+    Where the student's stem has a larger stride, its kernel becomes the other's, each weight spread over the pixels that the
+    other saw as one. The student then does to its input what the other does to that input reduced by averaging.
+
+    Args:
+        student: changed in place.
+        initial: a shipped model's name, or a file relative to ``root``.
+        root: the data root.
+
+    Raises:
+        LrfaceError: there is no such model, or it is of another architecture.
+    """
+    path = shipped.find(initial) or root / initial
+    model, _ = load_model(path)
+    state = model.state_dict()
+    wanted = student.state_dict()
+    if STEM in state and STEM in wanted:
+        state[STEM] = spread(state[STEM], int(wanted[STEM].shape[-1]), path)
+    restore(student, state, path)
+
+
+def spread(kernel: Tensor, side: int, where: Path) -> Tensor:
+    """A kernel ``[out, in, k, k]`` for images larger by ``side / k``: ``[out, in, side, side]``.
+
+    Raises:
+        LrfaceError: ``side`` is no multiple of k.
+    """
+    factor, rest = divmod(side, kernel.shape[-1])
+    if rest or factor < 1:
+        raise LrfaceError(
+            f"{where}: its stem has a kernel of {kernel.shape[-1]} pixels, which cannot become one of {side}: "
+            "model.kw.stride must be a multiple of its own"
+        )
+    return kernel.repeat_interleave(factor, -1).repeat_interleave(factor, -2) / factor**2

@@ -1,0 +1,75 @@
+"""Fit the map from the teachers onto the space of a student: what teaches further students the same space.
+
+    python tools/fit_family.py lrface-r18-16px --store data/joined_store --holdout 300 --out data/family_map.safetensors \\
+        --teacher data/facenet_casia.onnx --teacher data/dlib_resnet.onnx
+
+The student sees each training face reduced, the teachers see the crop as it is; identities that are held out are left out.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+
+from lrface.data.store import Store
+from lrface.errors import LrfaceError
+from lrface.eval.embeddings import flip_sum
+from lrface.models.embedder import open_embedder
+from lrface.models.teacher_map import TeacherMap, fit_map
+from lrface.train.recipe import DataSection
+from lrface.train.split import split_store
+from lrface.train.teacher_cache import cached_embeddings
+
+
+def make_map(
+    student: str, store: Store, teachers: list[str], holdout: int, ridge: float, power: float, threads: int | None
+) -> TeacherMap:
+    """Embed the training faces by both sides, and fit.
+
+    Raises:
+        LrfaceError: a model cannot be opened, or the store cannot be split.
+    """
+    own = open_embedder(student, threads=threads)
+    opened = [open_embedder(teacher, threads=threads) for teacher in teachers]
+    train = split_store(store, DataSection(store=str(store.path), holdout_identities=holdout)).train
+    parts = [np.asarray(cached_embeddings(store, teacher, flips=False)[0][train]) for teacher in opened]
+    crops = [own.preprocessing.fit(store.crop(int(image))) for image in train]
+    embeddings = flip_sum(own, crops, batch_size=256, progress="student")
+    centres, matrix, bias = fit_map(parts, embeddings, ridge, power)
+    facts = {
+        "student": own.fingerprint,
+        "store": store.fingerprint,
+        "images": len(train),
+        "ridge": ridge,
+        "power": power,
+    }
+    return TeacherMap(tuple(teacher.fingerprint for teacher in opened), centres, matrix, bias, facts)
+
+
+@click.command()
+@click.argument("student")
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="The faces.")
+@click.option(
+    "--teacher", "teachers", multiple=True, required=True, help="A teacher that taught the student; repeatable."
+)
+@click.option("--holdout", default=300, show_default=True, help="Identities that the recipes hold out.")
+@click.option("--ridge", default=0.3, show_default=True, help="In units of the joined embeddings' mean variance.")
+@click.option("--power", default=0.5, show_default=True, help="Of the map's singular values.")
+@click.option("--threads", type=int, default=None, help="CPU threads.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The map file to write.")
+def main(
+    student: str, store: Path, teachers: tuple[str, ...], holdout: int, ridge: float, power: float, threads: int | None,
+    out: Path,
+) -> None:  # fmt: skip
+    """Fit the map onto the space of STUDENT."""
+    try:
+        make_map(student, Store(store), list(teachers), holdout, ridge, power, threads).save(out)
+    except LrfaceError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    click.echo(f"{out} written")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Join the two parts of CelebA into one folder of aligned crops that `lrface prepare --detector none` reads.
+
+    python tools/join_faces.py --blurred data/celeba_store --sharp data/faces --out data/joined
+    lrface prepare data/joined --detector none --out data/joined_store
+
+``--sharp`` holds ``index.csv`` with the columns path, identity (-1: unknown) and also_in_celeba. Where an image stands in both
+parts, the sharp one is taken. Faces of nobody in particular go into the folder ``-1``, if ``--unknown`` asks for them.
+"""
+
+import csv
+import os
+import sys
+from pathlib import Path
+
+import click
+import pyarrow.parquet as pq
+
+from lrface.data.store import Store
+from lrface.errors import LrfaceError
+from lrface.files import atomic_write
+
+UNKNOWN = "-1"  # the folder of faces without identity
+
+
+def sharp_images(folder: Path, unknown: bool) -> list[tuple[str, Path]]:
+    """Name within the joined folder, and file, of each sharp crop.
+
+    Raises:
+        LrfaceError: the index is missing or lacks a column.
+    """
+    index = folder / "index.csv"
+    if not index.is_file():
+        raise LrfaceError(f"{index} is missing: it names the images and their identities")
+    with open(index, newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"path", "identity"} <= rows[0].keys():
+        raise LrfaceError(f"{index} needs the columns path and identity")
+    found = []
+    for row in rows:
+        number = int(row["identity"])
+        if number >= 0 or unknown:
+            who = f"{number:05d}" if number >= 0 else UNKNOWN
+            found.append((f"{who}/{Path(row['path']).name}", folder / row["path"]))
+    return found
+
+
+def join(blurred: Path, sharp: Path, out: Path, unknown: bool) -> tuple[int, int]:
+    """Write the folder; files that are there stay. Returns the numbers of sharp and of blurred images.
+
+    Raises:
+        LrfaceError: a part cannot be read.
+    """
+    taken = sharp_images(sharp, unknown)
+    for name, file in taken:
+        _write(out / name, file.read_bytes())
+    known = {str(Path(name).with_suffix("")) for name, _ in taken}
+    store, position, added = Store(blurred), 0, 0
+    for folder in store.folders:
+        for row in pq.read_table(folder / "manifest.parquet", columns=["path", "status"]).to_pylist():
+            if row["status"] != "ok":
+                continue
+            if str(Path(row["path"]).with_suffix("")) not in known:
+                _write(out / row["path"], store.encoded(position))
+                added += 1
+            position += 1
+    return len(taken), added
+
+
+def _write(path: Path, content: bytes) -> None:
+    if path.exists() and os.path.getsize(path) == len(content):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+@click.command()
+@click.option("--blurred", type=click.Path(path_type=Path), required=True, help="Store of the older, blurred part.")
+@click.option("--sharp", type=click.Path(path_type=Path), required=True, help="Folder of sharp crops with index.csv.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The joined folder.")
+@click.option("--unknown", is_flag=True, help="Take the faces without identity too.")
+def main(blurred: Path, sharp: Path, out: Path, unknown: bool) -> None:
+    """Join both parts of CelebA."""
+    try:
+        counts = join(blurred, sharp, out, unknown)
+    except LrfaceError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    click.echo(f"{out}: {counts[0]:,} sharp crops and {counts[1]:,} blurred ones")
+
+
+if __name__ == "__main__":
+    main()

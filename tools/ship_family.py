@@ -1,0 +1,132 @@
+"""Make the family of the shipped models that share a space: who is for which detail, and what similarities then mean.
+
+    python tools/ship_family.py lrface --member lrface-r18-16px:0 --member lrface-r18-32px-int8:20 \\
+        --map data/family_map.safetensors --sharp 48 --teacher data/facenet_casia.onnx --teacher data/dlib_resnet.onnx \\
+        --store data/joined_store --images data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
+
+The members are shipped already (tools/ship.py). The boundaries are chosen on LFW View 1; see benchmarks/family.py. Thresholds and
+probabilities are fitted once for the students alone and once with the teachers as the top rung.
+"""
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lrface.data.store import Store
+from lrface.errors import LrfaceError
+from lrface.eval.quality_tables import FAMILY_KNOTS, fit
+from lrface.eval.verification import FARS
+from lrface.faces.calibration import CARD_KEY
+from lrface.files import atomic_write, file_digest, write_json
+from lrface.finetune.observe import Source, held_out_source, listed_source, observe
+from lrface.models import shipped
+from lrface.models.embedder import open_embedder
+from lrface.models.family import FORMAT, Family, open_family
+from lrface.train.recipe import DataSection
+
+LARGEST = 112  # side of the largest faces of the calibration
+
+
+def calibrated(family: Family, sources: list[Source], faces: int, seed: int = 0) -> dict[str, Any]:
+    """The card of a family: thresholds of two sharp faces, and the tables by the detail of both.
+
+    Raises:
+        LrfaceError: there are too few faces.
+    """
+    found = fit(observe(family, sources, faces, seed, LARGEST), knots=FAMILY_KNOTS)
+    facts = {"sources": [{"name": source.name, **source.facts} for source in sources], "faces": faces, "seed": seed}
+    calibration = replace(found, facts=facts)
+    top = float(FAMILY_KNOTS[-1])
+    thresholds = {f"{far:g}": float(calibration.threshold(far, top, top)) for far in FARS}
+    return {"thresholds": thresholds, CARD_KEY: calibration.as_dict()}
+
+
+def record_of(name: str, members: list[tuple[str, float]], top: float | None, teachers: list[str]) -> dict[str, Any]:
+    """The family's file before it is calibrated.
+
+    Raises:
+        LrfaceError: a member cannot be opened.
+    """
+    listed, dims = [], set()
+    for model, detail in members:
+        embedder = open_embedder(model, threads=1)
+        dims.add(embedder.dim)
+        listed.append({"model": model, "fingerprint": embedder.fingerprint, "detail": detail})
+    if len(dims) != 1:
+        raise LrfaceError(f"the members' embeddings differ in length ({sorted(dims)}): they share no space")
+    record = {"format": FORMAT, "name": name, "dim": dims.pop(), "members": listed, "card": {}}
+    if top is not None:
+        names = [str(open_embedder(teacher, threads=1).card.get("source", teacher)) for teacher in teachers]
+        record["sharp"] = {"map": f"{name}.map.safetensors", "detail": top, "teachers": names, "card": {}}
+    return record
+
+
+def install(name: str, record: dict[str, Any], mapping: Path | None) -> Path:
+    """Write the family's file and map into the package, and note them in its listing."""
+    path = shipped.WEIGHTS / f"{name}.json"
+    write_json(path, record)
+    files = [path]
+    if mapping is not None:
+        files.append(shipped.WEIGHTS / f"{name}.map.safetensors")
+        if mapping.resolve() != files[-1].resolve():
+            with atomic_write(files[-1]) as written:
+                written.write(mapping.read_bytes())
+    listing = shipped.listing()
+    listing["families"] = {**listing.get("families", {}), name: path.name}
+    listing["family"] = name
+    listing["sha256"] |= {file.name: file_digest(file) for file in files}
+    write_json(shipped.WEIGHTS / shipped.LISTING, listing)
+    return path
+
+
+def _member(text: str) -> tuple[str, float]:
+    model, _, detail = text.rpartition(":")
+    try:
+        return model, float(detail)
+    except ValueError:
+        raise LrfaceError(f"--member {text}: write it as MODEL:PIXELS") from None
+
+
+@click.command()
+@click.argument("name")
+@click.option("--member", "members", multiple=True, required=True, help="MODEL:PIXELS, the least detail; repeatable.")
+@click.option("--map", "mapping", type=click.Path(path_type=Path), default=None, help="Of the teachers onto the space.")
+@click.option("--sharp", "top", type=float, default=None, help="Least detail of the faces that teachers embed.")
+@click.option("--teacher", "teachers", multiple=True, help="A teacher, in the map's order; repeatable.")
+@click.option("--store", type=click.Path(), required=True, help="The store that the members were trained on.")
+@click.option("--holdout", default=300, show_default=True, help="Identities that were held out of it.")
+@click.option("--images", type=click.Path(), default=None, help="Another store, of the images that the pairs name.")
+@click.option("--pairs", type=click.Path(), multiple=True, help="Lists of pairs in LFW's format, View 1's; repeatable.")
+@click.option("--faces", default=12000, show_default=True, help="Embeddings of each source.")
+def main(
+    name: str, members: tuple[str, ...], mapping: Path | None, top: float | None, teachers: tuple[str, ...], store: str,
+    holdout: int, images: str | None, pairs: tuple[str, ...], faces: int,
+) -> None:  # fmt: skip
+    """Put the family NAME into the package, and make it the one that is opened when nothing is named."""
+    start = time.perf_counter()
+    try:
+        if (mapping is None) != (top is None) or bool(teachers) != (top is not None):
+            raise LrfaceError("--map, --sharp and --teacher belong together")
+        opened = Store(store)
+        section = DataSection(store=store, holdout_identities=holdout).model_dump()
+        sources = [held_out_source(opened, {"recipe": {"data": section}, "data": {"fingerprint": opened.fingerprint}})]
+        if images:
+            sources.append(listed_source(images, pairs))
+        record = record_of(name, [_member(text) for text in members], top, list(teachers))
+        path = install(name, record, mapping)
+        record["card"] = calibrated(open_family(path, threads=1), sources, faces)
+        if top is not None:
+            record["sharp"]["card"] = calibrated(open_family(path, teachers, threads=1), sources, faces)
+        install(name, record, None if mapping is None else path.with_name(f"{name}.map.safetensors"))
+    except LrfaceError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    click.echo(f"{path}: calibrated in {time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
