@@ -44,7 +44,7 @@ MODEL = click.option(
     "none.",
 )
 SHARP = click.option(
-    "--sharp", multiple=True, type=click.Path(), metavar="FILE",
+    "--sharp", multiple=True, type=FilePath(), metavar="FILE",
     help="The files of the teachers that taught the family, one option each, in its order: they embed sharp faces.",
 )  # fmt: skip
 

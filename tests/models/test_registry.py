@@ -41,7 +41,14 @@ def test_spec_rebuilds_the_model_with_defaults_written_out():
     model = create("resnet18", width=4, stem="upsample")
     spec = spec_of(model)
     assert spec.name == "resnet18"
-    assert spec.kw == {"stem": "upsample", "width": 4, "embedding_dim": 512, "input_size": 16, "dropout": 0.0}
+    assert spec.kw == {
+        "stem": "upsample",
+        "stride": 1,
+        "width": 4,
+        "embedding_dim": 512,
+        "input_size": 16,
+        "dropout": 0.0,
+    }
     again = create(spec.name, **spec.kw)
     assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
 

@@ -290,8 +290,8 @@ def test_other_faces_are_not_resumed_on(data_root, recipe, tmp_path, monkeypatch
     train(alone, tmp_path / "run", data_root, "cpu")
     opened = Store.__init__
 
-    def other(self, path):
-        opened(self, path)
+    def other(self, path, low_size=None):
+        opened(self, path, low_size)
         self.fingerprint = "other"
 
     monkeypatch.setattr(Store, "__init__", other)
