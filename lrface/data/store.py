@@ -16,6 +16,7 @@ stays on the disk.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -204,7 +205,12 @@ def _shards(path: Path) -> list[Path]:
     matches = [re.fullmatch(r"shard-\d{5,}-of-(\d{5,})", folder.name) for folder in path.glob("shard-*")]
     counts = {int(match[1]) for match in matches if match}
     if not counts:
-        raise LrfaceError(f"no store at {path}: make one with `lrface prepare SOURCE --out {path}`")
+        set_to = os.environ.get("LRFACE_DATA")
+        start = f"LRFACE_DATA, which is {set_to}" if set_to else "LRFACE_DATA, which is not set"
+        raise LrfaceError(
+            f"no store at {path} (looked in {path.parent.absolute()}; a recipe's paths start at --data or {start}): "
+            f"make one with `lrface prepare SOURCE --out {path}`"
+        )
     if len(counts) > 1:
         raise LrfaceError(
             f"{path} mixes stores of {' and '.join(map(str, sorted(counts)))} shards: remove the shards of all but one"

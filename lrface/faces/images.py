@@ -88,7 +88,8 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
     except FileNotFoundError as error:
         raise LrfaceError(f"no such image: {name}") from error
     except UnidentifiedImageError as error:
-        raise LrfaceError(f"{name} is not an image that can be read ({', '.join(FORMATS)})") from error
+        kinds = ", ".join(FORMATS)
+        raise LrfaceError(f"{name} is not an image that can be read ({kinds}): it is {_kind(data or b'')}") from error
     except Image.DecompressionBombError as error:
         raise LrfaceError(f"{name} is too large: at most {MAX_PIXELS:,} pixels are read") from error
     except MemoryError as error:
@@ -100,6 +101,25 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
     except Exception as error:
         # on damaged files Pillow's decoders raise nearly anything: SyntaxError, KeyError, struct.error, zlib.error, ...
         raise LrfaceError(f"{name} is damaged: {error}") from error
+
+
+def _kind(data: bytes) -> str:
+    """What a file that is no image seems to be, for an error: a download gone wrong looks like an image by its name."""
+    start = data[:1024]
+    brand = start[8:12] if start[4:8] == b"ftyp" else b""
+    if brand in (b"heic", b"heix", b"mif1", b"msf1", b"avif"):
+        return "HEIC or AVIF, which this installation cannot decode; convert it to JPEG"
+    if brand or start.startswith(b"\x1a\x45\xdf\xa3") or (start[:4] == b"RIFF" and start[8:12] == b"AVI "):
+        return "a video; save a frame of it as an image"
+    if b"<html" in start.lower() or b"<!doctype html" in start.lower():
+        return "a web page (HTML), perhaps what a server sent instead of the image"
+    try:
+        text = start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = start[: error.start].decode("utf-8") if error.start > len(start) - 4 else "\0"
+    if text and all(letter.isprintable() or letter.isspace() for letter in text):
+        return "text"
+    return f"of an unknown kind, and begins with the bytes {start[:8].hex(' ')}"
 
 
 def _decode(data: bytes, name: str) -> Loaded:

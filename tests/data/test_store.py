@@ -199,3 +199,13 @@ def test_a_manifest_is_written_in_groups(tmp_path, monkeypatch):
     assert list(table.columns) == ["path", "identity", "label", "landmarks", "score", "status", "reason"]
     assert table["landmarks"][26].tolist() == [1.5, 2.0]
     assert pq.ParquetFile(tmp_path / "manifest.parquet").num_row_groups == 3
+
+
+def test_a_missing_store_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LRFACE_DATA", raising=False)
+    with pytest.raises(LrfaceError, match=rf"looked in {tmp_path}; .*LRFACE_DATA, which is not set.*lrface prepare"):
+        Store("celeba_store")
+    monkeypatch.setenv("LRFACE_DATA", "/data")
+    with pytest.raises(LrfaceError, match="LRFACE_DATA, which is /data"):
+        Store("/data/celeba_store")

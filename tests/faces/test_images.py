@@ -414,3 +414,23 @@ def test_encode_image():
     assert np.abs(read_image(encode_image(picture())).astype(int) - picture()).mean() < 4
     flat = np.full((16, 16, 3), (250, 40, 10), np.uint8)
     assert np.abs(read_image(encode_image(flat)).astype(int) - flat).max() < 6
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"<!DOCTYPE html><html><body>404</body></html>", "a web page"),
+        (b"dear diary\n" * 200, "it is text"),
+        ("é".encode() * 1000, "it is text"),
+        (b"\0\0\0\x18ftypmp42" + bytes(64), "a video"),
+        (b"\x1a\x45\xdf\xa3" + bytes(64), "a video"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video"),
+        (b"\0\0\0\x18ftypheic" + bytes(64), "HEIC"),
+        (b"\x7fELF\x02\x01\x01\0" + bytes(64), "begins with the bytes 7f 45 4c 46 02 01 01 00"),
+    ],
+)
+def test_what_is_no_image_is_said_to_be_what_it_is(content, kind, tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(LrfaceError, match=f"photo.jpg is not an image that can be read .*{kind}"):
+        read_image(path)
