@@ -9,7 +9,7 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.faces.detect import automatic_detector
-from lrface.models.shipped import faults
+from lrface.models.shipped import default, faults
 from lrface.version import code_version
 
 #: Distributions, as pip names them, whose versions matter.
@@ -53,6 +53,26 @@ def examine(root: str | Path) -> dict[str, Any]:
         "data": _data(Path(root)),
         "warnings": _warnings(packages, devices) + faults(),
     }
+
+
+def summary() -> str:
+    """What a bug report needs, in a few lines: versions, the default model, the detector of ``auto``, providers, cores."""
+    version = code_version()
+    commit = f" ({version['commit']})" if version["commit"] else ""
+    named = ("torch", "onnxruntime", "opencv-python", "numpy")
+    found = ", ".join(f"{name} {_version(name) or 'missing'}" for name in named)
+    try:
+        model = default()
+    except LrfaceError:
+        model = "none"
+    return "\n".join(
+        [
+            f"lrface {version['version']}{commit}",
+            f"Python {platform.python_version()}, {platform.platform()}, {_machine()['cores']} cores",
+            found,
+            f"model {model}, detector {automatic_detector()}, {', '.join(_onnx_providers()) or 'no ONNX Runtime'}",
+        ]
+    )
 
 
 def _version(name: str) -> str | None:

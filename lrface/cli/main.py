@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from lrface.errors import LrfaceError
-from lrface.version import __version__
 
 #: Command -> one line of help. Each is imported only when it is called, so that `--help` stays fast.
 COMMANDS = {
@@ -52,8 +51,19 @@ class _LazyGroup(click.Group):
             sys.exit(141)
 
 
+def _show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from lrface.cli.doctor_checks import summary
+
+        click.echo(summary())
+        context.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show what a bug report needs, and exit.",
+)  # fmt: skip
 def cli() -> None:
     """Low-resolution face recognition: prepare faces, distil a 16-pixel student, measure it, use it."""
 

@@ -63,7 +63,9 @@ def test_no_arguments_show_the_help(lrface):
 def test_version(lrface):
     outcome = lrface("--version")
     assert outcome.status == 0
-    assert __version__ in outcome.out
+    assert f"lrface {__version__}" in outcome.out
+    assert all(f"{fact} " in outcome.out for fact in ("Python", "torch", "model", "detector")), outcome.out
+    assert "cores" in outcome.out
 
 
 @pytest.mark.parametrize(
