@@ -112,8 +112,18 @@ def test_many_images_are_read_in_parts(classifier, crops, monkeypatch):
         classifier.identify([])
 
 
-def test_tiny_faces_are_noted_and_broken_images_named(embedder, weight, crops, tmp_path):
-    classifier = FaceClassifier(FaceEncoder(embedder, "dlib"), weight, NAMES, 12.5, {"thresholds": THRESHOLDS})
+class Blind:
+    """A detector that finds nothing."""
+
+    name = "blind"
+
+    def detect(self, image):
+        return []
+
+
+def test_tiny_faces_are_noted_and_broken_images_named(embedder, weight, crops, tmp_path, monkeypatch):
+    monkeypatch.setattr("lrface.recognition.encoder.create_detector", lambda name, device, **options: Blind())
+    classifier = FaceClassifier(FaceEncoder(embedder, "auto"), weight, NAMES, 12.5, {"thresholds": THRESHOLDS})
     (tmp_path / "tiny.png").write_bytes(encode_image(Degradation(16)(crops[0]), "png"))
     (answer,) = classifier.identify([tmp_path / "tiny.png"])
     assert answer.name == "anna"
