@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from lrface.data import store
+from lrface.data.contact_sheet import write_contact_sheet
 from lrface.data.crop import Settings
 from lrface.data.journal import ShardWriter, check_same
-from lrface.data.sheet import write_contact_sheet
 from lrface.data.sources import Item, Share, Source, open_source, take_share
 from lrface.data.workers import crop_chunks
 from lrface.errors import LrfaceError

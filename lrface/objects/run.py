@@ -164,7 +164,7 @@ class _Run:
         with RunLog(out, total, done, loop.progress.step, True) as log:
             for each in self.objective.each_method():
                 if each.note:
-                    log.say(each.note)
+                    log.message(each.note)
             return loop.run(log)
 
     def _card(self) -> dict[str, Any]:

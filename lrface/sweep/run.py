@@ -14,7 +14,7 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.files import require_path, write_json
-from lrface.reporting.ledger import alone
+from lrface.reporting.ledger import exclusive
 from lrface.sweep.plan import Run, plan_runs, point_name
 from lrface.sweep.process import OUTCOME, OUTPUT, outcome, start
 from lrface.sweep.report import write_report
@@ -67,7 +67,7 @@ def run_sweep(
     if missing:
         raise LrfaceError(f"a sweep needs {' and '.join(missing)}: pip install 'lrface[train,benchmark]'")
     out = Path(require_path(out))
-    with alone(out):
+    with exclusive(out):
         runs = plan_runs(spec, Path(require_path(base)), out, Path(require_path(data_root)), overrides)
         waiting = [run for run in runs if (outcome(run.folder, run.key) or {}).get("status") != "finished"]
         for run in waiting:
@@ -76,7 +76,7 @@ def run_sweep(
         with _Bar(runs, progress) as bar, _threads(jobs):
             for run in _work(waiting, Path(data_root), jobs, list(devices), bar):
                 ended = outcome(run.folder, run.key) or {}
-                bar.say(_line(spec, run, ended))
+                bar.message(_line(spec, run, ended))
                 results = write_report(spec, Path(base), out, runs)
         return results
 
@@ -161,7 +161,7 @@ class _Bar:
             if done != self._bar.n:
                 self._bar.update(done - self._bar.n)
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """A line above the bar."""
         if not self._bar.disable:
             self._bar.write(text)
