@@ -58,6 +58,15 @@ def require_path(path: str | Path, what: str = "the path") -> str | Path:
     return path
 
 
+def looked_in(path: str | Path) -> str:
+    """Where a path that is missing was looked for, for an error: its folder, and what else paths may be relative to."""
+    folder = Path(path).absolute().parent
+    set_to = os.environ.get("LRFACE_DATA")
+    start = f"LRFACE_DATA, which is {set_to}" if set_to else "LRFACE_DATA, which is not set"
+    absent = "" if folder.is_dir() else ", a folder that does not exist"
+    return f"looked in {folder}{absent}; a recipe's paths start at --data or {start}"
+
+
 def try_lock(file: IO[Any]) -> bool:
     """Lock an open file for this process, unless another one holds it; closing it, or dying, releases it.
 

@@ -12,7 +12,7 @@ import numpy as np
 from lrface.data.sets.matlists import read_id_list
 from lrface.data.sources import FolderSource
 from lrface.errors import LrfaceError
-from lrface.faces.images import SUFFIXES
+from lrface.faces.formats import SUFFIXES
 from lrface.files import read_json
 
 #: Label of a person whom nobody has named.

@@ -11,7 +11,7 @@ import numpy as np
 
 from lrface.data.recordio import MAX_EXACT_LABEL, RecordReader
 from lrface.errors import LrfaceError
-from lrface.faces.images import SUFFIXES
+from lrface.faces.formats import SUFFIXES
 from lrface.files import require_path
 
 EYE_COLUMNS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")

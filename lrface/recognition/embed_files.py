@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.faces.images import SUFFIXES
+from lrface.faces.formats import SUFFIXES
 from lrface.files import atomic_write, require_path
 from lrface.recognition.encoder import FaceEncoder, ImageError, Look
 

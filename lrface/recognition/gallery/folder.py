@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from lrface.errors import LrfaceError
-from lrface.faces.images import SUFFIXES
+from lrface.faces.formats import SUFFIXES
 from lrface.files import require_path
 from lrface.recognition.gallery.answers import Report
 from lrface.recognition.gallery.gallery import BATCH, Gallery
