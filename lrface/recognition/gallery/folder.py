@@ -69,14 +69,14 @@ def import_folder(gallery: Gallery, folder: str | Path, force: bool = False, pro
 
 def _name(folder: Path, report: FolderReport, passed: Passed) -> str | None:
     """Whose photos a folder holds, having counted them; None if nobody's, and the report says why."""
-    try:
-        name = checked_name(folder.name)
-    except LrfaceError as error:
-        leave_out(walk(folder, passed), str(error), passed)
-        return None
     images = sum(1 for _ in walk(folder, passed))
     if not images:
         report.notes.append(f"{folder} holds no photos")
+        return None
+    try:
+        name = checked_name(folder.name)
+    except LrfaceError as error:
+        leave_out(walk(folder, Passed()), str(error), passed)
         return None
     report.images += images
     return name
