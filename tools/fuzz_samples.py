@@ -130,9 +130,15 @@ def _phones(first: Image.Image, small: Image.Image) -> dict[str, bytes]:
     """What phones write, where this installation has a codec."""
     result = {}
     if "AVIF" in readable():
-        result |= {"AVIF": _encoded(first, "AVIF"), "AVIF alpha, rotated": _encoded(_clear(small), "AVIF", exif=_exif(6))}
+        result |= {
+            "AVIF": _encoded(first, "AVIF"),
+            "AVIF alpha, rotated": _encoded(_clear(small), "AVIF", exif=_exif(6)),
+        }
     if "HEIF" in readable():  # which registers the encoder, too
-        result |= {"HEIF": _encoded(first, "HEIF"), "HEIF alpha, rotated": _encoded(_clear(small), "HEIF", exif=_exif(6))}
+        result |= {
+            "HEIF": _encoded(first, "HEIF"),
+            "HEIF alpha, rotated": _encoded(_clear(small), "HEIF", exif=_exif(6)),
+        }
     return result
 
 

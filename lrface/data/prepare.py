@@ -189,6 +189,4 @@ def _left_out(path: str, reason: str) -> dict[str, Any]:
 def _summary(folder: Path) -> Summary:
     facts = store.read_shard(folder)
     turned, notes = facts.get("turned", 0), tuple(facts.get("notes", ()))
-    return Summary(
-        folder, facts["counts"], facts["identities"], facts["single"], facts["fingerprint"], turned, notes
-    )
+    return Summary(folder, facts["counts"], facts["identities"], facts["single"], facts["fingerprint"], turned, notes)

@@ -204,9 +204,7 @@ def _shards(path: Path) -> list[Path]:
     matches = [re.fullmatch(r"shard-\d{5,}-of-(\d{5,})", folder.name) for folder in path.glob("shard-*")]
     counts = {int(match[1]) for match in matches if match}
     if not counts:
-        raise LrfaceError(
-            f"no store at {path} ({looked_in(path)}): make one with `lrface prepare SOURCE --out {path}`"
-        )
+        raise LrfaceError(f"no store at {path} ({looked_in(path)}): make one with `lrface prepare SOURCE --out {path}`")
     if len(counts) > 1:
         raise LrfaceError(
             f"{path} mixes stores of {' and '.join(map(str, sorted(counts)))} shards: remove the shards of all but one"

@@ -60,9 +60,7 @@ def from_folder(root: str | Path, encoder: FaceEncoder, alignment: dict[str, Any
     """
     root = Path(require_path(root))
     if not root.is_dir():
-        raise LrfaceError(
-            f"no such folder: {root} (expected a folder of images for each person; {looked_in(root)})"
-        )
+        raise LrfaceError(f"no such folder: {root} (expected a folder of images for each person; {looked_in(root)})")
     faces, passed = read_folder(root)
     folders = dict(zip(faces.ids.tolist(), (path.parent.name for path in faces.paths), strict=True))
     people = from_images(faces, [folders[label] for label in range(len(folders))], encoder, alignment, str(root))

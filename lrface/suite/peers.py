@@ -120,7 +120,8 @@ def _parse(text: str) -> tuple[Model, str | None]:
         raise LrfaceError(f"{text!r}: write a model as LABEL=MODEL")
     if not spec.startswith("insightface:") and not shipped.find(spec) and not Path(spec).is_file():
         raise LrfaceError(
-            f"no model at {spec} ({looked_in(spec)}): write LABEL=MODEL[,KEY=VALUE...] with the keys hr, {', '.join(known)}; MODEL is a file, "
+            f"no model at {spec} ({looked_in(spec)}): "
+            f"write LABEL=MODEL[,KEY=VALUE...] with the keys hr, {', '.join(known)}; MODEL is a file, "
             f"insightface:PACK or one of {', '.join(shipped.names())}"
         )
     return Model(label.strip(), spec, tuple(sorted(declared.items()))), hr

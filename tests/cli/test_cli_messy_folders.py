@@ -54,7 +54,16 @@ def test_what_is_left_out_is_told_by_the_first_shard_alone(lrface, messy, tmp_pa
     totals = 0
     for shard in range(2):
         done = lrface(
-            "prepare", messy, "--out", tmp_path / "store", "--detector", "none", "--workers", "1", "--shard", f"{shard}/2"
+            "prepare",
+            messy,
+            "--out",
+            tmp_path / "store",
+            "--detector",
+            "none",
+            "--workers",
+            "1",
+            "--shard",
+            f"{shard}/2",
         )
         totals += int(done.out.split(" images")[0])
         assert ("left out" in done.out) == (shard == 0)

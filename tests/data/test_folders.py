@@ -28,7 +28,9 @@ def messy(tmp_path):
     return root
 
 
-@pytest.mark.parametrize("name", [".git", ".DS_Store", "._a.jpg", "@eaDir", "@EADIR", "__MACOSX", "Thumbs.db", "desktop.ini"])
+@pytest.mark.parametrize(
+    "name", [".git", ".DS_Store", "._a.jpg", "@eaDir", "@EADIR", "__MACOSX", "Thumbs.db", "desktop.ini"]
+)
 def test_what_systems_make(name):
     assert is_system(name)
 

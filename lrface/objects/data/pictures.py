@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.files import looked_in
 from lrface.faces.degrade import resize
 from lrface.faces.images import read_image
+from lrface.files import looked_in
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
 
