@@ -128,7 +128,7 @@ def _tiffs(small: Image.Image) -> dict[str, bytes]:
 
 def _phones(first: Image.Image, small: Image.Image) -> dict[str, bytes]:
     """What phones write, where this installation has a codec."""
-    result = {}
+    result: dict[str, bytes] = {}
     if "AVIF" in readable():
         result |= {
             "AVIF": _encoded(first, "AVIF"),
