@@ -77,14 +77,18 @@ def add(
     A photo without a usable face is counted and named, and left out; if none is usable the exit status is 2. A gallery
     that holds tiny or blurred faces answers with confidence for everyone: those want --force.
     """
+    from lrface.data.folders import Passed
     from lrface.recognition.embed_files import list_images
     from lrface.recognition.gallery.store import checked_name
 
     checked_name(name)
-    paths = list_images(photos)
+    passed = Passed()
+    paths = list_images(photos, passed)
     with _open(folder, model, exact_limit=exact_limit) as gallery:
         report = gallery.add(name, paths, force)
-    _tell(report, {"name": name, "images": len(paths)}, as_json)
+    report.refused += passed.rows
+    report.notes += passed.notes()
+    _tell(report, {"name": name, "images": len(paths) + len(passed.rows)}, as_json)
 
 
 @command.command("import")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.files import file_digest
+from lrface.files import file_digest, looked_in
 from lrface.models import shipped
 from lrface.models.preprocessing import Preprocessing
 from lrface.reporting.fingerprint import digest
@@ -120,7 +120,8 @@ def _parse(text: str) -> tuple[Model, str | None]:
         raise LrfaceError(f"{text!r}: write a model as LABEL=MODEL")
     if not spec.startswith("insightface:") and not shipped.find(spec) and not Path(spec).is_file():
         raise LrfaceError(
-            f"no model at {spec}: write LABEL=MODEL[,KEY=VALUE...] with the keys hr, {', '.join(known)}; MODEL is a file, "
+            f"no model at {spec} ({looked_in(spec)}): "
+            f"write LABEL=MODEL[,KEY=VALUE...] with the keys hr, {', '.join(known)}; MODEL is a file, "
             f"insightface:PACK or one of {', '.join(shipped.names())}"
         )
     return Model(label.strip(), spec, tuple(sorted(declared.items()))), hr

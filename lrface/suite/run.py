@@ -41,6 +41,7 @@ def run(options: Options, log: Log = print) -> dict[str, Any]:
         LrfaceError: the results cannot be written, there is no sweep to show, or another run is writing there.
     """
     sweeps = read_sweeps(options.ablations)
+    _check_models(options)
     with exclusive(options.out):
         (options.out / "cache").mkdir(exist_ok=True)
         (options.out / "cache" / ".gitignore").write_text("*\n")  # it may hold faces of the data
@@ -55,6 +56,26 @@ def run(options: Options, log: Log = print) -> dict[str, Any]:
         )
         _report(options, results, tasks, ledger, log)
     return results | {"computed": computed}
+
+
+def _check_models(options: Options) -> None:
+    """Raise LrfaceError if a model and that of its high-resolution side cannot be compared, before any set is read.
+
+    A model that cannot be opened fails in its own rows, and the others are measured.
+    """
+    from lrface.eval.lfw import check_comparable
+
+    for model in options.models:
+        if model.hr is None:
+            continue
+        try:
+            high, low = model.hr.open(options.device), model.open(options.device)
+        except LrfaceError:
+            continue
+        try:
+            check_comparable(high, low)
+        except LrfaceError as error:
+            raise LrfaceError(f"{model.label}, hr={model.hr.label}: {error}") from error
 
 
 def _locate(options: Options) -> tuple[list[Located | Absent], list[dict[str, Any]]]:

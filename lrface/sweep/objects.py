@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lrface.errors import LrfaceError
+from lrface.files import looked_in
 from lrface.objects.data import Pictures, open_set
 from lrface.objects.recipe import ObjectRecipe, data_path
 from lrface.reporting.fingerprint import FileDigests
@@ -22,7 +23,7 @@ class ObjectSets:
         if recipe.teacher is not None and recipe.teacher.file:
             path = self._root / recipe.teacher.file
             if not path.is_file():
-                raise LrfaceError(f"no such file: {path}, which the recipe names")
+                raise LrfaceError(f"no such file: {path}, which the recipe names ({looked_in(path)})")
             found["teacher"] = self._files.of(path)
         return found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
+from lrface.files import looked_in
 from lrface.objects.recipe import ObjectRecipe
 from lrface.reporting.fingerprint import FileDigests, digest
 from lrface.reporting.style import slug
@@ -84,7 +85,7 @@ def _data(recipe: Recipe, root: Path, stores: dict[str, Store], files: FileDiges
     named = [*recipe.validation.pairs, *(teacher for teacher in teachers if not teacher.startswith("insightface:"))]
     absent = [name for name in named if not (root / name).exists()]
     if absent:
-        raise LrfaceError(f"no such file: {root / absent[0]}, which the recipe names")
+        raise LrfaceError(f"no such file: {root / absent[0]}, which the recipe names ({looked_in(root / absent[0])})")
     return {
         "stores": {name: stores[name].fingerprint for name in (recipe.data.store, recipe.validation.images) if name},
         "files": {name: files.of(root / name) for name in named},

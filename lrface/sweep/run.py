@@ -19,6 +19,7 @@ from lrface.sweep.plan import Run, plan_runs, point_name
 from lrface.sweep.process import OUTCOME, OUTPUT, outcome, start
 from lrface.sweep.report import write_report
 from lrface.sweep.spec import SweepSpec
+from lrface.train.recipe import Recipe
 
 POLL = 1.0  # seconds
 
@@ -70,6 +71,7 @@ def run_sweep(
     with exclusive(out):
         runs = plan_runs(spec, Path(require_path(base)), out, Path(require_path(data_root)), overrides)
         waiting = [run for run in runs if (outcome(run.folder, run.key) or {}).get("status") != "finished"]
+        check_recipes(waiting, Path(data_root))
         for run in waiting:
             run.folder.mkdir(parents=True, exist_ok=True)
         results = write_report(spec, Path(base), out, runs)
@@ -79,6 +81,23 @@ def run_sweep(
                 bar.message(_line(spec, run, ended))
                 results = write_report(spec, Path(base), out, runs)
         return results
+
+
+def check_recipes(runs: list[Run], root: Path) -> None:
+    """Raise LrfaceError if the recipe of a run does not fit its data or its teachers, before the first one is trained."""
+    from lrface.train.preflight import Preflight
+
+    preflight = Preflight(root)
+    seen: list[Any] = []
+    for run in runs:
+        recipe = run.recipe.model_copy(update={"seed": 0})
+        if not isinstance(recipe, Recipe) or recipe in seen:
+            continue
+        seen.append(recipe)
+        try:
+            preflight.check(recipe)
+        except LrfaceError as error:
+            raise LrfaceError(f"{point_name(run.point)}: {error}") from error
 
 
 def _work(waiting: list[Run], root: Path, jobs: int, devices: list[str], bar: "_Bar") -> Iterator[Run]:

@@ -11,6 +11,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import resize
 from lrface.faces.images import read_image
+from lrface.files import looked_in
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
 
@@ -106,7 +107,7 @@ def read_folders(folder: Path, classes: int | None = None, side: int | None = No
         LrfaceError: the folder is missing, the classes are too few or many, one is empty, or sizes differ.
     """
     if not folder.is_dir():
-        raise LrfaceError(f"no such folder: {folder}")
+        raise LrfaceError(f"no such folder: {folder} ({looked_in(folder)})")
     names = tuple(sorted(each.name for each in folder.iterdir() if each.is_dir()))
     if classes is not None and len(names) != classes:
         raise LrfaceError(f"{folder} has {len(names)} folders of classes, {classes} are expected")
