@@ -78,7 +78,7 @@ def add(
     that holds tiny or blurred faces answers with confidence for everyone: those want --force.
     """
     from lrface.recognition.embed_files import list_images
-    from lrface.recognition.gallery.store import checked_name
+    from lrface.recognition.gallery.names import checked_name
 
     checked_name(name)
     paths = list_images(photos)
@@ -231,11 +231,11 @@ def _open(folder: str, model: dict[str, Any], **options: Any) -> Any:
     from lrface.recognition.encoder import FaceEncoder
     from lrface.recognition.gallery import Gallery
     from lrface.recognition.gallery.index import load_faiss
-    from lrface.recognition.gallery.store import Store
+    from lrface.recognition.gallery.stores import open_store
 
     load_faiss()  # that it is missing, or that there is no gallery, should not come out after a model was loaded
     if not options.get("create", True):
-        Store(folder).close()
+        open_store(folder).close()
     encoder = FaceEncoder.load(
         model["model"],
         model["detector"],

@@ -11,7 +11,7 @@ from lrface.errors import LrfaceError
 from lrface.files import file_digest
 from lrface.recognition.encoder import FaceEncoder, Image, ImageError
 from lrface.recognition.gallery.answers import Report
-from lrface.recognition.gallery.store import checked_name
+from lrface.recognition.gallery.names import checked_name
 
 
 @dataclass(frozen=True)

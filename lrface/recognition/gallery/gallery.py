@@ -20,8 +20,10 @@ from lrface.recognition.gallery.cache import Cache
 from lrface.recognition.gallery.enrol import find_faces, image_digest
 from lrface.recognition.gallery.index import DamagedIndex
 from lrface.recognition.gallery.judge import Judge
+from lrface.recognition.gallery.names import checked_name
+from lrface.recognition.gallery.protocol import EXACT_LIMIT, GalleryStore, NewFace, Person
 from lrface.recognition.gallery.ranking import Candidate, best_people
-from lrface.recognition.gallery.store import EXACT_LIMIT, NewFace, Person, Store, checked_name
+from lrface.recognition.gallery.stores import open_store
 
 #: False accept rate of one comparison unless another is asked for; a search makes many.
 SEARCH_FAR = 0.001
@@ -42,7 +44,7 @@ class Gallery:
     Embeddings are kept in float16: a cosine is off by some 1e-5, and by less than 5e-4 in any case.
     """
 
-    def __init__(self, store: Store, builder: Builder, encoder: FaceEncoder | None) -> None:
+    def __init__(self, store: GalleryStore, builder: Builder, encoder: FaceEncoder | None) -> None:
         self._store, self._builder, self._encoder = store, builder, encoder
         self._cache = Cache(store)
         self._lock = threading.RLock()
@@ -73,17 +75,17 @@ class Gallery:
         if exact_limit is not None and exact_limit < LEAST_LIMIT:
             raise LrfaceError(f"an exact limit of {exact_limit} makes no sense: {LEAST_LIMIT} at least")
         if encoder is None or not create:
-            store = Store(path)
+            store = open_store(path)
         else:
             embedder = encoder.embedder
             name = str(embedder.card.get("name", "unnamed"))
-            store = Store(path, lambda: (embedder.fingerprint, name, embedder.dim))
+            store = open_store(path, lambda: (embedder.fingerprint, name, embedder.dim))
         try:
             if encoder is not None:
                 encoder = _of_gallery(encoder, store)
             if exact_limit is not None and store.meta.get("exact_limit", EXACT_LIMIT) != exact_limit:
                 store.write_meta("exact_limit", exact_limit)
-            return cls(store, Builder(store.folder, notify or _silent), encoder)
+            return cls(store, Builder(store, notify or _silent), encoder)
         except BaseException:
             store.close()
             raise
@@ -318,7 +320,7 @@ class Gallery:
         return self._encoder
 
 
-def _of_gallery(encoder: FaceEncoder, store: Store) -> FaceEncoder:
+def _of_gallery(encoder: FaceEncoder, store: GalleryStore) -> FaceEncoder:
     """The encoder that a gallery was made with: the one given, or a member of its family.
 
     Raises:

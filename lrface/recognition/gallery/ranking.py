@@ -7,7 +7,7 @@ import numpy as np
 from lrface.recognition.gallery.cache import Cache
 from lrface.recognition.gallery.index import EXACT
 from lrface.recognition.gallery.judge import Judge
-from lrface.recognition.gallery.store import Store, as_rows
+from lrface.recognition.gallery.protocol import GalleryStore, as_rows
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Candidate:
         return self.similarity - self.threshold
 
 
-def best_people(store: Store, cache: Cache, query: np.ndarray, top: int, judge: Judge) -> list[Candidate]:
+def best_people(store: GalleryStore, cache: Cache, query: np.ndarray, top: int, judge: Judge) -> list[Candidate]:
     """The best face of each of the best people, best first. Within ``store.reading()``, after ``cache.refresh()``.
 
     People are ranked by how far they are above the thresholds of their faces. Faces are looked at until enough people
@@ -60,7 +60,7 @@ def best_people(store: Store, cache: Cache, query: np.ndarray, top: int, judge: 
         count = 4 * max(count, len(ids))
 
 
-def _compare(store: Store, query: np.ndarray, ids: np.ndarray, judge: Judge) -> list[Candidate]:
+def _compare(store: GalleryStore, query: np.ndarray, ids: np.ndarray, judge: Judge) -> list[Candidate]:
     """Compare faces exactly; those that are gone do not count."""
     faces = store.fetch(ids)
     rows = as_rows([face.embedding for face in faces], len(query)).astype(np.float32)
