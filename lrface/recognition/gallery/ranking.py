@@ -6,7 +6,7 @@ import numpy as np
 
 from lrface.recognition.gallery.cache import Cache
 from lrface.recognition.gallery.index import EXACT
-from lrface.recognition.gallery.judge import Judge
+from lrface.recognition.gallery.judge import Alike, Judge
 from lrface.recognition.gallery.protocol import GalleryStore, as_rows
 
 
@@ -33,7 +33,9 @@ class Candidate:
         return self.similarity - self.threshold
 
 
-def best_people(store: GalleryStore, cache: Cache, query: np.ndarray, top: int, judge: Judge) -> list[Candidate]:
+def best_people(
+    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, judge: Judge | Alike
+) -> list[Candidate]:
     """The best face of each of the best people, best first. Within ``store.reading()``, after ``cache.refresh()``.
 
     People are ranked by how far they are above the thresholds of their faces. Faces are looked at until enough people
@@ -60,7 +62,7 @@ def best_people(store: GalleryStore, cache: Cache, query: np.ndarray, top: int, 
         count = 4 * max(count, len(ids))
 
 
-def _compare(store: GalleryStore, query: np.ndarray, ids: np.ndarray, judge: Judge) -> list[Candidate]:
+def _compare(store: GalleryStore, query: np.ndarray, ids: np.ndarray, judge: Judge | Alike) -> list[Candidate]:
     """Compare faces exactly; those that are gone do not count."""
     faces = store.fetch(ids)
     rows = as_rows([face.embedding for face in faces], len(query)).astype(np.float32)
@@ -74,7 +76,7 @@ def _compare(store: GalleryStore, query: np.ndarray, ids: np.ndarray, judge: Jud
     ]
 
 
-def _may_change(best: float, candidates: list[Candidate], cache: Cache, judge: Judge) -> bool:
+def _may_change(best: float, candidates: list[Candidate], cache: Cache, judge: Judge | Alike) -> bool:
     """Whether a face that was not proposed could be the one, given the best margin of those that were."""
     similarities = [candidate.similarity for candidate in candidates]
     # An approximate index proposes some faces from farther away, too.
