@@ -50,7 +50,7 @@ def test_add_search_list_remove(gallery, photos):
     assert known.status == 0
     lines = known.out.splitlines()
     assert lines[0] == "Bert"
-    assert lines[1].startswith("  * Bert  similarity 1.0000, threshold 0.9990  ")
+    assert lines[1].startswith("  * Bert  similarity 1.0000, threshold 0.9990, risk of a stranger below 0.4 %  ")
     assert lines[1].endswith("bert/1.png")
     assert lines[3] == "2 people, 4 faces, exact search, false accept rate 0.01 a comparison"
     unknown = gallery("search", photos / "stranger.png", "--threshold", "0.99999", "--top", "1")
@@ -58,7 +58,10 @@ def test_add_search_list_remove(gallery, photos):
     assert unknown.out.splitlines()[0] == "unknown"
     assert len(unknown.out.splitlines()) == 3
 
-    assert gallery("list").out == "     2  Anna\n     2  Bert\n2 people, 4 faces\n"
+    assert gallery("list").out == (
+        "     2  Anna\n     2  Bert\n"
+        "2 people, 4 faces; risk of a stranger up to 0.4 % at a false accept rate of 0.001 a comparison\n"
+    )
     assert gallery("remove", "Bert").out == "Bert removed, 2 faces\n"
     assert gallery("search", people / "bert" / "1.png", "--threshold", "0.99999").status == 1
     assert gallery("remove", "Bert").refused("nobody", "called Bert")
@@ -77,11 +80,14 @@ def test_json(gallery, photos):
     assert match.pop("similarity") == pytest.approx(1, abs=1e-4)
     assert match.pop("resolution") > 8
     photo = str(people / "anna" / "0.png")
-    assert match == {"name": "Anna", "threshold": 0.9995, "same": True, "photo": photo, "probability": None}
+    assert match == {"name": "Anna", "threshold": 0.9995, "same": True, "photo": photo, "risk": pytest.approx(0.002, rel=1e-3),
+                     "risk_bound": "below"}  # fmt: skip
     assert {key: answer[key] for key in ("far", "people", "faces", "method", "notes", "warnings")} == {
         "far": 0.001, "people": 1, "faces": 2, "method": "exact", "notes": [], "warnings": [],
     }  # fmt: skip
-    assert gallery("list", "--json").json == {"people": {"Anna": 2}}
+    assert gallery("list", "--json").json == {
+        "people": {"Anna": 2}, "risk": pytest.approx(0.002, rel=1e-3), "risk_far": 0.001,
+    }  # fmt: skip
     facts = gallery("info", "--json", "--check").json
     assert (facts["people"], facts["faces"], facts["dim"], facts["faults"]) == (1, 2, 32, [])
     assert gallery("remove", "Anna", "--json").json == {"name": "Anna", "removed": 2}
@@ -182,7 +188,7 @@ def test_damage_is_reported(gallery, photos, tmp_path):
 def test_the_folder_may_come_from_the_environment(lrface, gallery, photos, tmp_path, monkeypatch):
     gallery("add", "Anna", photos / "people" / "anna")
     monkeypatch.setenv("LRFACE_GALLERY", str(tmp_path / "gallery"))
-    assert json.loads(lrface("gallery", "list", "--json").out) == {"people": {"Anna": 2}}
+    assert json.loads(lrface("gallery", "list", "--json").out)["people"] == {"Anna": 2}
 
 
 def test_listing_loads_neither_faiss_nor_a_network(start, gallery, photos, tmp_path):

@@ -7,7 +7,6 @@ import click
 from lrface.cli.options import (
     DEVICE,
     ENCODER_DETECTOR,
-    FACE,
     FACE_OR_ALL,
     FACE_TO_ENROL,
     MIN_FACE,

@@ -27,7 +27,8 @@ class Match:
 
     Attributes:
         name: who.
-        similarity: cosine to that of the person's faces that fits best.
+        similarity: cosine to the person's face; of several faces, the mean of the cosine to the one that fits best and the
+            cosine to the template of all (:mod:`lrface.recognition.template`).
         threshold: above it the two are taken for the same.
         same: whether it is.
         photo: where the face that fits best came from.

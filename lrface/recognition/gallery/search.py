@@ -8,7 +8,7 @@ from lrface.recognition.encoder import FaceEncoder
 from lrface.recognition.gallery.answers import Answer, Match
 from lrface.recognition.gallery.judge import Judge
 from lrface.recognition.gallery.protocol import GalleryStore
-from lrface.recognition.gallery.ranking import Candidate, best_people
+from lrface.recognition.gallery.ranking import Candidate, rank_people
 from lrface.recognition.gallery.risk import find_risk, percent, stranger_risk
 from lrface.recognition.gallery.snapshot import Snapshots
 
@@ -35,7 +35,7 @@ def search_embedding(
     query = np.asarray(embedding, np.float32)
     with snapshots.take():
         totals = store.totals()
-        best = best_people(store, snapshots.cache, query, min(top, totals.people), judge)
+        best = rank_people(store, snapshots.cache, query, top, totals.people, judge)
         matches = tuple(_match(store, candidate, judge, totals.faces) for candidate in best)
         method = snapshots.cache.kind
     promised = far if threshold is None else None
@@ -57,8 +57,9 @@ def search_embedding(
 def _match(store: GalleryStore, best: Candidate, judge: Judge, faces: int) -> Match:
     name, photo = store.describe(best.face)
     rate = judge.rate(best.similarity, best.resolution)
-    risk = None if rate is None else find_risk(rate, faces)
-    return Match(
-        name, best.similarity, best.threshold, best.margin > 0, photo, risk and risk.chance, risk and risk.bound,
-        best.resolution,
-    )  # fmt: skip
+    chance, bound = None, None
+    if rate is not None:
+        risk = find_risk(rate, faces)
+        chance, bound = risk.chance, risk.bound
+    same = best.margin > 0
+    return Match(name, best.similarity, best.threshold, same, photo, chance, bound, best.resolution)

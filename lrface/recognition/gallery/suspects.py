@@ -1,6 +1,8 @@
 """Faces that may be enrolled under a wrong name: those that resemble somebody else more than their own person, or nobody."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,8 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.recognition.encoder import FaceEncoder
 from lrface.recognition.gallery.judge import Judge
-from lrface.recognition.gallery.protocol import Face, GalleryStore, as_rows
+from lrface.recognition.gallery.protocol import Face
+from lrface.recognition.gallery.ranking import best_people, unit_rows
 from lrface.recognition.gallery.snapshot import Snapshots
 
 #: A face resembles a person whose faces are, in the median, above the threshold for this false accept rate.
@@ -75,66 +78,60 @@ def find_suspects(snapshots: Snapshots, encoder: FaceEncoder, progress: bool = F
     store, found = snapshots.store, list[Suspect]()
     with snapshots.take():
         totals = store.totals()
-        left = set(store.ids(totals.last).tolist())
-        with tqdm(total=len(left), unit="face", desc="check", disable=None if progress else True) as bar:
-            while left:
-                (face,) = store.fetch(np.array([min(left)]))
-                own = store.of_people([face.person])
-                found += _suspects(snapshots, encoder, own)
-                left -= {each.id for each in own}
-                bar.update(len(own))
+        seen = set[int]()
+        with tqdm(total=totals.faces, unit="face", desc="check", disable=None if progress else True) as bar:
+            for ids, _ in store.embeddings(0, totals.last):
+                for person in dict.fromkeys(face.person for face in store.fetch(ids)):
+                    if person not in seen:
+                        own = store.of_people([person])
+                        found += _suspects(snapshots, encoder, own, totals.people)
+                        seen.add(person)
+                        bar.update(len(own))
     return sorted(found, key=lambda suspect: (suspect.name, suspect.photo))
 
 
-def _suspects(snapshots: Snapshots, encoder: FaceEncoder, own: list[Face]) -> list[Suspect]:
+def _suspects(snapshots: Snapshots, encoder: FaceEncoder, own: list[Face], people: int) -> list[Suspect]:
     """Those among the faces of one person."""
-    store, rows, found = snapshots.store, _rows(snapshots.store, own), []
-    for at, face in enumerate(own):
+    store, found = snapshots.store, list[Suspect]()
+    rows = unit_rows(own, store.meta["dim"])
+    for at, (face, row) in enumerate(zip(own, rows, strict=True)):
         like, unlike = (_judge(encoder, far, face) for far in (LIKE_FAR, UNLIKE_FAR))
-        rest = [other for other in range(len(own)) if other != at]
-        mine = rows[rest] @ rows[at] if rest else None
-        own_margin = -np.inf if mine is None else float(np.median(mine - _limits(like, [own[other] for other in rest])))
-        best: tuple[float, float, int] | None = None
-        for faces in _nearest_people(snapshots, rows[at], face.person):
-            theirs = _rows(store, faces) @ rows[at]
-            margin = float(np.median(theirs - _limits(like, faces)))
-            if best is None or margin > best[0]:
-                best = margin, float(np.median(theirs)), faces[0].id
-        resembles = best is not None and best[0] > max(0.0, own_margin)
-        alone = mine is not None and float(np.median(mine - _limits(unlike, [own[other] for other in rest]))) < 0
-        if resembles or alone:
+        rest = own[:at] + own[at + 1 :]
+        mine = _compare(row, rest, like)
+        near = best_people(store, snapshots.cache, row, min(1 + _OTHERS, people), like)
+        chosen = [each.person for each in near if each.person != face.person]
+        theirs = [_compare(row, list(group), like) for _, group in _by_person(store.of_people(chosen))]
+        best = max(theirs, key=lambda each: each.margin, default=None)
+        resembles = best is not None and best.margin > max(0.0, mine.margin if rest else 0.0)
+        if resembles or (rest and _compare(row, rest, unlike).margin < 0):
             name, photo = store.describe(face.id)
-            other = store.describe(best[2])[0] if resembles and best else None
-            median = None if mine is None else round(float(np.median(mine)), 4)
-            found.append(Suspect(name, photo, median, other, round(best[1], 4) if best else None))
+            other = store.describe(best.face)[0] if resembles and best else None
+            found.append(Suspect(name, photo, mine.median if rest else None, other, best and best.median))
     return found
 
 
-def _nearest_people(snapshots: Snapshots, query: np.ndarray, person: int) -> list[list[Face]]:
-    """All faces of each of the other people whose faces are nearest."""
-    store = snapshots.store
-    ids, _ = snapshots.cache.nearest(query, 0)
-    near = store.fetch(ids)
-    order = np.argsort(-(_rows(store, near) @ query))
-    people = [near[at].person for at in order if near[at].person != person]
-    chosen = list(dict.fromkeys(people))[:_OTHERS]
-    faces = store.of_people(chosen)
-    return [[face for face in faces if face.person == each] for each in chosen]
+@dataclass(frozen=True)
+class _Likeness:
+    """The median cosine of a face to those of a person and the median margin over the thresholds; one face of the person."""
+
+    median: float
+    margin: float
+    face: int
+
+
+def _compare(row: np.ndarray, faces: list[Face], judge: Judge) -> _Likeness:
+    if not faces:
+        return _Likeness(0.0, -np.inf, 0)
+    cosines = unit_rows(faces, len(row)) @ row
+    margins = cosines - judge.thresholds(np.array([face.resolution for face in faces], np.float64))
+    return _Likeness(round(float(np.median(cosines)), 4), float(np.median(margins)), faces[0].id)
+
+
+def _by_person(faces: list[Face]) -> Iterator[tuple[int, Iterator[Face]]]:
+    return groupby(sorted(faces, key=lambda face: face.person), key=lambda face: face.person)
 
 
 def _judge(encoder: FaceEncoder, far: float, face: Face) -> Judge:
     """For the rate, or the nearest that the model is calibrated for."""
     known = encoder.thresholds
     return Judge(encoder, float(np.clip(far, min(known), max(known))), None, face.resolution)
-
-
-def _limits(judge: Judge, faces: list[Face]) -> np.ndarray:
-    return judge.thresholds(np.array([face.resolution for face in faces], np.float64))
-
-
-def _rows(store: GalleryStore, faces: list[Face]) -> np.ndarray:
-    """float32 ``[n, dim]``; a damaged face resembles nobody."""
-    rows = as_rows([face.embedding for face in faces], store.meta["dim"]).astype(np.float32)
-    rows[~np.isfinite(rows).all(axis=1)] = 0
-    normalised: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
-    return normalised
