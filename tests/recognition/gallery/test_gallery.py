@@ -19,14 +19,16 @@ FAR = 0.001
 
 
 def oracle(rows, names, query, top):
-    """Each person's mean of the best cosine and the template's over the embeddings as they are stored, in float64."""
+    """The mean of the best cosine and the template's, of the 20 people of the best cosines; as stored, in float64."""
     stored = rows.astype(np.float16).astype(np.float64)
     stored /= np.linalg.norm(stored, axis=1, keepdims=True)
     faces = {}
     for name, row in zip(names, stored, strict=True):
         faces.setdefault(name, []).append(row)
     score = {}
-    for name, own in faces.items():
+    best = sorted(faces, key=lambda name: -max(row @ query for row in faces[name]))
+    for name in best[: max(20, top)]:
+        own = faces[name]
         template = np.mean(own, axis=0)
         score[name] = (max(row @ query for row in own) + template @ query / np.linalg.norm(template)) / 2
     return sorted(score.items(), key=lambda item: -item[1])[:top]
@@ -57,7 +59,7 @@ def test_answers_and_listings_are_plain_data(make):
 
 
 @pytest.mark.parametrize("limit", [None, 100])
-def test_people_are_ranked_by_their_best_face(make, limit):
+def test_people_are_ranked_by_their_best_face_and_template(make, limit):
     gallery = make(exact_limit=limit)
     names, rows = fill(gallery, 400, faces=10)
     more, others = fill(gallery, 30, seed=3)
