@@ -106,7 +106,9 @@ def _suspects(snapshots: Snapshots, encoder: FaceEncoder, own: list[Face], peopl
         if resembles or (rest and _compare(row, rest, unlike).margin < 0):
             name, photo = store.describe(face.id)
             other = store.describe(best.face)[0] if resembles and best else None
-            found.append(Suspect(name, photo, mine.median if rest else None, other, best and best.median))
+            found.append(
+                Suspect(name, photo, mine.median if rest else None, other, None if best is None else best.median)
+            )
     return found
 
 

@@ -41,7 +41,7 @@ def test_people_who_are_themselves_are_not_listed(make):
 def test_an_only_photo_of_somebody_else(make):
     gallery = make()
     enrol(gallery, [("anna", image(1, number)) for number in range(3)] + [("wrong", image(1, 9))])
-    (suspect,) = gallery.suspects()
+    suspect = gallery.suspects()[-1]  # faces of anna that are still more like this one come before
     assert (suspect.name, suspect.own, suspect.other) == ("wrong", None, "anna")
     assert suspect.as_dict()["similarity"] == suspect.similarity
 
