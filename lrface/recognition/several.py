@@ -119,13 +119,16 @@ def _explain(
     first, second = a[score.best[0]], b[score.best[1]]
     best = f"{_place(first, any_pair)} and {_place(second, any_pair)}"
     count = len(a) * len(b)
+    how = f"the best of {len(a)} x {len(b)} pairs of faces: {best}"
     if not any_pair:
-        return (f"{len(a)} x {len(b)} faces: the best pair ({best}) and the means of both sides decide together",)
-    notes = [f"the best of {len(a)} x {len(b)} pairs of faces: {best}"]
+        how = f"{len(a)} x {len(b)} faces: the best pair ({best}) and the means of both sides decide together"
+    notes = [how]
     if far is not None:
         risk = 100 * (1 - (1 - far) ** count)
-        notes.append(f"{count} pairs are compared: at a false accept rate of {far:g} each, strangers are accepted with a "
-                     f"chance of up to {risk:.2g} %")  # fmt: skip
+        notes.append(
+            f"{count} pairs are compared: at a false accept rate of {far:g} each, strangers are accepted with a chance of up "
+            f"to about {risk:.2g} %"
+        )
     return tuple(notes)
 
 
