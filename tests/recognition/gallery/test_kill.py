@@ -149,5 +149,5 @@ for number in range(first, 10 ** 6):
             assert gallery.check() == []
             for number in {0, acknowledged // 2, acknowledged}:
                 for row in embeddings(5, seed=[7, number]):
-                    assert gallery.search_embedding(row, threshold=0.6).name == f"p{number}"
+                    assert gallery.search_embedding(row).matches[0].name == f"p{number}"
     assert acknowledged > 20
