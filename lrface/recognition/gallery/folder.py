@@ -9,7 +9,7 @@ from lrface.errors import LrfaceError
 from lrface.files import require_path
 from lrface.recognition.gallery.answers import Report
 from lrface.recognition.gallery.gallery import BATCH, Gallery
-from lrface.recognition.gallery.store import checked_name
+from lrface.recognition.gallery.names import checked_name
 
 
 @dataclass
