@@ -12,6 +12,7 @@ from lrface.objects.networks import ObjectNetwork
 from lrface.objects.recipe import ObjectAugment
 from lrface.objects.view import View, augment, planes, turned
 from lrface.train.batches import normalise, seeded
+from lrface.train.objective import layout_of
 
 
 class ObjectBatch:
@@ -54,7 +55,8 @@ class ObjectBatches:
         self._pixels = planes(self.pictures.images, self.device)
         self._labels = torch.from_numpy(self.pictures.labels)
         if self.teacher is not None:
-            self.teacher = self.teacher.to(self.device).eval().requires_grad_(False)
+            self._layout = layout_of(self.teacher)
+            self.teacher = self.teacher.to(self.device, memory_format=self._layout).eval().requires_grad_(False)
 
     @property
     def steps(self) -> int:
@@ -75,4 +77,6 @@ class ObjectBatches:
 
     @torch.no_grad()
     def _teach(self, pictures: Tensor) -> Outputs | None:
-        return None if self.teacher is None else self.teacher.outputs(normalise(pictures))
+        if self.teacher is None:
+            return None
+        return self.teacher.outputs(normalise(pictures).contiguous(memory_format=self._layout))

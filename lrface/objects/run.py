@@ -10,13 +10,13 @@ from lightning_fabric import Fabric
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, read_json, write_json
 from lrface.objects.batches import ObjectBatches
-from lrface.objects.data import Pictures, open_set
+from lrface.objects.data import Pictures
 from lrface.objects.evaluate import accuracy
 from lrface.objects.files import load_network, save_network
 from lrface.objects.loop import ObjectLoop
 from lrface.objects.networks import ObjectNetwork, create_network
 from lrface.objects.objective import ObjectObjective, setting_of
-from lrface.objects.recipe import ObjectData, ObjectLoss, ObjectRecipe, data_path
+from lrface.objects.recipe import ObjectData, ObjectLoss, ObjectRecipe, data_path, read_part
 from lrface.objects.view import View
 from lrface.train.log import RunLog
 from lrface.train.loop import LAST
@@ -181,10 +181,9 @@ class _Run:
 
 
 def _open(section: ObjectData, root: Path) -> _Sets:
-    path = data_path(section, root)
-    train, test = (open_set(section.set, path, split, section.per_class) for split in ("train", "test"))
+    train, test = (read_part(section, root, split) for split in ("train", "test"))
     if train.names != test.names:
-        raise LrfaceError(f"the training and the test set of {path or section.set} have different classes")
+        raise LrfaceError(f"the training and the test set of {data_path(section, root) or section.set} have different classes")
     side = section.side or train.side
     train, test = train.resized(side), test.resized(side)
     if not section.holdout:

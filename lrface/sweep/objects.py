@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from lrface.errors import LrfaceError
-from lrface.objects.data import Pictures, open_set
-from lrface.objects.recipe import ObjectRecipe, data_path
+from lrface.objects.data import Pictures
+from lrface.objects.recipe import ObjectRecipe, read_part
 from lrface.reporting.fingerprint import FileDigests
 
 
@@ -34,13 +34,13 @@ class ObjectSets:
 
     def _of(self, recipe: ObjectRecipe, split: str) -> tuple[str, int]:
         data = recipe.data
-        key = f"{data.set} {data.path} {data.per_class} {split}"
+        key = f"{data.set} {data.path} {data.per_class} {data.classes} {split}"
         if key not in self._known:
-            pictures: Pictures = open_set(data.set, data_path(data, self._root), split, data.per_class)
+            pictures: Pictures = read_part(data, self._root, split)
             self._known[key] = pictures.fingerprint, len(pictures)
-            self._known[f"{data.set} {data.path} classes"] = "", len(pictures.names)
+            self._known[f"{data.set} {data.path} {data.classes} classes"] = "", len(pictures.names)
         return self._known[key]
 
     def _classes(self, recipe: ObjectRecipe) -> int:
         self._of(recipe, "train")
-        return self._known[f"{recipe.data.set} {recipe.data.path} classes"][1]
+        return self._known[f"{recipe.data.set} {recipe.data.path} {recipe.data.classes} classes"][1]
