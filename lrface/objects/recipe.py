@@ -36,6 +36,7 @@ class ObjectTeacher(Section):
     file: str | None = None
     network: str | None = None
     epochs: int | None = Field(default=None, ge=1)  # of its training; by default those of the recipe
+    cache: bool = False  # ask it once for every picture and its mirror image, and keep that; needs augment.crop=0
 
     @model_validator(mode="after")
     def _agree(self) -> "ObjectTeacher":
@@ -96,6 +97,8 @@ class ObjectRecipe(Section):
             raise ValueError(
                 "loss.kd, loss.crrcd, loss.cosine and loss.methods need a teacher: add the section `teacher`"
             )
+        if self.teacher and self.teacher.cache and self.augment.crop:
+            raise ValueError("teacher.cache keeps what the teacher says of whole pictures: set augment.crop to 0")
         if self.model.kw:
             raise ValueError("model.kw is for face networks: an object network has its name alone")
         if self.data.per_class and self.data.set != "shapes":

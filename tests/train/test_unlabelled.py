@@ -108,7 +108,9 @@ def test_methods_of_logits_see_known_people_alone_and_the_others_see_all():
     for name in ("dkd", "logit_standard"):
         expected = made.methods[name](*outputs, mixed.labels[known], mixed.index[known])
         torch.testing.assert_close(terms[name], expected)
-    expected = made.methods["rkd"](Outputs(embedding=embeddings), Outputs(embedding=mixed.teacher), mixed.labels, mixed.index)
+    expected = made.methods["rkd"](
+        Outputs(embedding=embeddings), Outputs(embedding=mixed.teacher), mixed.labels, mixed.index
+    )
     torch.testing.assert_close(terms["rkd"], expected)
     terms["loss"].backward()
 
