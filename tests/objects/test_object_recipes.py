@@ -12,7 +12,8 @@ from lrface.sweep.spec import load_sweep, recipe_of
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "objects"
 SWEEPS = sorted(FOLDER.glob("*_methods.yaml"))
-RECIPES = sorted(set(FOLDER.glob("*.yaml")) - set(SWEEPS))
+TRANSFER = FOLDER / "transfer.yaml"
+RECIPES = sorted(set(FOLDER.glob("*.yaml")) - {*SWEEPS, TRANSFER})
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -32,6 +33,14 @@ def test_sweep(path):
         seen |= set(loss.methods) | {name for name in ("kd", "crrcd") if getattr(loss, name)}
         seen |= set() if loss.teaches else {"none"}
     assert seen == {*methods(), "kd", "crrcd", "none"}
+
+
+def test_transfer():
+    spec = load_sweep(TRANSFER)
+    assert spec.probes == ["stl10", "tinyimagenet"]
+    for point in spec.expand():
+        found = recipe_of(FOLDER / spec.recipe, spec, point, 5)
+        assert (found.model.name, found.data.set) == ("shufflenet_v1", "cifar100")
 
 
 def test_the_paper_schedule_keeps_to_the_letter():
