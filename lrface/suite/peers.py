@@ -5,8 +5,6 @@ an ONNX file that does not say so wants its input (``input_size=112,colour=BGR``
 names the teacher that embeds the high-resolution side of HR-LR pairs.
 """
 
-import os
-import platform
 import re
 import statistics
 import time
@@ -185,19 +183,3 @@ def _clock(embedder: "Embedder", face: np.ndarray) -> float:
     start = time.process_time()
     embedder.embed([face])
     return 1000 * (time.process_time() - start)
-
-
-def hardware(device: str = "cpu") -> str:
-    """The processor's name and the cores that may be used; for CUDA the graphics card's."""
-    if device.startswith("cuda"):
-        import torch
-
-        return str(torch.cuda.get_device_name(device))
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass  # not Linux, or a processor that does not say
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores"

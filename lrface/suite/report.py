@@ -55,7 +55,7 @@ def write_report(
         LrfaceError: a file cannot be written, or a published table is damaged.
     """
     rows = results["rows"]
-    shown = ablations(results["ablations"])
+    shown = ablations(results["ablations"], options.published)
     tables = [*build_tables(rows, options.side, options.published), *(each.table for each in shown)]
     for name, text in (("tables.md", to_markdown), ("tables.csv", to_csv), ("tables.tex", to_tex)):
         _write(options.out / name, text(tables))

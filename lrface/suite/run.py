@@ -20,7 +20,7 @@ from lrface.suite.options import Options
 from lrface.suite.plan import plan
 from lrface.suite.sets import absent, locate
 from lrface.suite.task import Task
-from lrface.version import code_version
+from lrface.version import code_version, hardware
 
 Log = Callable[[str], None]
 
@@ -149,7 +149,7 @@ def _rows(options: Options, tasks: list[Task], ledger: Ledger, log: Log) -> tupl
 def _compute(context: Any, task: Task, key: str, ledger: Ledger) -> dict[str, Any]:
     """One row: computed, kept, and never the end of the others."""
     from lrface.suite.context import NotApplicableError
-    from lrface.suite.peers import describe, hardware
+    from lrface.suite.peers import describe
     from lrface.suite.protocols import PROTOCOLS
 
     row: dict[str, Any] = {

@@ -63,7 +63,8 @@ def plan_runs(spec: SweepSpec, base: Path, out: Path, root: Path, extra: tuple[s
             facts, images = objects.facts(recipe), objects.images(recipe)
         else:
             facts, images = _faces(recipe, root, stores, files)
-        key = digest([recipe.model_dump(exclude={"name", "description"}), facts])
+        probes = {name: objects.set_facts(name) for name in spec.probes}
+        key = digest([recipe.model_dump(exclude={"name", "description"}), facts, *([probes] if probes else [])])
         folder = out / "runs" / f"{slug(f'{point_name(point)} seed {seed}')[:80]}-{key[:8]}"
         runs.append(Run(point, seed, recipe, folder, key, images))
     return runs

@@ -76,7 +76,7 @@ def run_sweep(
             run.folder.mkdir(parents=True, exist_ok=True)
         results = write_report(spec, Path(base), out, runs)
         with _Bar(runs, progress) as bar, _threads(jobs):
-            for run in _work(waiting, Path(data_root), jobs, list(devices), bar):
+            for run in _work(waiting, Path(data_root), jobs, list(devices), bar, spec.probes):
                 ended = outcome(run.folder, run.key) or {}
                 bar.message(_line(spec, run, ended))
                 results = write_report(spec, Path(base), out, runs)
@@ -100,7 +100,9 @@ def check_recipes(runs: list[Run], root: Path) -> None:
             raise LrfaceError(f"{point_name(run.point)}: {error}") from error
 
 
-def _work(waiting: list[Run], root: Path, jobs: int, devices: list[str], bar: "_Bar") -> Iterator[Run]:
+def _work(
+    waiting: list[Run], root: Path, jobs: int, devices: list[str], bar: "_Bar", probes: Sequence[str] = ()
+) -> Iterator[Run]:
     """Start and watch; yields every run that ended."""
     queue, working = list(waiting), list[_Working]()
     try:
@@ -111,7 +113,7 @@ def _work(waiting: list[Run], root: Path, jobs: int, devices: list[str], bar: "_
                 device = min(devices, key=used.count)
                 settings = {
                     "recipe": run.recipe.model_dump(mode="json"), "folder": str(run.folder), "key": run.key,
-                    "data_root": str(root), "device": device,
+                    "data_root": str(root), "device": device, "probes": list(probes),
                 }  # fmt: skip
                 working.append(_Working(run, start(settings), device))
             wait([each.process.sentinel for each in working], timeout=POLL)

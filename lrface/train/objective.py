@@ -103,11 +103,21 @@ class Objective(nn.Module):
         if section.cosine:
             value = self.cosine(embeddings, batch.teacher)
             result.append((section.cosine.weight, value, {"cosine": value}))
-        if self.methods:
-            student, teacher = self._outputs(embeddings, batch.teacher)
-            for name, method in self.methods.items():
-                value = method(student, teacher, batch.labels, batch.index)
-                result.append((self.weights[name], value, {name: value}))
+        return result + self._method_terms(batch, embeddings, batch.teacher, known)
+
+    def _method_terms(
+        self, batch: Batch, embeddings: Tensor, teacher: Tensor, known: Tensor
+    ) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
+        """``_terms`` of ``loss.methods``. Logits tell of the training identities: nobody's faces have no place there."""
+        result = []
+        for name, method in self.methods.items():
+            rows = known if "logits" in method.needs else torch.ones_like(known)  # type: ignore[operator]
+            if bool(rows.any()):
+                pair = self._outputs(embeddings[rows], teacher[rows])
+                value = method(*pair, batch.labels[rows], batch.index[rows])
+            else:
+                value = embeddings.sum() * 0
+            result.append((self.weights[name], value, {name: value}))
         return result
 
     def _outputs(self, embeddings: Tensor, teacher: Tensor) -> tuple[Outputs, Outputs]:

@@ -50,6 +50,13 @@ class Pictures:
         """Those at positions ``chosen``."""
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
+    def first(self, classes: int) -> "Pictures":
+        """The first ``classes`` classes alone. Raises LrfaceError if there are fewer."""
+        if classes > len(self.names):
+            raise LrfaceError(f"{classes} classes are asked for, and the set has {len(self.names)}: lower data.classes")
+        part = self.take(np.flatnonzero(self.labels < classes))
+        return replace(part, names=self.names[:classes])
+
     def resized(self, side: int) -> "Pictures":
         """All at another side, antialiased bilinear."""
         if side == self.side:
