@@ -173,7 +173,8 @@ def _teach(
             cached = TeacherMap.load(root / section.map)(parts)
         else:
             centred = section.centred or section.ensemble
-            cached = centred_targets(parts, split.train, int(student.embedding_dim)) if centred else parts[0]
+            dim = int(student.embedding_dim)  # type: ignore[arg-type]
+            cached = centred_targets(parts, split.train, dim) if centred else parts[0]
         classifier = class_mean_classifier(cached, split) if means else classifier
     online = None if section.cached else (store, teachers[0])
     dim = teachers[0].dim if cached is None else cached.shape[2]
