@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lrface.train.native_views import native_views
 from lrface.train.recipe import AugmentSection
 
 #: Degradation operators drawn in one step; each serves an equal part of the batch, as resizing works on whole batches.
@@ -32,7 +33,7 @@ def draw(section: AugmentSection, count: int, size: int, generator: torch.Genera
     operator = torch.arange(count) % OPERATORS
     corner = uniform(2)
     extent = 0.15 + 0.25 * uniform(2)
-    return drawn | {
+    drawn |= {
         "used": uniform() < section.probability,
         "angle": around(math.radians(section.rotate)),
         "scale": 1 + around(section.scale),
@@ -45,6 +46,10 @@ def draw(section: AugmentSection, count: int, size: int, generator: torch.Genera
         "noise": 255 * section.noise * uniform()[:, None, None, None] * _normal(count, size, section, generator),
         "erased": torch.where((uniform() < section.erase)[:, None], torch.cat([corner, extent], 1), 0.0),
     }
+    if section.native is not None:  # drawn last, so that all else is the same without
+        drawn["native"] = uniform() < section.native.share
+        drawn["native_seed"] = torch.randint(2**62, (count,), generator=generator)
+    return drawn
 
 
 def _normal(count: int, size: int, section: AugmentSection, generator: torch.Generator) -> Tensor:
@@ -63,11 +68,16 @@ def degrade_views(source: Tensor, drawn: dict[str, Tensor], section: AugmentSect
     Returns:
         uint8 ``[b, 3, size, size]``; flips are left to the caller.
     """
+    low = torch.empty(len(source), 3, size, size, device=source.device)
+    native = drawn.get("native", torch.zeros(len(source), dtype=torch.bool, device=source.device))
+    if section.native is not None and native.any():
+        crops = source[native].permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        made = native_views(crops, drawn["native_seed"][native].tolist(), section.native, size)
+        low[native] = torch.from_numpy(made).to(low).permute(0, 3, 1, 2)
     views = _move(source.float(), drawn)
-    low = torch.empty(len(views), 3, size, size, device=views.device)
     for operator in torch.unique(torch.stack([drawn["side"], drawn["kernel"]], 1), dim=0).tolist():
         side, kernel = operator
-        chosen = (drawn["side"] == side) & (drawn["kernel"] == kernel)
+        chosen = (drawn["side"] == side) & (drawn["kernel"] == kernel) & ~native
         low[chosen] = _resize(_resize(views[chosen], side, section.kernels[kernel]), size, "bilinear")
     mean = low.mean((1, 2, 3), keepdim=True)
     low = (low - mean) * drawn["contrast"][:, None, None, None] + mean + drawn["brightness"][:, None, None, None]
