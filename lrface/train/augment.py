@@ -69,21 +69,38 @@ def degrade_views(source: Tensor, drawn: dict[str, Tensor], section: AugmentSect
         uint8 ``[b, 3, size, size]``; flips are left to the caller.
     """
     low = torch.empty(len(source), 3, size, size, device=source.device)
-    native = drawn.get("native", torch.zeros(len(source), dtype=torch.bool, device=source.device))
-    if section.native is not None and native.any():
-        crops = source[native].permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        made = native_views(crops, drawn["native_seed"][native].tolist(), section.native, size)
-        low[native] = torch.from_numpy(made).to(low).permute(0, 3, 1, 2)
-    views = _move(source.float(), drawn)
-    for operator in torch.unique(torch.stack([drawn["side"], drawn["kernel"]], 1), dim=0).tolist():
-        side, kernel = operator
-        chosen = (drawn["side"] == side) & (drawn["kernel"] == kernel) & ~native
-        low[chosen] = _resize(_resize(views[chosen], side, section.kernels[kernel]), size, "bilinear")
+    native = drawn.get("native")
+    if native is None:
+        low[:] = _reduce_all(source, drawn, section, size)
+    else:
+        low[~native] = _reduce_all(
+            source[~native], {key: value[~native] for key, value in drawn.items()}, section, size
+        )
+        low[native] = _natively(source[native], drawn["native_seed"][native], section, size)
     mean = low.mean((1, 2, 3), keepdim=True)
     low = (low - mean) * drawn["contrast"][:, None, None, None] + mean + drawn["brightness"][:, None, None, None]
     low = torch.where(drawn["grey"][:, None, None, None], low.mean(1, keepdim=True), low)
     low = torch.where(_rectangle(drawn["erased"], size)[:, None], mean, low + drawn["noise"])
     return low.round().clamp(0, 255).to(torch.uint8)
+
+
+def _reduce_all(source: Tensor, drawn: dict[str, Tensor], section: AugmentSection, size: int) -> Tensor:
+    """float32 ``[b, 3, size, size]``: moved, and reduced by each sample's operator."""
+    views = _move(source.float(), drawn)
+    low = torch.empty(len(views), 3, size, size, device=views.device)
+    for operator in torch.unique(torch.stack([drawn["side"], drawn["kernel"]], 1), dim=0).tolist():
+        side, kernel = operator
+        chosen = (drawn["side"] == side) & (drawn["kernel"] == kernel)
+        low[chosen] = _resize(_resize(views[chosen], side, section.kernels[kernel]), size, "bilinear")
+    return low
+
+
+def _natively(source: Tensor, seeds: Tensor, section: AugmentSection, size: int) -> Tensor:
+    """float32 ``[b, 3, size, size]``: as inference sees small faces; made on the CPU, by inference's own code."""
+    assert section.native is not None
+    crops = source.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    views = native_views(crops, seeds.tolist(), section.native, size)
+    return torch.from_numpy(views).permute(0, 3, 1, 2).to(source.device).float()
 
 
 def _move(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
