@@ -6,4 +6,4 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 lrface=$here/../.venv/bin/lrface # of `make`, where there is one: it need not be activated
 [ -x "$lrface" ] || lrface=lrface
-exec "$lrface" benchmark --published "$here/published" "$@"
+exec "$lrface" benchmark --published "$here/published" --native 8,10,12,16,20,24,32 "$@"

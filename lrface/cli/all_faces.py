@@ -12,7 +12,7 @@ from lrface.errors import LrfaceError
 
 DRAW = click.option(
     "--draw", type=FilePath(dir_okay=False), default=None,
-    help="Draw boxes, names and similarities on the image: FILE.png. Needs --face all.",
+    help="Draw boxes on the image, and what is said of each face: FILE.png. Needs --face all.",
 )  # fmt: skip
 
 
@@ -74,5 +74,16 @@ def draw_answers(photo: str, answers: Sequence[tuple[Any, str | None, float]], o
 
     labels = [
         (look.box, f"{name or 'unknown'} {similarity:.2f}", name is not None) for look, name, similarity in answers
+    ]
+    draw_faces(read_image(photo), labels, out)
+
+
+def draw_looks(photo: str, looks: Sequence[Any], out: str) -> None:
+    """Draw all faces of an image, each with its row in the file, from 0, and its pixels of detail."""
+    from lrface.faces.draw import draw_faces
+    from lrface.faces.images import read_image
+
+    labels = [
+        (look.box, f"{row}: {look.quality.resolution:.0f} px", look.quality.usable) for row, look in enumerate(looks)
     ]
     draw_faces(read_image(photo), labels, out)

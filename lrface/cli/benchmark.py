@@ -45,6 +45,10 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
 @click.option(
     "--sweep", multiple=True, metavar="LABEL", help="A model that is swept over them; repeatable.  [default: all]"
 )
+@click.option(
+    "--native", callback=_sides, metavar="8,12,...",
+    help="Sides of faces in photos of LFW, for rows end to end: found, aligned, embedded.  [default: none]",
+)  # fmt: skip
 @click.option("--no-sweep", is_flag=True, help="Low and full resolution alone.")
 @KERNEL
 @ANTIALIAS
@@ -91,7 +95,8 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
 @DEVICE
 def command(
     more: tuple[str, ...], models: tuple[str, ...], data_root: str, rehearsal: Path | None, only: tuple[str, ...] | None,
-    out: Path, no_faces: bool, seeds: int, side: int, sides: tuple[int, ...] | None, sweep: tuple[str, ...], no_sweep: bool,
+    out: Path, no_faces: bool, seeds: int, side: int, sides: tuple[int, ...] | None, sweep: tuple[str, ...],
+    native: tuple[int, ...] | None, no_sweep: bool,
     kernel: str, antialias: bool, flip: bool, lfw: Path | None, pairs: tuple[Path, ...], detector: str,
     eyes: tuple[float, float, float, float] | None, align: str, finetune: tuple[str, ...], no_finetune: bool,
     distil: float, published: Path | None, ablations: tuple[Path, ...], workers: int, device: str,
@@ -113,7 +118,7 @@ def command(
         tuple(parse_models([*models, *more] or [shipped.default()])), root, out, only or SETS, not no_faces,
         seeds, side, sides or SIDES, kernel, antialias, flip, lfw, pairs, detector, eyes, align,
         () if no_finetune else finetune, distil,
-        published or (beside if beside.is_dir() else None), () if no_sweep else sweep or None,
+        published or (beside if beside.is_dir() else None), () if no_sweep else sweep or None, native or (),
         rehearsal or (usual if usual.is_dir() else None), ablations, device, workers,
     )  # fmt: skip
     results = run(options, lambda text: click.echo(text, err=True))

@@ -1,7 +1,10 @@
 """``lrface embed``."""
 
+import os
+
 import click
 
+from lrface.cli.all_faces import DRAW, check_draw, draw_looks
 from lrface.cli.options import (
     DEVICE,
     ENCODER_DETECTOR,
@@ -24,13 +27,14 @@ from lrface.cli.options import (
 @MIN_FACE
 @FACE_OR_ALL
 @TURN
+@DRAW
 @DEVICE
 @RUNTIME
 @SHARP
 @THREADS
 def command(
     images: tuple[str, ...], out: str, model: str | None, detector: str, face: str, turn: bool, device: str,
-    runtime: str, sharp: tuple[str, ...], threads: int | None, min_face: float | None,
+    runtime: str, sharp: tuple[str, ...], threads: int | None, min_face: float | None, draw: str | None,
 ) -> None:  # fmt: skip
     """Write the embeddings of the main face of each of IMAGES (files, or folders of files), with --face all of every face.
 
@@ -39,6 +43,7 @@ def command(
     from lrface.recognition.embed_files import embed_files
     from lrface.recognition.encoder import FaceEncoder
 
+    check_draw(face, images if not any(map(os.path.isdir, images)) else (), draw)
     rule = None if face == "all" else face
     encoder = FaceEncoder.load(model, detector, rule, device, runtime, threads, min_face, turn, sharp)
     report = embed_files(encoder, images, out, every=face == "all")
@@ -46,4 +51,6 @@ def command(
         click.echo(f"left out {name}: {reason}", err=True)
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
+    if draw:
+        draw_looks(images[0], report.faces, draw)
     click.echo(f"{report.embedded:,} faces embedded, {len(report.refused):,} images left out: {out}")

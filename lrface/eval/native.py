@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from lrface.data.sets.pairs import Pair, resolve
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
-from lrface.eval.verification import VerificationResult, evaluate
+from lrface.eval.verification import VerificationResult, evaluate, similarities
 from lrface.faces.align import TEMPLATE_SIZE, alignment, norm_crop
-from lrface.faces.detect import Detector, select_face
+from lrface.faces.detect import Detector, Face, select_face
 from lrface.faces.images import read_image
 from lrface.models.embedder import Embedder
 
@@ -25,6 +26,36 @@ BORDER = 24
 
 #: A face found further from the true one than this part of the crop's side is another.
 NEAR = 0.4
+
+
+#: By how much a photo is enlarged for a detector that finds nothing in it as it is.
+ENLARGED = (2, 4)
+
+
+class Enlarging:
+    """A detector that is shown a photo enlarged, by ``ENLARGED``, where it finds nothing: fair to those made for large faces.
+
+    Args:
+        detector: any.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector, self.name = detector, detector.name
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Faces of uint8 RGB ``[h, w, 3]`` in its own pixels, best score first."""
+        import cv2
+
+        faces = self._detector.detect(image)
+        for times in ENLARGED:
+            if faces:
+                break
+            large = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+            faces = [
+                Face(face.box / times, (face.landmarks + 0.5) / times - 0.5, face.score)
+                for face in self._detector.detect(large)
+            ]
+        return faces
 
 
 @dataclass(frozen=True)
@@ -48,12 +79,17 @@ class NativeRow:
     @property
     def reduction(self) -> str:
         """How the photos were made small, in one word."""
-        return f"{self.side}px-native-bilinear-antialias-border{BORDER}"
+        return reduction(self.side)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         facts = {"side": self.side, "reduction": self.reduction, "detector": self.detector}
         return facts | {"found": self.found, "landmark_error": self.landmark_error} | self.result.as_dict()
+
+
+def reduction(side: int) -> str:
+    """The name of :func:`reduce_photo`, as tables print it."""
+    return f"{side}px-native-bilinear-antialias-border{BORDER}"
 
 
 def reduce_photo(image: np.ndarray, landmarks: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,6 +131,71 @@ def true_landmarks(root: str | Path, pairs: Sequence[Pair], detector: Detector) 
     return known
 
 
+def find_native(
+    detector: Detector, root: str | Path, landmarks: dict[str, np.ndarray], side: int, progress: str | None = None
+) -> np.ndarray:
+    """Look for the face of each reduced photo.
+
+    Args:
+        detector: finds the faces in the reduced photos.
+        root: folder of the photos.
+        landmarks: of the full photos, see :func:`true_landmarks`.
+        side: of the crop in pixels.
+        progress: what the bar is called; none if None.
+
+    Returns:
+        float32 ``[n, 5, 2]`` landmarks in the reduced photos, not a number where nothing was found, or another face.
+    """
+    found = np.full((len(landmarks), 5, 2), np.nan, np.float32)
+    for row, (name, true) in enumerate(tqdm(landmarks.items(), progress, disable=None if progress else True)):
+        image, places = reduce_photo(read_image(Path(root, name)), true, side)
+        faces = detector.detect(image)
+        face = select_face(faces, image.shape) if faces else None
+        if face is not None and np.linalg.norm(face.landmarks.mean(0) - places.mean(0)) <= NEAR * side:
+            found[row] = face.landmarks
+    return found
+
+
+def score_native(
+    embedder: Embedder,
+    detector: str,
+    root: str | Path,
+    pairs: Sequence[Pair],
+    landmarks: dict[str, np.ndarray],
+    side: int,
+    found: np.ndarray,
+) -> tuple[NativeRow, np.ndarray]:
+    """Align, embed and compare, ten folds.
+
+    Args:
+        embedder: the model.
+        detector: its name.
+        root: folder of the photos.
+        pairs: which are compared.
+        landmarks, side, found: see :func:`find_native`.
+
+    Returns:
+        The row, and the similarity of each pair, float32 ``[pairs]``.
+    """
+    crops, errors = [], []
+    for (name, true), points in zip(landmarks.items(), found, strict=True):
+        image, places = reduce_photo(read_image(Path(root, name)), true, side)
+        if np.isnan(points).any():
+            crops.append(embedder.compact(image))
+            continue
+        scale = float(np.hypot(*alignment(places)[0, :2]))
+        errors.append(scale * float(np.linalg.norm(points - places, axis=1).mean()))
+        crops.append(embedder.compact(norm_crop(image, points)))
+    embeddings = dict(zip(landmarks, flip_sum(embedder, crops), strict=True))
+    first, second = (
+        np.stack([embeddings[name] for name in names]) for names in zip(*[pair[:2] for pair in pairs], strict=True)
+    )
+    result = evaluate(first, second, np.array([pair.same for pair in pairs]))
+    error = float(np.mean(errors)) if errors else float("nan")
+    row = NativeRow(side, detector, len(errors) / len(crops), error, result)
+    return row, similarities(first, second).astype(np.float32)
+
+
 def verify_native(
     embedder: Embedder,
     detector: Detector,
@@ -103,34 +204,9 @@ def verify_native(
     landmarks: dict[str, np.ndarray],
     side: int,
 ) -> NativeRow:
-    """Find, align, embed and compare, ten folds.
-
-    Args:
-        embedder: the model.
-        detector: finds the faces in the reduced photos.
-        root: folder of the photos.
-        pairs: which are compared.
-        landmarks: of the full photos, see :func:`true_landmarks`.
-        side: of the crop in pixels.
-    """
-    crops, errors = [], []
-    for name, true in landmarks.items():
-        image, places = reduce_photo(read_image(Path(root, name)), true, side)
-        faces = detector.detect(image)
-        face = select_face(faces, image.shape) if faces else None
-        if face is None or np.linalg.norm(face.landmarks.mean(0) - places.mean(0)) > NEAR * side:
-            crops.append(embedder.compact(image))
-            continue
-        scale = float(np.hypot(*alignment(places)[0, :2]))
-        errors.append(scale * float(np.linalg.norm(face.landmarks - places, axis=1).mean()))
-        crops.append(embedder.compact(norm_crop(image, face.landmarks)))
-    embeddings = dict(zip(landmarks, flip_sum(embedder, crops), strict=True))
-    first, second = (
-        np.stack([embeddings[name] for name in names]) for names in zip(*[pair[:2] for pair in pairs], strict=True)
-    )
-    result = evaluate(first, second, np.array([pair.same for pair in pairs]))
-    error = float(np.mean(errors)) if errors else float("nan")
-    return NativeRow(side, detector.name, len(errors) / len(crops), error, result)
+    """Find, align, embed and compare; see :func:`find_native` and :func:`score_native`."""
+    found = find_native(detector, root, landmarks, side)
+    return score_native(embedder, detector.name, root, pairs, landmarks, side, found)[0]
 
 
 def table(rows: Sequence[NativeRow]) -> str:

@@ -23,11 +23,13 @@ class Report:
         embedded: how many are in the file.
         refused: path and reason of each that is not.
         notes: what should be known of images that are, such as that one was too small for a detector.
+        faces: the rows of the file, without embeddings: where each face was found, and what is known of it.
     """
 
     embedded: int
     refused: list[tuple[str, str]]
     notes: list[str]
+    faces: tuple[Look, ...] = ()
 
 
 def embed_files(
@@ -78,7 +80,7 @@ def embed_files(
         table = _table(kept, np.concatenate(parts))
         write: Callable[..., None] = np.savez if Path(out).suffix == ".npz" else _write_parquet
         write(file, **table, model=encoder.embedder.fingerprint)
-    return Report(len(kept), refused + passed.rows, notes)
+    return Report(len(kept), refused + passed.rows, notes, tuple(look for _, look in kept))
 
 
 def list_images(sources: Iterable[str | Path], passed: Passed | None = None) -> list[str]:

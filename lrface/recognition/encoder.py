@@ -1,7 +1,6 @@
 """The one way to use a trained model: photo -> face -> low resolution -> embedding, with the model's own thresholds."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,134 +9,22 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
-from lrface.faces.align import TEMPLATE, TEMPLATE_SIZE, alignment, norm_crop
-from lrface.faces.calibration import Calibration, interpolation_note, rate_weights
-from lrface.faces.detect import (
-    DETECTORS,
-    Detector,
-    Face,
-    automatic_detector,
-    create_detector,
-    is_detector,
-    of_like_size,
-    select_face,
-)
-from lrface.faces.images import read_image
-from lrface.faces.quality import EXTREME_ASPECT, Quality, assess, is_flat
-from lrface.faces.turn import detect_turned
+from lrface.faces.calibration import Calibration, interpolation_note
+from lrface.faces.detect import DETECTORS, Detector, automatic_detector, create_detector, is_detector
+from lrface.faces.quality import Quality, assess
 from lrface.models import shipped
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.models.family import Family, open_family
+from lrface.recognition.answers import (
+    DEFAULT_FAR,
+    FoundFace,
+    Verification,
+    known_thresholds,
+    threshold_between,
+)
+from lrface.recognition.finder import FACE_RULE, FaceFinder, Image, ImageError, Look
 
-#: An image with a shorter side than this is taken as the face itself: no detector finds anything there.
-TINY = 8
-
-#: An image with no side longer than this, in which no face is found, is taken as a tight crop. Detectors miss some of
-#: those, of blurred faces above all: dlib's a quarter of them, MTCNN a few.
-TIGHT = 128
-
-#: An image no larger than the template is an aligned crop where its landmarks lie this near to the template's, on average,
-#: in pixels of 112: it is taken as it is. Detectors are off by 3 to 4 in crops of 16 to 112 pixels, by 7 at most.
-ALIGNED = 6.0
-
-#: False accept rate that verification promises unless another is asked for.
-DEFAULT_FAR = 0.01
-
-#: Which of several faces is taken where nobody says.
-FACE_RULE = "largest-central"
-
-#: What the notes on a face say, for those who count them.
-TAKEN, TURNED, OTHERS = "taken as the face itself", "turned by", "of like size"
-
-Image = np.ndarray | str | Path | bytes
-
-
-class ImageError(LrfaceError):
-    """One image cannot be used, because it cannot be read or shows no face; others can be."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """The main face of an image.
-
-    Attributes:
-        name: of the image, for messages.
-        crop: uint8 RGB, aligned, or the image itself where it was taken as the face.
-        quality: what is known of it.
-        face: where it was found; None where the image itself was taken.
-        notes: what should be known of it: that the image itself was taken, or turned, or that others were there.
-        others: how many other faces of like size the image shows.
-    """
-
-    name: str
-    crop: np.ndarray
-    quality: Quality
-    face: Face | None
-    notes: tuple[str, ...] = ()
-    others: int = 0
-
-    @property
-    def box(self) -> np.ndarray:
-        """Left, top, right, bottom in the image's pixels, float32 ``[4]``: all of it where it was taken as the face."""
-        height, width = self.crop.shape[:2]
-        return np.array([0, 0, width, height], np.float32) if self.face is None else self.face.box
-
-
-@dataclass(frozen=True)
-class FoundFace:
-    """One face of an image, embedded.
-
-    Attributes:
-        box: left, top, right, bottom in the image's pixels, float32 ``[4]``; it may reach beyond the image.
-        landmarks: float32 ``[5, 2]``; None where the image was taken as the face.
-        score: the detector's confidence; None where the image was taken as the face.
-        crop: the aligned face, uint8 RGB ``[112, 112, 3]``, or the image itself.
-        quality: what is known of it.
-        embedding: float32 ``[dim]``, L2-normalised.
-    """
-
-    box: np.ndarray
-    landmarks: np.ndarray | None
-    score: float | None
-    crop: np.ndarray
-    quality: Quality
-    embedding: np.ndarray
-
-    @property
-    def detail(self) -> float:
-        """Pixels of detail, see :class:`lrface.faces.quality.Quality`."""
-        return self.quality.resolution
-
-
-@dataclass(frozen=True)
-class Verification:
-    """The answer to: one person or two?
-
-    Attributes:
-        similarity: cosine of the two embeddings, -1 to 1.
-        same: whether the similarity is above the threshold.
-        threshold: cosine.
-        far: the false accept rate that the threshold was calibrated for; None for a threshold given by hand.
-        notes: what should be known of the two images, such as that one was too small for a detector.
-        probability: of one person, where as many pairs are of one as of two; None if the model is not calibrated for it.
-        resolutions: pixels of detail of the two faces, see :class:`lrface.faces.quality.Quality`.
-        warnings: why the answer is not to be trusted.
-        members: the models that embedded the two faces; None where there was no choice.
-    """
-
-    similarity: float
-    same: bool
-    threshold: float
-    far: float | None
-    notes: tuple[str, ...] = ()
-    probability: float | None = None
-    resolutions: tuple[float, float] | None = None
-    warnings: tuple[str, ...] = ()
-    members: tuple[str, str] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
-        return asdict(self)
+__all__ = ["DEFAULT_FAR", "FaceEncoder", "Image", "ImageError", "Look", "Verification"]
 
 
 class FaceEncoder:
@@ -170,6 +57,7 @@ class FaceEncoder:
         self.embedder = embedder
         self._wanted, self._device, self._min_face, self._turn = detector, device, min_face, turn
         self._face, self.chooses = face or FACE_RULE, face is not None
+        self._finder = FaceFinder(None if detector == "none" else lambda: self._detector, self._face, turn)
 
     @classmethod
     def load(
@@ -222,7 +110,7 @@ class FaceEncoder:
     @property
     def thresholds(self) -> dict[float, float]:
         """False accept rate -> cosine threshold, as calibrated with the model; empty for a model that carries none."""
-        return {float(far): float(value) for far, value in self.embedder.card.get("thresholds", {}).items()}
+        return known_thresholds(self.embedder.card)
 
     def embed(self, images: Sequence[Image], batch_size: int = 64) -> np.ndarray:
         """Embed the main face of each image.
@@ -290,7 +178,7 @@ class FaceEncoder:
             ImageError: the image cannot be read or shows no face.
             LrfaceError: the detector cannot be had.
         """
-        found = self._find(image)
+        found = self._finder.main(image)
         return found.crop, "; ".join(found.notes) or None
 
     def look(self, image: Image) -> Look:
@@ -299,7 +187,7 @@ class FaceEncoder:
         Raises:
             ImageError, LrfaceError: see :meth:`crop`.
         """
-        return self._assess(self._find(image))
+        return self._finder.main(image).look(self.calibration)
 
     def looks(self, image: Image) -> list[Look]:
         """All faces of an image, from left to right, and what is known of each; an empty list where there is none.
@@ -310,12 +198,7 @@ class FaceEncoder:
             ImageError: the image cannot be read.
             LrfaceError: the detector cannot be had.
         """
-        name = str(image) if isinstance(image, str | Path) else "the image"
-        pixels = _pixels(image, name)
-        if self._wanted == "none":
-            return [self._assess(_Found(name, pixels, pixels, float(min(pixels.shape[:2]))))]
-        faces = sorted(self._detector.detect(pixels), key=lambda face: float(face.box[0]))
-        return [self._assess(_cut(name, pixels, face)) for face in faces if np.ptp(face.landmarks, axis=0).max() > 0]
+        return [found.look(self.calibration) for found in self._finder.all(image)]
 
     def faces(self, image: Image, batch_size: int = 64) -> list[FoundFace]:
         """All faces of an image, from left to right, each embedded; an empty list where there is none.
@@ -332,52 +215,7 @@ class FaceEncoder:
             return []
         details = [look.quality.resolution for look in looks]
         embeddings = self.embed_crops([look.crop for look in looks], batch_size, details)
-        return [_embedded(look, row) for look, row in zip(looks, embeddings, strict=True)]
-
-    def _assess(self, found: "_Found") -> Look:
-        # Black corners, where a crop reaches beyond the photo, would be taken for detail.
-        seen = found.crop if found.face is None else norm_crop(found.photo, found.face.landmarks, mirrored=True)
-        quality = assess(seen, found.pixels, self.calibration, found.face is None, found.missed)
-        return Look(found.name, found.crop, quality, found.face, found.notes, found.others)
-
-    def _find(self, image: Image) -> "_Found":
-        name = str(image) if isinstance(image, str | Path) else "the image"
-        pixels = _pixels(image, name)
-        height, width = pixels.shape[:2]
-        whole = _Found(name, pixels, pixels, float(min(height, width)))
-        if self._wanted == "none":
-            return whole
-        if min(height, width) < TINY:
-            return replace(whole, notes=(f"{name}: {width} x {height} pixels, {TAKEN}",))
-        crop = _may_be_a_crop(pixels)
-        faces, degrees = detect_turned(self._detector, pixels, self._turn and not crop)
-        if not faces and crop:
-            note = f"{name}: {self._detector.name} found no face in {width} x {height} pixels, {TAKEN}"
-            return replace(whole, notes=(note,), missed=True)
-        if not faces:
-            raise ImageError(
-                f"{name}: {self._detector.name} found no face{', however it is turned' if self._turn else ''}; "
-                "if this is an aligned crop, say --detector none"
-            )
-        face = select_face(faces, pixels.shape, self._face)
-        if _is_aligned(face, pixels):
-            return whole
-        others = of_like_size(faces, face)
-        try:
-            return replace(_cut(name, pixels, face), notes=self._notes(name, degrees, others), others=others)
-        except LrfaceError as error:
-            raise ImageError(f"{name}: {error}") from error
-
-    def _notes(self, name: str, degrees: int, others: int) -> tuple[str, ...]:
-        notes = []
-        if degrees:
-            notes.append(
-                f"{name}: no face was found for sure upright, and a better one in the photo {TURNED} {degrees} degrees"
-            )
-        if others:
-            count = "another face" if others == 1 else f"{others} other faces"
-            notes.append(f"{name}: {count} {OTHERS} in it; the {self._face} one was taken (--face)")
-        return tuple(notes)
+        return [FoundFace.of(look, row) for look, row in zip(looks, embeddings, strict=True)]
 
     def verify(self, a: Image, b: Image, far: float = DEFAULT_FAR, threshold: float | None = None) -> Verification:
         """Tell whether two images show one person.
@@ -441,16 +279,7 @@ class FaceEncoder:
         """
         if self.calibration is not None and a is not None and b is not None:
             return float(self.calibration.threshold(far, a.resolution, b.resolution))
-        known = self.thresholds
-        if not known:
-            raise LrfaceError("this model carries no calibrated thresholds: give one with --threshold")
-        weights = rate_weights(known, far)
-        if not weights:
-            raise LrfaceError(
-                f"this model is not calibrated for a false accept rate of {far:g}: "
-                f"choose one from {min(known):g} to {max(known):g}, or give a --threshold"
-            )
-        return sum(weight * known[rate] for rate, weight in weights.items())
+        return threshold_between(self.thresholds, far)
 
     @cached_property
     def calibration(self) -> Calibration | None:
@@ -465,54 +294,3 @@ class FaceEncoder:
     def _detector(self) -> Detector:
         options: dict[str, Any] = {} if self._min_face is None else {"min_face": self._min_face}
         return create_detector(self._wanted, self._device, **options)
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A face in an image: its crop, its side in the image's pixels, and where; or the image as the face."""
-
-    name: str
-    photo: np.ndarray
-    crop: np.ndarray
-    pixels: float
-    face: Face | None = None
-    notes: tuple[str, ...] = ()
-    missed: bool = False
-    others: int = 0
-
-
-def _embedded(look: Look, embedding: np.ndarray) -> FoundFace:
-    landmarks, score = (None, None) if look.face is None else (look.face.landmarks, look.face.score)
-    return FoundFace(look.box, landmarks, score, look.crop, look.quality, embedding)
-
-
-def _cut(name: str, pixels: np.ndarray, face: Face) -> _Found:
-    side = TEMPLATE_SIZE / float(np.hypot(*alignment(face.landmarks)[0, :2]))
-    return _Found(name, pixels, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
-
-
-def _may_be_a_crop(pixels: np.ndarray) -> bool:
-    """Whether an image in which no face was found can be one, cut tightly."""
-    sides = pixels.shape[:2]
-    return max(sides) <= min(TIGHT, EXTREME_ASPECT * min(sides)) and not is_flat(pixels)
-
-
-def _is_aligned(face: Face, pixels: np.ndarray) -> bool:
-    """Whether the image is the face's aligned crop."""
-    height, width = pixels.shape[:2]
-    if height != width or width > TEMPLATE_SIZE:
-        return False
-    places = (face.landmarks + 0.5) * (TEMPLATE_SIZE / width) - 0.5
-    return float(np.linalg.norm(places - TEMPLATE, axis=1).mean()) < ALIGNED
-
-
-def _pixels(image: Image, name: str) -> np.ndarray:
-    """An image as uint8 RGB ``[h, w, 3]``, read if it is a path or encoded bytes."""
-    if isinstance(image, np.ndarray):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise ImageError(f"{name} must be uint8 RGB [height, width, 3], not {image.dtype} {list(image.shape)}")
-        return image
-    try:
-        return read_image(image, name)
-    except LrfaceError as error:
-        raise ImageError(str(error)) from error

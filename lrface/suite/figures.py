@@ -62,7 +62,8 @@ class _Studio:
         planned: list[Planned] = []
         for name in dict.fromkeys(row["set"] for row in of(self._rows, "verification")):
             planned += self._roc(name)
-        return planned + self._resolution() + self._histograms() + self._tsne() + self._cmc() + self._open_set()
+        planned += self._resolution() + self._end_to_end()
+        return planned + self._histograms() + self._tsne() + self._cmc() + self._open_set()
 
     def _main(self, name: str, mode: str) -> list[Row]:
         """Rows of the main tables: at the low resolution asked for, or at full resolution."""
@@ -107,6 +108,29 @@ class _Studio:
                 lambda canvas: plots.resolution(canvas, panels, self._numbers, reference),
                 caption,
             )
+        ]
+
+    def _end_to_end(self) -> list[Planned]:
+        """Beside it the protocol, on the sides that both have."""
+        rows = sorted(of(self._rows, "end-to-end"), key=lambda row: int(row["side"]))
+        if not rows:
+            return []
+        models, sides = list(dict.fromkeys(row["model"] for row in rows)), {row["side"] for row in rows}
+        aligned = [
+            row for row in sorted(of(self._rows, "verification", "lfw"), key=lambda row: int(row["side"]))
+            if row["mode"] == "lr-lr" and row["side"] in sides
+        ]  # fmt: skip
+        panels = [
+            (title, [(model, _points([row for row in each if row["model"] == model])) for model in models])
+            for title, each in (("End to end: found, aligned, embedded", rows), ("By protocol: aligned before reducing", aligned))
+            if each
+        ]  # fmt: skip
+        caption = (
+            f"{data_name(rows[0])}: accuracy against the side of the ArcFace crop in the photo. Bands: standard deviation over "
+            "the ten folds."
+        )
+        return [
+            ("end-to-end", "end_to_end_lfw", lambda canvas: plots.resolution(canvas, panels, self._numbers), caption)
         ]
 
     def _paper(self) -> tuple[str, int, float] | None:

@@ -11,6 +11,7 @@ from lrface.data.face_list import MARKER
 TITLES = {
     "lfw": "LFW", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CALFW", "cplfw": "CPLFW", "xqlfw": "XQLFW",
     "uccs": "UCCS-180", "tinyface": "TinyFace", "survface": "QMUL-SurvFace", "scface": "SCface",
+    "lfw_native": "LFW, small in the photo",
 }  # fmt: skip
 
 

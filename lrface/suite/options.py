@@ -30,6 +30,7 @@ class Options:
         seeds: how many, for what is trained.
         side: the low resolution of the main tables, in pixels.
         sides: of the sweep over resolutions.
+        native: sides of faces in photos of LFW, in pixels, for rows end to end; none by default.
         swept: labels of the models that are swept over them; all if None. The others are measured at ``side`` alone.
         kernel, antialias: of the reduction; see :mod:`lrface.faces.degrade`.
         flip: sum over each face and its mirror image.
@@ -70,6 +71,7 @@ class Options:
     distil: float = 5.0
     published: Path | None = None
     swept: tuple[str, ...] | None = None
+    native: tuple[int, ...] = ()
     rehearsal: Path | None = None
     ablations: tuple[Path, ...] = ()
     device: str = "cpu"
@@ -93,6 +95,6 @@ class Options:
             raise LrfaceError(f"--finetune {wrong[0]}: choose among {', '.join(PARTS)}")
         if self.seeds < 1:
             raise LrfaceError(f"--seeds {self.seeds} makes no sense: take one or more")
-        for side in (self.side, *self.sides):
+        for side in (self.side, *self.sides, *self.native):
             if not 1 <= side <= 112:
                 raise LrfaceError(f"a side of {side} pixels makes no sense: choose 1 to 112")

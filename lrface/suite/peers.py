@@ -2,7 +2,7 @@
 
 ``LABEL=MODEL[,KEY=VALUE...]`` names one. MODEL is whatever :func:`lrface.models.embedder.open_embedder` opens; the keys declare how
 an ONNX file that does not say so wants its input (``input_size=112,colour=BGR``), and ``hr=MODEL``, or the label of another model,
-names the teacher that embeds the high-resolution side of HR-LR pairs.
+names the teacher that embeds the high-resolution side of HR-LR pairs. ``detector=NAME`` is what finds the model's faces in photos.
 """
 
 import re
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrface.errors import LrfaceError
+from lrface.faces.detect import DETECTORS, is_detector
 from lrface.files import file_digest, looked_in
 from lrface.models import shipped
 from lrface.models.preprocessing import Preprocessing
@@ -38,12 +39,14 @@ class Model:
         spec: a file, a shipped model's name, or ``insightface:PACK``.
         declared: preprocessing of an ONNX file that does not carry its own.
         hr: the model of the high-resolution side in HR-LR; itself if None.
+        detector: what finds its faces in photos; see :func:`lrface.faces.detect.create_detector`.
     """
 
     label: str
     spec: str
     declared: tuple[tuple[str, Any], ...] = ()
     hr: "Model | None" = None
+    detector: str = "auto"
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -102,12 +105,14 @@ def parse_models(texts: Iterable[str]) -> list[Model]:
 def _parse(text: str) -> tuple[Model, str | None]:
     """A model, and what it names for the high-resolution side."""
     known = [field.name for field in fields(Preprocessing) if field.name != "degradation"]
-    rest, declared, hr = text, {}, None
+    rest, declared, hr, detector = text, {}, None, "auto"
     # From the right: a label may hold commas.
-    while found := re.fullmatch(rf"(.+),\s*({'|'.join(('hr', *known))})=([^,]*)", rest, re.DOTALL):
+    while found := re.fullmatch(rf"(.+),\s*({'|'.join(('hr', 'detector', *known))})=([^,]*)", rest, re.DOTALL):
         rest, key, value = found.groups()
         if key == "hr":
             hr = value
+        elif key == "detector":
+            detector = value
         else:
             declared[key] = _value(key, value, text)
     label, equals, spec = rest.partition("=")
@@ -119,10 +124,12 @@ def _parse(text: str) -> tuple[Model, str | None]:
     if not spec.startswith("insightface:") and not shipped.find(spec) and not Path(spec).is_file():
         raise LrfaceError(
             f"no model at {spec} ({looked_in(spec)}): "
-            f"write LABEL=MODEL[,KEY=VALUE...] with the keys hr, {', '.join(known)}; MODEL is a file, "
+            f"write LABEL=MODEL[,KEY=VALUE...] with the keys hr, detector, {', '.join(known)}; MODEL is a file, "
             f"insightface:PACK or one of {', '.join(shipped.names())}"
         )
-    return Model(label.strip(), spec, tuple(sorted(declared.items()))), hr
+    if detector != "auto" and not is_detector(detector):
+        raise LrfaceError(f"{text!r}: no such detector: choose auto, {', '.join(DETECTORS)}, or a file *.onnx")
+    return Model(label.strip(), spec, tuple(sorted(declared.items())), None, detector), hr
 
 
 def _value(key: str, value: str, text: str) -> Any:

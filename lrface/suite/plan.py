@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lrface.faces.degrade import Degradation
+from lrface.suite import end_to_end
 from lrface.suite.located import Absent, Located
 from lrface.suite.native import native_tasks
 from lrface.suite.options import Options
@@ -22,10 +23,15 @@ def plan(options: Options, sets: Iterable[Located | Absent]) -> list[Task]:
         if isinstance(found, Absent):
             continue
         for model in options.models:
-            tasks += (
-                _pair_tasks(options, model, found) if found.name in PAIR_SETS else native_tasks(options, model, found)
-            )
+            tasks += _tasks(options, model, found)
     return tasks
+
+
+def _tasks(options: Options, model: Model, found: Located) -> list[Task]:
+    """The rows of one model on one set."""
+    if found.name == end_to_end.NAME:
+        return end_to_end.end_to_end_tasks(options, model, found)
+    return _pair_tasks(options, model, found) if found.name in PAIR_SETS else native_tasks(options, model, found)
 
 
 def _pair_tasks(options: Options, model: Model, found: Located) -> list[Task]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lrface.suite import native_rows, pair_rows, tsne_rows
+from lrface.suite import end_to_end, native_rows, pair_rows, tsne_rows
 from lrface.suite.context import EMBEDDING_CODE, Context
 from lrface.suite.task import Task
 
@@ -34,6 +34,7 @@ PROTOCOLS: dict[str, Protocol] = {
         ("lrface.suite.pair_rows", "lrface.eval.verification", "lrface.eval.thresholds", "lrface.eval.similarity",
          "lrface.data.sets.pair_set", "lrface.data.sets.pairs", "lrface.data.sets.bins", *EMBEDDING_CODE),
     ),
+    "end-to-end": Protocol(end_to_end.end_to_end, end_to_end.CODE),
     "cost": Protocol(pair_rows.cost, ("lrface.suite.peers", *EMBEDDING_CODE)),
     "tsne": Protocol(tsne_rows.tsne, ("lrface.suite.tsne_rows", *EMBEDDING_CODE)),
     "identification": Protocol(

@@ -21,6 +21,7 @@ from lrface.suite.task import Task
 #: Section -> title, its tables, the figures that follow them.
 SECTIONS = {
     "verification": ("Verification", ("lfw", "sweep", "other_pairs"), ("roc", "resolution")),
+    "end-to-end": ("Small faces in photos, end to end", ("end_to_end",), ("end-to-end",)),
     "similarities": ("Similarities", ("similarity", "thresholds"), ("histograms", "tsne")),
     "identification": ("Identification", ("uccs",), ()),
     "retrieval": ("Retrieval", ("tinyface", "survface", "scface"), ("cmc", "open-set")),

@@ -19,6 +19,7 @@ def build_tables(rows: list[Row], side: int, published: Path | None) -> list[Tab
         verification_tables.other_pairs_table(done),
         verification_tables.similarity_table(done, side),
         verification_tables.thresholds_table(done, side),
+        native_tables.end_to_end_table(done),
         native_tables.uccs_table(done, costs, read_published(published, "uccs_identification", percent=True)),
         native_tables.tinyface_table(done, costs, read_published(published, "tinyface_retrieval", percent=False)),
         native_tables.survface_table(done),

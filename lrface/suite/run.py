@@ -18,7 +18,7 @@ from lrface.suite.local_paths import without_local_paths
 from lrface.suite.located import TITLES, Absent, Located
 from lrface.suite.options import Options
 from lrface.suite.plan import plan
-from lrface.suite.sets import absent, locate
+from lrface.suite.sets import absent, locate, locate_lfw_photos
 from lrface.suite.task import Task
 from lrface.version import code_version, hardware
 
@@ -88,6 +88,11 @@ def _locate(options: Options) -> tuple[list[Located | Absent], list[dict[str, An
             sets += locate(name, options, digests)
         except LrfaceError as error:
             broken.append(_of_set(name, TITLES[name], "failed", absent(name, options, str(error)).why))
+    if options.native and "lfw" in options.only:
+        try:
+            sets.append(locate_lfw_photos(options, digests))
+        except LrfaceError as error:
+            broken.append(_of_set("lfw_native", TITLES["lfw_native"], "failed", str(error)))
     return sets, broken
 
 
@@ -228,7 +233,8 @@ def _suite(options: Options) -> dict[str, Any]:
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return {
-        "side": options.side, "sides": list(options.sides), "kernel": options.kernel, "antialias": options.antialias,
+        "side": options.side, "sides": list(options.sides), "native": list(options.native),
+        "kernel": options.kernel, "antialias": options.antialias,
         "flip": options.flip, "seeds": options.seeds, "only": list(options.only), "faces": options.faces,
         "swept": None if options.swept is None else list(options.swept),
         "python": platform.python_version(), "packages": versions,

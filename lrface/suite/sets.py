@@ -6,6 +6,7 @@ from lrface.data.sets.catalog import dataset, find
 from lrface.errors import LrfaceError
 from lrface.files import looked_in
 from lrface.reporting.fingerprint import FileDigests, digest
+from lrface.suite.end_to_end import locate_photos
 from lrface.suite.located import TITLES, Absent, Located, is_rehearsal
 from lrface.suite.native import locate_native
 from lrface.suite.options import Options
@@ -35,6 +36,12 @@ def locate(name: str, options: Options, digests: FileDigests) -> list[Located | 
             if rehearsed is not None:
                 return [absent(name, options), rehearsed]
     return [found or absent(name, options)]
+
+
+def locate_lfw_photos(options: Options, digests: FileDigests) -> Located | Absent:
+    """The photos of LFW with the lists of pairs that its other rows have, for rows end to end."""
+    beside = options.data / "lfw" / "pairs.txt"
+    return locate_photos(options, options.pairs or ((beside,) if beside.exists() else ()), digests)
 
 
 def absent(name: str, options: Options, why: str = "") -> Absent:

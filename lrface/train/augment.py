@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lrface.train.native_views import native_views
 from lrface.train.recipe import AugmentSection
 
 #: Degradation operators drawn in one step; each serves an equal part of the batch, as resizing works on whole batches.
@@ -32,7 +33,7 @@ def draw(section: AugmentSection, count: int, size: int, generator: torch.Genera
     operator = torch.arange(count) % OPERATORS
     corner = uniform(2)
     extent = 0.15 + 0.25 * uniform(2)
-    return drawn | {
+    drawn |= {
         "used": uniform() < section.probability,
         "angle": around(math.radians(section.rotate)),
         "scale": 1 + around(section.scale),
@@ -45,6 +46,10 @@ def draw(section: AugmentSection, count: int, size: int, generator: torch.Genera
         "noise": 255 * section.noise * uniform()[:, None, None, None] * _normal(count, size, section, generator),
         "erased": torch.where((uniform() < section.erase)[:, None], torch.cat([corner, extent], 1), 0.0),
     }
+    if section.native is not None:  # drawn last, so that all else is the same without
+        drawn["native"] = uniform() < section.native.share
+        drawn["native_seed"] = torch.randint(2**62, (count,), generator=generator)
+    return drawn
 
 
 def _normal(count: int, size: int, section: AugmentSection, generator: torch.Generator) -> Tensor:
@@ -63,17 +68,39 @@ def degrade_views(source: Tensor, drawn: dict[str, Tensor], section: AugmentSect
     Returns:
         uint8 ``[b, 3, size, size]``; flips are left to the caller.
     """
+    low = torch.empty(len(source), 3, size, size, device=source.device)
+    native = drawn.get("native")
+    if native is None:
+        low[:] = _reduce_all(source, drawn, section, size)
+    else:
+        low[~native] = _reduce_all(
+            source[~native], {key: value[~native] for key, value in drawn.items()}, section, size
+        )
+        low[native] = _natively(source[native], drawn["native_seed"][native], section, size)
+    mean = low.mean((1, 2, 3), keepdim=True)
+    low = (low - mean) * drawn["contrast"][:, None, None, None] + mean + drawn["brightness"][:, None, None, None]
+    low = torch.where(drawn["grey"][:, None, None, None], low.mean(1, keepdim=True), low)
+    low = torch.where(_rectangle(drawn["erased"], size)[:, None], mean, low + drawn["noise"])
+    return low.round().clamp(0, 255).to(torch.uint8)
+
+
+def _reduce_all(source: Tensor, drawn: dict[str, Tensor], section: AugmentSection, size: int) -> Tensor:
+    """float32 ``[b, 3, size, size]``: moved, and reduced by each sample's operator."""
     views = _move(source.float(), drawn)
     low = torch.empty(len(views), 3, size, size, device=views.device)
     for operator in torch.unique(torch.stack([drawn["side"], drawn["kernel"]], 1), dim=0).tolist():
         side, kernel = operator
         chosen = (drawn["side"] == side) & (drawn["kernel"] == kernel)
         low[chosen] = _resize(_resize(views[chosen], side, section.kernels[kernel]), size, "bilinear")
-    mean = low.mean((1, 2, 3), keepdim=True)
-    low = (low - mean) * drawn["contrast"][:, None, None, None] + mean + drawn["brightness"][:, None, None, None]
-    low = torch.where(drawn["grey"][:, None, None, None], low.mean(1, keepdim=True), low)
-    low = torch.where(_rectangle(drawn["erased"], size)[:, None], mean, low + drawn["noise"])
-    return low.round().clamp(0, 255).to(torch.uint8)
+    return low
+
+
+def _natively(source: Tensor, seeds: Tensor, section: AugmentSection, size: int) -> Tensor:
+    """float32 ``[b, 3, size, size]``: as inference sees small faces; made on the CPU, by inference's own code."""
+    assert section.native is not None
+    crops = source.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    views = native_views(crops, seeds.tolist(), section.native, size)
+    return torch.from_numpy(views).permute(0, 3, 1, 2).to(source.device).float()
 
 
 def _move(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:

@@ -41,6 +41,27 @@ class DataSection(Section):
     workers: int = Field(default=2, ge=0)  # decode processes of high-resolution training
 
 
+class NativeSection(Section):
+    """Views of faces that are small in their photo, through inference's own code; see :mod:`lrface.train.native_views`."""
+
+    share: float = Field(default=0.5, ge=0, le=1)  # of the views; the others are made as the keys of augment say
+    sides: tuple[float, float] = (10, 40)  # of the ArcFace crop in the photo, in pixels; uniform in the logarithm
+    rotate: float = Field(default=15.0, ge=0, le=180)  # of the camera in degrees, uniform in +-
+    blur: float = Field(default=0.8, ge=0, le=5)  # largest standard deviation of the optics, in the photo's pixels
+    noise: float = Field(default=0.02, ge=0, le=0.5)  # largest standard deviation, of the full range
+    jpeg: float = Field(default=0.5, ge=0, le=1)  # probability
+    quality: tuple[int, int] = (40, 95)  # of JPEG
+    landmarks: float = Field(default=1.0, ge=0, le=5)  # times the errors that the detector makes at this size
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "NativeSection":
+        if not 4 <= self.sides[0] <= self.sides[1] <= 112:
+            raise ValueError("sides of native views are two numbers from 4 to 112, the smaller one first")
+        if not 1 <= self.quality[0] <= self.quality[1] <= 100:
+            raise ValueError("quality of JPEG is two numbers from 1 to 100, the smaller one first")
+        return self
+
+
 class AugmentSection(Section):
     """What is done to the student's view; the teacher's target stays that of the clean, equally flipped crop.
 
@@ -61,11 +82,20 @@ class AugmentSection(Section):
     grey: float = Field(default=0.0, ge=0, le=1)  # probability
     noise: float = Field(default=0.0, ge=0, le=0.5)  # largest standard deviation, of the full range
     erase: float = Field(default=0.0, ge=0, le=1)  # probability that a random rectangle is painted grey
+    native: NativeSection | None = None  # a part of the views as inference sees small faces; null: none
 
     @property
     def only_flips(self) -> bool:
         """Whether the stored low-resolution pixels serve as they are."""
         return self == AugmentSection(flip=self.flip, probability=self.probability, source_size=self.source_size)
+
+    @model_serializer(mode="wrap")
+    def _without_native(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Recipes from before there were native views stay the same recipes."""
+        content: dict[str, Any] = handler(self)
+        if self.native is None:
+            content.pop("native", None)
+        return content
 
 
 class TeacherSection(Section):

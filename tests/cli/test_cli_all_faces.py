@@ -118,3 +118,14 @@ def test_embed_has_a_row_a_face(lrface, model, group, suffix):
     np.testing.assert_allclose(landmarks[0], TEMPLATE / 2 + [10, 40], rtol=1e-5)
     assert scores == pytest.approx(0.9)
     assert (details > 0).all()
+
+
+def test_embed_draws_the_rows(lrface, model, group):
+    named = ["--model", model, "--detector", "mtcnn", "--face", "all", "--out", group / "faces.npz"]
+    assert lrface("embed", group / "group.png", *named, "--draw", group / "drawn.png").status == 0
+    drawn = read_image(group / "drawn.png")
+    assert (drawn == (30, 140, 70)).all(2).any() or (drawn == (205, 95, 20)).all(2).any()
+    for images in ([group / "group.png", group / "eva.png"], [group]):
+        outcome = lrface("embed", *images, *named, "--draw", group / "other.png")
+        assert (outcome.status, (group / "other.png").exists()) == (2, False)
+        assert "--draw needs --face all, and one photo" in outcome.err

@@ -45,8 +45,8 @@ OTHER = Image.fromarray(face(9, 0, seed=1))
 #: What cannot be used, and a word of why.
 REFUSED = {
     "zero.jpg": (b"", "is empty (0 bytes)"),
-    "half.jpg": (encoded(FACE, "JPEG")[:900], "is damaged"),
-    "half.png": (encoded(FACE, "PNG")[:6000], "is damaged"),
+    "half.jpg": (encoded(FACE, "JPEG")[:900], "is truncated after"),
+    "half.png": (encoded(FACE, "PNG")[:6000], "is truncated after"),
     "half.webp": (encoded(FACE, "WEBP")[:600], "half.webp"),
     "bomb.png": (bomb(), "too large: at most 100,000,000 pixels"),
     "text.jpg": (b"a letter to somebody\n" * 50, "is not an image"),

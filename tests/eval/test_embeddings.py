@@ -126,7 +126,7 @@ def test_a_face_that_cannot_be_used_is_named(files):
     faces = listed(files, [0, 77, 1, 88])
     with pytest.raises(LrfaceError, match=r"1 of the first 2 of 4 faces cannot be used: no such image: .*77\.jpg"):
         embed_list(embedder(SMALL), faces, NONE, batch_size=2)
-    with pytest.raises(LrfaceError, match=r"2 of the first 4 of 4 faces .*77\.jpg; .*88\.jpg"):
+    with pytest.raises(LrfaceError, match=r"2 of the first 4 of 4 faces .*77\.jpg .*; .*88\.jpg"):
         embed_list(embedder(SMALL), faces, NONE)
 
 

@@ -4,7 +4,7 @@ import pytest
 from lrface.data.sets.pairs import Pair
 from lrface.data.synthetic import face
 from lrface.errors import LrfaceError
-from lrface.eval.native import BORDER, reduce_photo, table, true_landmarks, verify_native
+from lrface.eval.native import BORDER, Enlarging, reduce_photo, table, true_landmarks, verify_native
 from lrface.faces.align import TEMPLATE, alignment
 from lrface.faces.detect import Face
 from lrface.faces.images import encode_image
@@ -73,3 +73,25 @@ def test_what_is_found_and_how_far_off(photos):
         assert np.isnan(other.landmark_error)
     with pytest.raises(LrfaceError, match=r"a/1\.png: finder found no face in the full photo"):
         true_landmarks(photos, pairs, Finder(limit=10))
+
+
+def test_a_detector_of_large_faces_is_shown_the_photo_enlarged():
+    class Large:
+        name = "large"
+
+        def __init__(self, least):
+            self.least, self.seen = least, []
+
+        def detect(self, image):
+            self.seen.append(len(image))
+            return Finder(side=0.5 * len(image)).detect(image) if len(image) >= self.least else []
+
+    image = np.zeros((50, 50, 3), np.uint8)
+    expected = Finder(side=25).detect(image)[0]
+    for least, seen in ((50, [50]), (100, [50, 100]), (200, [50, 100, 200])):
+        large = Large(least)
+        (face,) = Enlarging(large).detect(image)
+        assert large.seen == seen
+        np.testing.assert_allclose(face.landmarks, expected.landmarks, atol=1e-4)
+        np.testing.assert_allclose(face.box, expected.box, atol=0.5)
+    assert Enlarging(Large(1000)).detect(image) == []

@@ -15,7 +15,8 @@ from lrface.faces.detect import Face
 from lrface.models import create
 from lrface.models.embedder import Embedder
 from lrface.models.preprocessing import Preprocessing
-from lrface.recognition.encoder import TINY, FaceEncoder, ImageError
+from lrface.recognition.encoder import FaceEncoder, ImageError
+from lrface.recognition.finder import TINY
 from lrface.runtimes.torch import TorchNetwork
 
 THRESHOLDS = {"0.01": 0.25, "0.001": 0.5}

@@ -93,8 +93,5 @@ def test_models_of_different_dimension_are_not_compared(
     save_model(wide, create("resnet18", width=8, embedding_dim=48), {"preprocessing": preprocessing})
     taught = Model("taught", str(models[0]), hr=Model("teacher", str(wide)))
 
-    rows = run(options(models=(taught,), sides=(16,)), quiet)["rows"]
-
-    (failed,) = [row for row in rows if row["status"] == "failed"]
-    assert failed["mode"] == "hr-lr"
-    assert "48 and 32 dimensions" in failed["why"]
+    with pytest.raises(LrfaceError, match="taught, hr=teacher: .* 48 and 32 dimensions"):
+        run(options(models=(taught,), sides=(16,)), quiet)

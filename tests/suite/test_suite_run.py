@@ -8,11 +8,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from lrface.faces.detect import automatic_detector
 from lrface.suite import protocols
 from lrface.suite.peers import Model
 from lrface.suite.plan import plan
@@ -334,3 +337,54 @@ def test_tinyface_is_finetuned_once_for_both_galleries_and_only_where_weights_ca
     refused = [row for row in results["rows"] if row["model"] == "graph"]
     assert len(refused) == 3
     assert {row["status"] for row in refused} == {"failed"}
+
+
+def test_small_faces_in_photos_are_found_and_compared_end_to_end(
+    options: Make, quiet: Say, data: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lrface.faces.align import TEMPLATE
+    from lrface.faces.detect import Face
+
+    looked = []
+
+    class Middle:
+        """The template, in the middle of a photo and as large as the photo without its border says."""
+
+        name = "middle"
+
+        def detect(self, image: np.ndarray) -> list[Any]:
+            looked.append(image.shape)
+            side = 112 if len(image) == 112 else len(image) - 48
+            points = (TEMPLATE - 55.5) * side / 112 + (len(image) - 1) / 2
+            return [Face(np.float32([*points.min(0), *points.max(0)]), np.float32(points), 0.9)]
+
+    monkeypatch.setattr("lrface.faces.detect.create_detector", lambda name, device: Middle())
+    photos, pairs = drawn, (data / "lfw" / "pairs.txt",)
+    one = options().models[0]
+    wanted = options(
+        models=(one, replace(one, label="other", detector="dlib")), lfw=photos, pairs=pairs, detector="none", native=(12, 20),
+        sides=(12, 20),
+    )  # fmt: skip
+    results = run(wanted, quiet)
+    rows = [row for row in rows_of(results) if row["protocol"] == "end-to-end"]
+    assert [(row["model"], row["side"]) for row in rows] == [("one", 12), ("one", 20), ("other", 12), ("other", 20)]
+    assert [row["alignment"] for row in rows[1:3]] == [automatic_detector(), "dlib"]
+    for row in rows:
+        assert row["metrics"]["found"] == 1
+        assert row["metrics"]["landmark_error"] < 4
+        assert row["metrics"]["pairs"] == 48
+        assert row["operator"] == f"{row['side']}px-native-bilinear-antialias-border24"
+    aligned = [row for row in rows_of(results) if row["protocol"] == "verification" and row.get("mode") == "lr-lr"]
+    assert {row["side"] for row in aligned} >= {12, 20}
+    table = (wanted.out / "tables.md").read_text()
+    assert "LFW end to end, from photos with small faces" in table
+    assert (wanted.out / "figures" / "end_to_end_lfw.svg").exists()
+    before = len(looked)
+    assert run(wanted, quiet)["computed"] == 0
+    assert len(looked) == before
+
+
+def test_small_faces_need_photos(options: Make, quiet: Say) -> None:
+    (row,) = [row for row in run(options(native=(12,)), quiet)["rows"] if row["set"] == "lfw_native"]
+    assert row["status"] == "not run"
+    assert "need photos, not crops" in row["why"]

@@ -1,0 +1,194 @@
+"""The face of an image, or all of them: read, found, turned, aligned; or the image taken as the face itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.faces.align import TEMPLATE, TEMPLATE_SIZE, alignment, norm_crop
+from lrface.faces.calibration import Calibration
+from lrface.faces.detect import Detector, Face, of_like_size, select_face
+from lrface.faces.images import read_image
+from lrface.faces.quality import EXTREME_ASPECT, Quality, assess, is_flat
+from lrface.faces.turn import detect_turned
+
+#: An image with a shorter side than this is taken as the face itself: no detector finds anything there.
+TINY = 8
+
+#: An image with no side longer than this, in which no face is found, is taken as a tight crop. Detectors miss some of
+#: those, of blurred faces above all: dlib's a quarter of them, MTCNN a few.
+TIGHT = 128
+
+#: An image no larger than the template is an aligned crop where its landmarks lie this near to the template's, on average,
+#: in pixels of 112: it is taken as it is. Detectors are off by 3 to 4 in crops of 16 to 112 pixels, by 7 at most.
+ALIGNED = 6.0
+
+#: Which of several faces is taken where nobody says.
+FACE_RULE = "largest-central"
+
+#: What the notes on a face say, for those who count them.
+TAKEN, TURNED, OTHERS = "taken as the face itself", "turned by", "of like size"
+
+Image = np.ndarray | str | Path | bytes
+
+
+class ImageError(LrfaceError):
+    """One image cannot be used, because it cannot be read or shows no face; others can be."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The main face of an image.
+
+    Attributes:
+        name: of the image, for messages.
+        crop: uint8 RGB, aligned, or the image itself where it was taken as the face.
+        quality: what is known of it.
+        face: where it was found; None where the image itself was taken.
+        notes: what should be known of it: that the image itself was taken, or turned, or that others were there.
+        others: how many other faces of like size the image shows.
+    """
+
+    name: str
+    crop: np.ndarray
+    quality: Quality
+    face: Face | None
+    notes: tuple[str, ...] = ()
+    others: int = 0
+
+    @property
+    def box(self) -> np.ndarray:
+        """Left, top, right, bottom in the image's pixels, float32 ``[4]``: all of it where it was taken as the face."""
+        height, width = self.crop.shape[:2]
+        return np.array([0, 0, width, height], np.float32) if self.face is None else self.face.box
+
+
+@dataclass(frozen=True)
+class Found:
+    """A face in an image: its crop, its side in the image's pixels, and where; or the image as the face."""
+
+    name: str
+    photo: np.ndarray
+    crop: np.ndarray
+    pixels: float
+    face: Face | None = None
+    notes: tuple[str, ...] = ()
+    missed: bool = False
+    others: int = 0
+
+    def look(self, calibration: Calibration | None) -> Look:
+        """What is known of the face before it is compared."""
+        # Black corners, where a crop reaches beyond the photo, would be taken for detail.
+        seen = self.crop if self.face is None else norm_crop(self.photo, self.face.landmarks, mirrored=True)
+        quality = assess(seen, self.pixels, calibration, self.face is None, self.missed)
+        return Look(self.name, self.crop, quality, self.face, self.notes, self.others)
+
+
+class FaceFinder:
+    """Finds the faces of images.
+
+    Args:
+        detector: gives the detector when it is needed for the first time; None: images are aligned crops.
+        rule: which of several faces; see :func:`lrface.faces.detect.select_face`.
+        turn: try the other three turns of a photo in which no face is found upright.
+    """
+
+    def __init__(self, detector: Callable[[], Detector] | None, rule: str = FACE_RULE, turn: bool = True) -> None:
+        self._detector, self._rule, self._turn = detector, rule, turn
+
+    def all(self, image: Image) -> list[Found]:
+        """All faces of an image, from left to right; an empty list where there is none.
+
+        Raises:
+            ImageError: the image cannot be read.
+            LrfaceError: the detector cannot be had.
+        """
+        name, pixels = _open(image)
+        if self._detector is None:
+            return [_whole(name, pixels)]
+        faces = sorted(self._detector().detect(pixels), key=lambda face: float(face.box[0]))
+        return [_cut(name, pixels, face) for face in faces if np.ptp(face.landmarks, axis=0).max() > 0]
+
+    def main(self, image: Image) -> Found:
+        """The main face of an image.
+
+        Raises:
+            ImageError: the image cannot be read or shows no face.
+            LrfaceError: the detector cannot be had.
+        """
+        name, pixels = _open(image)
+        height, width = pixels.shape[:2]
+        whole = _whole(name, pixels)
+        if self._detector is None:
+            return whole
+        if min(height, width) < TINY:
+            return replace(whole, notes=(f"{name}: {width} x {height} pixels, {TAKEN}",))
+        crop, detector = _may_be_a_crop(pixels), self._detector()
+        faces, degrees = detect_turned(detector, pixels, self._turn and not crop)
+        if not faces and crop:
+            note = f"{name}: {detector.name} found no face in {width} x {height} pixels, {TAKEN}"
+            return replace(whole, notes=(note,), missed=True)
+        if not faces:
+            raise ImageError(
+                f"{name}: {detector.name} found no face{', however it is turned' if self._turn else ''}; "
+                "if this is an aligned crop, say --detector none"
+            )
+        face = select_face(faces, pixels.shape, self._rule)
+        if _is_aligned(face, pixels):
+            return whole
+        others = of_like_size(faces, face)
+        try:
+            return replace(_cut(name, pixels, face), notes=self._notes(name, degrees, others), others=others)
+        except LrfaceError as error:
+            raise ImageError(f"{name}: {error}") from error
+
+    def _notes(self, name: str, degrees: int, others: int) -> tuple[str, ...]:
+        notes = []
+        if degrees:
+            notes.append(
+                f"{name}: no face was found for sure upright, and a better one in the photo {TURNED} {degrees} degrees"
+            )
+        if others:
+            count = "another face" if others == 1 else f"{others} other faces"
+            notes.append(f"{name}: {count} {OTHERS} in it; the {self._rule} one was taken (--face)")
+        return tuple(notes)
+
+
+def _cut(name: str, pixels: np.ndarray, face: Face) -> Found:
+    side = TEMPLATE_SIZE / float(np.hypot(*alignment(face.landmarks)[0, :2]))
+    return Found(name, pixels, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
+
+
+def _may_be_a_crop(pixels: np.ndarray) -> bool:
+    """Whether an image in which no face was found can be one, cut tightly."""
+    sides = pixels.shape[:2]
+    return max(sides) <= min(TIGHT, EXTREME_ASPECT * min(sides)) and not is_flat(pixels)
+
+
+def _is_aligned(face: Face, pixels: np.ndarray) -> bool:
+    """Whether the image is the face's aligned crop."""
+    height, width = pixels.shape[:2]
+    if height != width or width > TEMPLATE_SIZE:
+        return False
+    places = (face.landmarks + 0.5) * (TEMPLATE_SIZE / width) - 0.5
+    return float(np.linalg.norm(places - TEMPLATE, axis=1).mean()) < ALIGNED
+
+
+def _whole(name: str, pixels: np.ndarray) -> Found:
+    """The image as the face."""
+    return Found(name, pixels, pixels, float(min(pixels.shape[:2])))
+
+
+def _open(image: Image) -> tuple[str, np.ndarray]:
+    """An image's name for messages, and uint8 RGB ``[h, w, 3]``, read if it is a path or encoded bytes."""
+    name = str(image) if isinstance(image, str | Path) else "the image"
+    if isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise ImageError(f"{name} must be uint8 RGB [height, width, 3], not {image.dtype} {list(image.shape)}")
+        return name, image
+    try:
+        return name, read_image(image, name)
+    except LrfaceError as error:
+        raise ImageError(str(error)) from error
