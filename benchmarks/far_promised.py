@@ -19,10 +19,10 @@ import numpy as np
 from lrface.data.store import Store
 from lrface.data.variants import Variant, draw_route
 from lrface.errors import LrfaceError
-from lrface.eval.quality_tables import KNOTS, Observations, fit
+from lrface.eval.quality_tables import KNOTS, QualitySamples, fit
 from lrface.faces.calibration import Calibration
 from lrface.files import atomic_write, write_json
-from lrface.finetune.observe import Source, held_out_source, listed_source, observe, observe_variants
+from lrface.finetune.quality_samples import Source, held_out_source, listed_source, sample_qualities, sample_variants
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.version import code_version
 
@@ -61,9 +61,9 @@ def measure(
     for source in sources:
         images = chosen_images(source, faces, rng)
 
-        def look(side: int | None, blur: float, source: Source = source, images: np.ndarray = images) -> Observations:
+        def look(side: int | None, blur: float, source: Source = source, images: np.ndarray = images) -> QualitySamples:
             variants = [Variant(side, blur, draw_route(rng)) for _ in images]
-            return observe_variants(embedder, [source], [images], [variants])
+            return sample_variants(embedder, [source], [images], [variants])
 
         sharp = look(None, 0.0)
         for side in SIDES:
@@ -75,7 +75,7 @@ def measure(
     return results
 
 
-def _rates(calibration: Calibration, a: Observations, b: Observations) -> dict[str, list[float]]:
+def _rates(calibration: Calibration, a: QualitySamples, b: QualitySamples) -> dict[str, list[float]]:
     other = a.people[:, None] != b.people[None]
     if a is b:
         other = np.triu(other, 1)
@@ -104,7 +104,7 @@ def run(embedder: Embedder, sources: list[Source], faces: int, fitted: int) -> l
     found: list[dict] = []
     for turn in (0, 1):
         ours, theirs = [half[turn] for half in halves], [half[1 - turn] for half in halves]
-        calibration = fit(observe(embedder, ours, fitted, turn))
+        calibration = fit(sample_qualities(embedder, ours, fitted, turn))
         click.echo(f"half {turn + 1}: fitted")
         found.append(measure(embedder, calibration, theirs, faces, turn))
     keys = list(found[0])

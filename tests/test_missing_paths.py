@@ -13,7 +13,7 @@ from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.faces.images import read_image
 from lrface.files import file_digest, looked_in, read_json
-from lrface.finetune.people import from_folder
+from lrface.finetune.labelled_images import from_folder
 from lrface.models.embedder import open_embedder
 from lrface.models.teacher_map import TeacherMap
 from lrface.models.weights import load_model

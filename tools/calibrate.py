@@ -20,7 +20,7 @@ from lrface.errors import LrfaceError
 from lrface.eval.quality_tables import KNOTS, fit
 from lrface.eval.verification import FARS
 from lrface.faces.calibration import CARD_KEY, Calibration
-from lrface.finetune.observe import Source, held_out_source, listed_source, observe
+from lrface.finetune.quality_samples import Source, held_out_source, listed_source, sample_qualities
 from lrface.models.card import read_header, write_card
 from lrface.models.embedder import GRAPH_SUFFIX, open_embedder
 
@@ -53,7 +53,7 @@ def calibrate(model: Path, sources: list[Source], faces: int, seed: int = 0) -> 
     if graph.exists():
         raise LrfaceError(f"{graph} belongs to {model} as it is: calibrate what training wrote, then tools/ship.py")
     embedder = open_embedder(model, threads=1, runtime="torch")
-    found = fit(observe(embedder, sources, faces, seed))
+    found = fit(sample_qualities(embedder, sources, faces, seed))
     facts = {"sources": [{"name": source.name, **source.facts} for source in sources], "faces": faces, "seed": seed}
     calibration = replace(found, facts=facts)
     card, _ = read_header(model)

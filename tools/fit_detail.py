@@ -19,7 +19,7 @@ from lrface.faces.align import TEMPLATE_SIZE
 from lrface.faces.degrade import resize
 from lrface.faces.detail import HIGHEST, LOWEST, ring_powers, terms
 from lrface.files import atomic_write, write_json
-from lrface.finetune.observe import Source, listed_source
+from lrface.finetune.quality_samples import Source, listed_source
 from lrface.version import code_version
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"

@@ -22,7 +22,7 @@ from lrface.eval.quality_tables import FAMILY_KNOTS, fit
 from lrface.eval.verification import FARS
 from lrface.faces.calibration import CARD_KEY
 from lrface.files import atomic_write, file_digest, write_json
-from lrface.finetune.observe import Source, held_out_source, listed_source, observe
+from lrface.finetune.quality_samples import Source, held_out_source, listed_source, sample_qualities
 from lrface.models import shipped
 from lrface.models.embedder import open_embedder
 from lrface.models.family import FORMAT, Family, open_family
@@ -37,7 +37,7 @@ def calibrated(family: Family, sources: list[Source], faces: int, seed: int = 0)
     Raises:
         LrfaceError: there are too few faces.
     """
-    found = fit(observe(family, sources, faces, seed, LARGEST), knots=FAMILY_KNOTS)
+    found = fit(sample_qualities(family, sources, faces, seed, LARGEST), knots=FAMILY_KNOTS)
     facts = {"sources": [{"name": source.name, **source.facts} for source in sources], "faces": faces, "seed": seed}
     calibration = replace(found, facts=facts)
     top = float(FAMILY_KNOTS[-1])

@@ -10,8 +10,7 @@ from lrface.errors import LrfaceError
 
 if TYPE_CHECKING:
     from lrface.finetune.finetune_data import FinetuneData
-    from lrface.finetune.held_out import Check
-    from lrface.finetune.people import KnownFaces
+    from lrface.finetune.labelled_images import KnownFaces
     from lrface.finetune.unfreeze import BackboneSettings
     from lrface.models.embedder import Embedder
 

@@ -31,7 +31,7 @@ FEWEST = 20
 
 
 @dataclass(frozen=True)
-class Observations:
+class QualitySamples:
     """Embeddings of faces at known resolutions, several a person and an image.
 
     Attributes:
@@ -53,7 +53,7 @@ class Observations:
 
     def subset(self, mask: NDArray[np.bool_]) -> "Observations":
         """Those in the mask bool ``[n]``."""
-        return Observations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+        return QualitySamples(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Pairs:
     resolutions: NDArray[np.float64]
 
 
-def fit(seen: Observations, seed: int = 0, knots: NDArray[np.float64] = KNOTS) -> Calibration:
+def fit(seen: QualitySamples, seed: int = 0, knots: NDArray[np.float64] = KNOTS) -> Calibration:
     """Fit a calibration.
 
     In each cell of the tables a pair weighs what interpolation would give that cell at the pair's resolutions; the entries
@@ -104,7 +104,7 @@ def fit(seen: Observations, seed: int = 0, knots: NDArray[np.float64] = KNOTS) -
     return Calibration(knots, tables, same_tables, weights, _recognisable(draft, same))
 
 
-def _same_pairs(seen: Observations) -> Pairs:
+def _same_pairs(seen: QualitySamples) -> Pairs:
     """All pairs of different images of one person; each source weighs 1 in all."""
     order = np.argsort(seen.people, kind="stable")
     ends = np.flatnonzero(np.diff(seen.people[order])) + 1
@@ -123,7 +123,7 @@ def _same_pairs(seen: Observations) -> Pairs:
 
 
 def _cells_of_different(
-    seen: Observations, rng: np.random.Generator, knots: NDArray[np.float64]
+    seen: QualitySamples, rng: np.random.Generator, knots: NDArray[np.float64]
 ) -> Iterator[tuple[int, int, Pairs]]:
     """Pairs of different people of each cell i <= j of the tables."""
     hats = hat_weights(seen.resolutions, knots)
@@ -145,7 +145,7 @@ def _cells_of_different(
 
 
 def _different(
-    seen: Observations, hats: NDArray[np.float64], a: NDArray[np.int64], b: NDArray[np.int64], i: int, j: int
+    seen: QualitySamples, hats: NDArray[np.float64], a: NDArray[np.int64], b: NDArray[np.int64], i: int, j: int
 ) -> Pairs:
     """Pairs of faces ``a`` and ``b`` of one source, of different people; their weights in cell i, j sum to 1.
 

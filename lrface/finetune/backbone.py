@@ -21,7 +21,7 @@ from lrface.data.sets.pair_set import PairSet
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
 from lrface.files import read_json, write_json
-from lrface.finetune.people import KnownFaces
+from lrface.finetune.labelled_images import KnownFaces
 from lrface.finetune.unfreeze import LOW_SIDE, SOURCE_SIZE, BackboneSettings, freeze, module_of
 from lrface.models.embedder import Embedder
 from lrface.models.registry import spec_of

@@ -9,7 +9,7 @@ from lrface.data.sets.uccs import SPLIT_FILE, Uccs, read_uccs
 from lrface.data.sets.uccs_challenge import is_challenge
 from lrface.errors import LrfaceError
 from lrface.files import require_path
-from lrface.finetune.people import People, from_folder, from_images, from_list, from_store
+from lrface.finetune.labelled_images import LabelledImages, from_folder, from_images, from_list, from_store
 from lrface.models.embedder import Embedder
 from lrface.recognition.encoder import FaceEncoder
 
@@ -26,8 +26,8 @@ class FinetuneData:
     """
 
     kind: str
-    people: People
-    test: People | None = None
+    people: LabelledImages
+    test: LabelledImages | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -72,7 +72,7 @@ def open_data(
 
 
 def _open_uccs(uccs: Uccs, source: str, encoder: FaceEncoder, detector: str, face: str, device: str) -> FinetuneData:
-    def part(faces: FaceList) -> People:
+    def part(faces: FaceList) -> LabelledImages:
         if faces.landmarks is not None and detector == "auto":
             return from_list(faces, Settings(detector="landmarks"), uccs.names, device=device, source=source)
         return from_images(faces, uccs.names, encoder, {"detector": encoder.detector, "face": face}, source)

@@ -19,8 +19,8 @@ from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.eval.identification import IdentificationResult, evaluate
 from lrface.files import require_path
-from lrface.finetune.held_out import Check, check_layer, held_images
-from lrface.finetune.people import KnownFaces, People, read_people
+from lrface.finetune.cross_validation import CrossValidation, cross_validate, held_out_images
+from lrface.finetune.labelled_images import KnownFaces, LabelledImages, read_people
 from lrface.finetune.softmax_layer import LayerSettings, cosines, fit_layer
 from lrface.finetune.unfreeze import LOW_SIDE, SOURCE_SIZE, BackboneSettings, module_of
 from lrface.models.embedder import Embedder
@@ -69,14 +69,14 @@ class MadeClassifier:
 
     path: Path
     faces: KnownFaces
-    check: Check
-    before: Check | None
+    check: CrossValidation
+    before: CrossValidation | None
     test: IdentificationResult | None
 
 
 def make_classifier(
-    embedder: Embedder, source: str, people: People, out: str | Path, settings: ClassifierSettings | None = None,
-    test: People | None = None, device: str = "cpu", resume: bool = False, progress: bool = True,
+    embedder: Embedder, source: str, people: LabelledImages, out: str | Path, settings: ClassifierSettings | None = None,
+    test: LabelledImages | None = None, device: str = "cpu", resume: bool = False, progress: bool = True,
 ) -> MadeClassifier | None:  # fmt: skip
     """Finetune a classifier over people, and write it as one file, atomically.
 
@@ -106,15 +106,17 @@ def make_classifier(
     held, before, tuned = None, None, None
     embeddings = faces.embeddings
     if settings.backbone is not None:
-        held = held_images(faces.labels, settings.share, settings.seed)
-        before = check_layer(
+        held = held_out_images(faces.labels, settings.share, settings.seed)
+        before = cross_validate(
             embeddings, faces.labels, settings.layer, settings.seed, settings.share, held, device, progress
         )
         tuned = _train(embedder, faces, settings.backbone, run_folder(out), held=held, device=device, resume=resume)
         if tuned is None:
             return None
         embeddings = flip_sum(tuned.embedder, list(faces.low))
-    check = check_layer(embeddings, faces.labels, settings.layer, settings.seed, settings.share, held, device, progress)
+    check = cross_validate(
+        embeddings, faces.labels, settings.layer, settings.seed, settings.share, held, device, progress
+    )
     weight = fit_layer(embeddings, faces.labels, len(faces.names), settings.layer, settings.seed, device)
     backbone = tuned.embedder if tuned else embedder
     score = score_people(backbone, weight, faces.names, test, progress) if test else None
@@ -131,7 +133,7 @@ def make_classifier(
 
 
 def score_people(
-    embedder: Embedder, weight: np.ndarray, names: Sequence[str], people: People, progress: bool = True
+    embedder: Embedder, weight: np.ndarray, names: Sequence[str], people: LabelledImages, progress: bool = True
 ) -> IdentificationResult:
     """Top-1 and top-5 of a layer ``[people, dim]`` over ``names`` on images of the same people.
 
@@ -169,7 +171,7 @@ class MadeModel:
 
 
 def make_model(
-    embedder: Embedder, source: str, people: People, out: str | Path, settings: BackboneSettings | None = None,
+    embedder: Embedder, source: str, people: LabelledImages, out: str | Path, settings: BackboneSettings | None = None,
     share: float = 0.1, teacher: tuple[str, Embedder] | None = None, device: str = "cpu", resume: bool = False,
     progress: bool = True,
 ) -> MadeModel | None:  # fmt: skip

@@ -29,7 +29,7 @@ LIST_CODE = (
 )
 
 FINETUNE_CODE = (
-    "lrface.finetune.run", "lrface.finetune.backbone", "lrface.finetune.unfreeze", "lrface.finetune.people", "lrface.train.augment",
+    "lrface.finetune.run", "lrface.finetune.backbone", "lrface.finetune.unfreeze", "lrface.finetune.labelled_images", "lrface.train.augment",
 )  # fmt: skip
 
 RANKS = (1, 5, 10, 20, 50)
@@ -138,7 +138,7 @@ def finetuned(context: Context, task: Task) -> Model:
         LrfaceError: it cannot be trained.
         KeyboardInterrupt: the training was interrupted.
     """
-    from lrface.finetune.people import from_list
+    from lrface.finetune.labelled_images import from_list
     from lrface.finetune.run import make_model, run_folder
     from lrface.finetune.unfreeze import BackboneSettings, open_backbone
 

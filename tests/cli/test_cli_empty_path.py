@@ -68,7 +68,7 @@ def _python_calls():
     from lrface.data.store import Store
     from lrface.faces.images import read_image
     from lrface.files import atomic_write, file_digest, read_json
-    from lrface.finetune.people import from_folder
+    from lrface.finetune.labelled_images import from_folder
     from lrface.models.embedder import open_embedder
     from lrface.recognition.classifier_files import load_classifier
     from lrface.recognition.embed_files import list_images

@@ -7,7 +7,7 @@ import pytest
 
 from lrface.errors import LrfaceError
 from lrface.eval import quality_tables as module
-from lrface.eval.quality_tables import KNOTS, Observations, Pairs, fit
+from lrface.eval.quality_tables import KNOTS, Pairs, QualitySamples, fit
 from lrface.eval.verification import FARS
 
 
@@ -26,7 +26,7 @@ def simulate(people=300, images=2, each=3, seed=0, dim=24, sources=1):
                 value = seen + (6 / side) * common
                 rows.append((value / np.linalg.norm(value), person, person * images + image, person % sources, side))
     columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Observations(columns[0].astype(np.float32), *columns[1:4], np.arange(len(rows)), columns[4])
+    return QualitySamples(columns[0].astype(np.float32), *columns[1:4], np.arange(len(rows)), columns[4])
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +69,11 @@ def test_faces_of_one_condition_have_half_of_a_cell():
     marks = np.eye(40)[cameras]
     vectors = np.concatenate([0.1 * seen.embeddings, marks], axis=1)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    told = Observations(vectors.astype(np.float32), seen.people, seen.images, 0 * seen.sources, cameras, resolutions)
+    told = QualitySamples(vectors.astype(np.float32), seen.people, seen.images, 0 * seen.sources, cameras, resolutions)
     weights = {}
     at = int(np.argmax(KNOTS == 8))
     for conditions in (cameras, np.arange(len(cameras))):
-        observed = Observations(told.embeddings, told.people, told.images, told.sources, conditions, resolutions)
+        observed = QualitySamples(told.embeddings, told.people, told.images, told.sources, conditions, resolutions)
         cells = {(i, j): pairs for i, j, pairs in module._cells_of_different(observed, np.random.default_rng(0), KNOTS)}
         pairs = cells[at, at]
         weights[len(np.unique(conditions))] = pairs.weights[pairs.similarities > 0.5].sum() / pairs.weights.sum()
@@ -112,7 +112,7 @@ def test_sources_weigh_the_same(seen):
     alike = simulate(people=600, each=3, seed=3)
     alike.embeddings[:, 0] += 3
     alike.embeddings[:] = alike.embeddings / np.linalg.norm(alike.embeddings, axis=1, keepdims=True)
-    both = Observations(
+    both = QualitySamples(
         np.concatenate([seen.embeddings, alike.embeddings]), np.concatenate([seen.people, alike.people + 10_000]),
         np.concatenate([seen.images, alike.images + 10_000]), np.concatenate([0 * seen.sources, alike.sources + 1]),
         np.concatenate([seen.conditions, alike.conditions + len(seen.people)]),
@@ -133,7 +133,7 @@ def test_quantiles_of_weighted_pairs():
 
 
 def test_pairs_are_of_two_images_and_within_one_source():
-    found = Observations(
+    found = QualitySamples(
         np.eye(6, 8, dtype=np.float32), np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 2, 3, 4]),
         np.array([0, 0, 0, 1, 1, 1]), np.arange(6), np.full(6, 8.0),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
 from lrface.finetune import backbone
 from lrface.finetune.backbone import finetune_backbone, state_digest
-from lrface.finetune.people import from_list, read_people
+from lrface.finetune.labelled_images import from_list, read_people
 from lrface.finetune.run import _pairs
 from lrface.finetune.unfreeze import BackboneSettings
 from lrface.models import create

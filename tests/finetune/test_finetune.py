@@ -14,7 +14,7 @@ from lrface.data.synthetic import generate
 from lrface.errors import LrfaceError
 from lrface.eval.identification import evaluate
 from lrface.faces.degrade import Degradation
-from lrface.finetune.people import from_folder, from_list
+from lrface.finetune.labelled_images import from_folder, from_list
 from lrface.finetune.run import ClassifierSettings, make_classifier, make_model, run_folder, score_people
 from lrface.finetune.softmax_layer import cosines
 from lrface.finetune.unfreeze import BackboneSettings, open_backbone

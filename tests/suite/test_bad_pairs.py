@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lrface.errors import LrfaceError
 from lrface.suite.peers import Model
 from lrface.suite.run import run
 
@@ -93,5 +94,5 @@ def test_models_of_different_dimension_are_not_compared(
     save_model(wide, create("resnet18", width=8, embedding_dim=48), {"preprocessing": preprocessing})
     taught = Model("taught", str(models[0]), hr=Model("teacher", str(wide)))
 
-    with pytest.raises(LrfaceError, match="taught, hr=teacher: .* 48 and 32 dimensions"):
+    with pytest.raises(LrfaceError, match=r"taught, hr=teacher: .* 48 and 32 dimensions"):
         run(options(models=(taught,), sides=(16,)), quiet)

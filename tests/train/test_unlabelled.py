@@ -11,7 +11,7 @@ from lrface.data.store import Store
 from lrface.data.synthetic import face
 from lrface.errors import LrfaceError
 from lrface.faces.images import encode_image
-from lrface.finetune.people import from_store
+from lrface.finetune.labelled_images import from_store
 from lrface.losses import CosineRegression
 from lrface.losses.method import Outputs
 from lrface.models import create

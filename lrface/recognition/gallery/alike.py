@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lrface.recognition.encoder import FaceEncoder
+from lrface.recognition.gallery.decision import Alike
 from lrface.recognition.gallery.enrol import Found
-from lrface.recognition.gallery.judge import Alike
 from lrface.recognition.gallery.names import name_key
 from lrface.recognition.gallery.ranking import best_people
 from lrface.recognition.gallery.snapshot import Snapshots

@@ -14,8 +14,8 @@ from lrface.recognition.gallery import base
 from lrface.recognition.gallery.alike import find_alike
 from lrface.recognition.gallery.answers import Answer, Report
 from lrface.recognition.gallery.builder import Builder
+from lrface.recognition.gallery.decision import DecisionRule
 from lrface.recognition.gallery.enrol import find_faces, image_digest, image_source, leave_out_alike
-from lrface.recognition.gallery.judge import Judge
 from lrface.recognition.gallery.names import checked_name
 from lrface.recognition.gallery.protocol import EXACT_LIMIT, GalleryStore, NewFace, Person
 from lrface.recognition.gallery.risk import stranger_risk
@@ -101,7 +101,7 @@ class Gallery:
             images: paths, encoded bytes, or uint8 RGB ``[h, w, 3]``: photos, aligned crops, or tiny native faces.
             force: enrol what is left out otherwise: unusable faces (tiny, blurred or flat ones resemble everybody, and so
                 will the person), photos of several faces of like size, an image that somebody else has, and a face that
-                is too like somebody else's (:class:`lrface.recognition.gallery.judge.Alike`).
+                is too like somebody else's (:class:`lrface.recognition.gallery.decision.Alike`).
 
         Raises:
             LrfaceError: the name is none, the gallery cannot be written, or the detector cannot be had. An image that
@@ -183,7 +183,7 @@ class Gallery:
             LrfaceError: the model carries no threshold for this rate, or the gallery cannot be read.
         """
         encoder = self._needed_encoder
-        Judge(encoder, far, threshold, None)  # a rate that the model does not know should come out at once
+        DecisionRule(encoder, far, threshold, None)  # a rate that the model does not know should come out at once
         return self.search_face(encoder.look(image), top, far, threshold)
 
     def search_all(
@@ -191,7 +191,7 @@ class Gallery:
     ) -> list[tuple[Look, Answer]]:
         """:meth:`search` for all faces of an image, from left to right; an empty list where there is none."""
         encoder = self._needed_encoder
-        Judge(encoder, far, threshold, None)
+        DecisionRule(encoder, far, threshold, None)
         return [(look, self.search_face(look, top, far, threshold)) for look in encoder.looks(image)]
 
     def search_face(self, look: Look, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None) -> Answer:

@@ -6,8 +6,8 @@ from itertools import groupby
 import numpy as np
 
 from lrface.recognition.gallery.cache import Cache
+from lrface.recognition.gallery.decision import Alike, DecisionRule
 from lrface.recognition.gallery.index import EXACT
-from lrface.recognition.gallery.judge import Alike, Judge
 from lrface.recognition.gallery.protocol import Face, GalleryStore, as_rows
 from lrface.recognition.template import compare_sets, weigh
 
@@ -39,19 +39,19 @@ class Candidate:
 
 
 def rank_people(
-    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, people: int, judge: Judge
+    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, people: int, rule: DecisionRule
 ) -> list[Candidate]:
     """The best people, best first: those of the best faces, compared by all of their faces; see :func:`best_people`.
 
     A person of one face is judged by that face; of several, by the best one and the template of all. ``people`` says how
     many there are.
     """
-    best = {each.person: each for each in best_people(store, cache, query, min(max(top, POOL), people), judge)}
+    best = {each.person: each for each in best_people(store, cache, query, min(max(top, POOL), people), rule)}
     ranked = []
     faces = sorted(store.of_people(list(best)), key=lambda face: face.person)
     for person, group in groupby(faces, key=lambda face: face.person):
         own = list(group)
-        limits = judge.thresholds(np.array([face.resolution for face in own], np.float64))
+        limits = rule.thresholds(np.array([face.resolution for face in own], np.float64))
         weights = weigh([face.recognisability for face in own])
         score = compare_sets(query[None], unit_rows(own, len(query)), limits[None], (np.ones(1), weights))
         ranked.append(replace(best[person], similarity=score.similarity, threshold=score.threshold))
@@ -59,7 +59,7 @@ def rank_people(
 
 
 def best_people(
-    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, judge: Judge | Alike
+    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, rule: DecisionRule | Alike
 ) -> list[Candidate]:
     """The best face of each of the best people, best first. Within ``store.reading()``, after ``cache.refresh()``.
 
@@ -71,28 +71,28 @@ def best_people(
         store, cache: of the gallery.
         query: float32 ``[dim]``, L2-normalised.
         top: how many people; there are so many.
-        judge: of the query.
+        rule: of the query.
     """
     count = 0
     while True:
         ids, complete = cache.nearest(query, count)
-        candidates = _compare(store, query, ids, judge)
+        candidates = _compare(store, query, ids, rule)
         best: dict[int, Candidate] = {}
         for candidate in candidates:
             if candidate.person not in best or candidate.margin > best[candidate.person].margin:
                 best[candidate.person] = candidate
         ranked = sorted(best.values(), key=lambda candidate: -candidate.margin)
-        if complete or (len(ranked) >= top and not _may_change(ranked[0].margin, candidates, cache, judge)):
+        if complete or (len(ranked) >= top and not _may_change(ranked[0].margin, candidates, cache, rule)):
             return ranked[:top]
         count = 4 * max(count, len(ids))
 
 
-def _compare(store: GalleryStore, query: np.ndarray, ids: np.ndarray, judge: Judge | Alike) -> list[Candidate]:
+def _compare(store: GalleryStore, query: np.ndarray, ids: np.ndarray, rule: DecisionRule | Alike) -> list[Candidate]:
     """Compare faces exactly; those that are gone do not count."""
     faces = store.fetch(ids)
     rows = unit_rows(faces, len(query))
     similarities = np.clip(rows @ query, -1, 1).tolist()
-    thresholds = judge.thresholds(np.array([face.resolution for face in faces], np.float64)).tolist()
+    thresholds = rule.thresholds(np.array([face.resolution for face in faces], np.float64)).tolist()
     return [
         Candidate(face.id, face.person, similarity, threshold, face.resolution)
         for face, similarity, threshold in zip(faces, similarities, thresholds, strict=True)
@@ -107,9 +107,9 @@ def unit_rows(faces: list[Face], dim: int) -> np.ndarray:
     return unit
 
 
-def _may_change(best: float, candidates: list[Candidate], cache: Cache, judge: Judge | Alike) -> bool:
+def _may_change(best: float, candidates: list[Candidate], cache: Cache, rule: DecisionRule | Alike) -> bool:
     """Whether a face that was not proposed could be the one, given the best margin of those that were."""
     similarities = [candidate.similarity for candidate in candidates]
     # An approximate index proposes some faces from farther away, too.
     farthest = min(similarities) if cache.kind == EXACT else float(np.median(similarities))
-    return farthest - judge.lowest > max(best, 0)
+    return farthest - rule.lowest > max(best, 0)

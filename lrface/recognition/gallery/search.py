@@ -6,7 +6,7 @@ from lrface.errors import LrfaceError
 from lrface.faces.calibration import interpolation_note
 from lrface.recognition.encoder import FaceEncoder
 from lrface.recognition.gallery.answers import Answer, Match
-from lrface.recognition.gallery.judge import Judge
+from lrface.recognition.gallery.decision import DecisionRule
 from lrface.recognition.gallery.protocol import GalleryStore
 from lrface.recognition.gallery.ranking import Candidate, rank_people
 from lrface.recognition.gallery.risk import find_risk, percent, stranger_risk
@@ -31,12 +31,12 @@ def search_embedding(
     """See :meth:`lrface.recognition.gallery.gallery.Gallery.search_embedding`."""
     if top < 1:
         raise LrfaceError(f"top {top}: name one person at least")
-    judge, store = Judge(encoder, far, threshold, resolution), snapshots.store
+    rule, store = DecisionRule(encoder, far, threshold, resolution), snapshots.store
     query = np.asarray(embedding, np.float32)
     with snapshots.take():
         totals = store.totals()
-        best = rank_people(store, snapshots.cache, query, top, totals.people, judge)
-        matches = tuple(_match(store, candidate, judge, totals.faces) for candidate in best)
+        best = rank_people(store, snapshots.cache, query, top, totals.people, rule)
+        matches = tuple(_match(store, candidate, rule, totals.faces) for candidate in best)
         method = snapshots.cache.kind
     promised = far if threshold is None else None
     risk = None if promised is None else stranger_risk(promised, totals.faces)
@@ -54,9 +54,9 @@ def search_embedding(
     return Answer(name, matches, promised, totals.people, totals.faces, method, risk, tuple(notes), resolution)
 
 
-def _match(store: GalleryStore, best: Candidate, judge: Judge, faces: int) -> Match:
+def _match(store: GalleryStore, best: Candidate, rule: DecisionRule, faces: int) -> Match:
     name, photo = store.describe(best.face)
-    rate = judge.rate(best.similarity, best.resolution)
+    rate = rule.rate(best.similarity, best.resolution)
     chance, bound = None, None
     if rate is not None:
         risk = find_risk(rate, faces)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.recognition.encoder import FaceEncoder
-from lrface.recognition.gallery.judge import Judge
+from lrface.recognition.gallery.decision import DecisionRule
 from lrface.recognition.gallery.protocol import Face
 from lrface.recognition.gallery.ranking import best_people, unit_rows
 from lrface.recognition.gallery.snapshot import Snapshots
@@ -95,7 +95,7 @@ def _suspects(snapshots: Snapshots, encoder: FaceEncoder, own: list[Face], peopl
     store, found = snapshots.store, list[Suspect]()
     rows = unit_rows(own, store.meta["dim"])
     for at, (face, row) in enumerate(zip(own, rows, strict=True)):
-        like, unlike = (_judge(encoder, far, face) for far in (LIKE_FAR, UNLIKE_FAR))
+        like, unlike = (_rule(encoder, far, face) for far in (LIKE_FAR, UNLIKE_FAR))
         rest = own[:at] + own[at + 1 :]
         mine = _compare(row, rest, like)
         near = best_people(store, snapshots.cache, row, min(1 + _OTHERS, people), like)
@@ -121,11 +121,11 @@ class _Likeness:
     face: int
 
 
-def _compare(row: np.ndarray, faces: list[Face], judge: Judge) -> _Likeness:
+def _compare(row: np.ndarray, faces: list[Face], rule: DecisionRule) -> _Likeness:
     if not faces:
         return _Likeness(0.0, -np.inf, 0)
     cosines = unit_rows(faces, len(row)) @ row
-    margins = cosines - judge.thresholds(np.array([face.resolution for face in faces], np.float64))
+    margins = cosines - rule.thresholds(np.array([face.resolution for face in faces], np.float64))
     return _Likeness(round(float(np.median(cosines)), 4), float(np.median(margins)), faces[0].id)
 
 
@@ -133,7 +133,7 @@ def _by_person(faces: list[Face]) -> Iterator[tuple[int, Iterator[Face]]]:
     return groupby(sorted(faces, key=lambda face: face.person), key=lambda face: face.person)
 
 
-def _judge(encoder: FaceEncoder, far: float, face: Face) -> Judge:
+def _rule(encoder: FaceEncoder, far: float, face: Face) -> DecisionRule:
     """For the rate, or the nearest that the model is calibrated for."""
     known = encoder.thresholds
-    return Judge(encoder, float(np.clip(far, min(known), max(known))), None, face.resolution)
+    return DecisionRule(encoder, float(np.clip(far, min(known), max(known))), None, face.resolution)

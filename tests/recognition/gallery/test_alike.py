@@ -5,7 +5,7 @@ import pytest
 from gallery_stub import encoder, image
 
 from lrface.faces.images import encode_image
-from lrface.recognition.gallery.judge import Alike
+from lrface.recognition.gallery.decision import Alike
 
 
 def state(gallery):

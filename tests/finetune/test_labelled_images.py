@@ -12,7 +12,7 @@ from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE
 from lrface.faces.degrade import Degradation
 from lrface.faces.images import encode_image, read_image
-from lrface.finetune.people import from_folder, from_images, from_list, from_store, read_people
+from lrface.finetune.labelled_images import from_folder, from_images, from_list, from_store, read_people
 from lrface.models import create
 from lrface.models.embedder import Embedder
 from lrface.models.preprocessing import Preprocessing
@@ -82,7 +82,7 @@ def test_pixels_are_kept_for_training(face_folder, encoder):
 def test_batches_do_not_matter(face_folder, encoder, monkeypatch):
     people = from_folder(face_folder, encoder, ALIGNMENT)
     whole = read_people(people, encoder.embedder, pixels=True, progress=False)
-    monkeypatch.setattr("lrface.finetune.people.BATCH", 3)
+    monkeypatch.setattr("lrface.finetune.labelled_images.BATCH", 3)
     parts = read_people(people, encoder.embedder, pixels=True, progress=False)
     np.testing.assert_allclose(parts.views, whole.views, atol=1e-5)
     np.testing.assert_array_equal(parts.low, whole.low)

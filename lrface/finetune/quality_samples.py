@@ -11,7 +11,7 @@ from lrface.data.sets.pair_set import from_store
 from lrface.data.store import Store
 from lrface.data.variants import Variant, draw_route, draw_variant
 from lrface.errors import LrfaceError
-from lrface.eval.quality_tables import Observations
+from lrface.eval.quality_tables import QualitySamples
 from lrface.faces.quality import assess
 from lrface.models.embedder import Embedder
 from lrface.models.family import Family
@@ -85,9 +85,9 @@ def listed_source(store: str | Path, pairs: Sequence[str | Path]) -> Source:
     return Source(listed.name, [listed.images[i] for i in chosen], people[chosen], facts)
 
 
-def observe(
+def sample_qualities(
     embedder: Embedder | Family, sources: Sequence[Source], faces: int, seed: int = 0, largest: int = 48
-) -> Observations:
+) -> QualitySamples:
     """Embed faces at random qualities, several at each, the same for the same seed.
 
     Args:
@@ -107,15 +107,15 @@ def observe(
         alike = min(max(faces // CONDITIONS, 1), ALIKE)
         drawn = [draw_variant(rng, largest) for _ in range(-(-faces // alike))]
         parts.append([replace(drawn[place // alike], route=draw_route(rng)) for place in range(faces)])
-    return observe_variants(embedder, sources, chosen, parts)
+    return sample_variants(embedder, sources, chosen, parts)
 
 
-def observe_variants(
+def sample_variants(
     embedder: Embedder | Family,
     sources: Sequence[Source],
     images: Sequence[np.ndarray],
     variants: Sequence[Sequence[Variant]],
-) -> Observations:
+) -> QualitySamples:
     """Embed chosen faces at chosen qualities.
 
     Args:
@@ -138,7 +138,7 @@ def observe_variants(
         owners.append(np.full(len(chosen), number))
         first_person += int(source.people.max()) + 1
         first_image += len(source.crops)
-    return Observations(
+    return QualitySamples(
         FaceEncoder(embedder, "none").embed_crops(fitted, 128, resolutions),
         np.concatenate(people),
         np.concatenate(numbers),

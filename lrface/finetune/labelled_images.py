@@ -29,7 +29,7 @@ Outcome = tuple[np.ndarray, str | None] | str
 
 
 @dataclass(frozen=True)
-class People:
+class LabelledImages:
     """Images of known people, before any is read.
 
     Attributes:
@@ -51,7 +51,7 @@ class People:
     passed: Passed = field(default_factory=Passed)
 
 
-def from_folder(root: str | Path, encoder: FaceEncoder, alignment: dict[str, Any]) -> People:
+def from_folder(root: str | Path, encoder: FaceEncoder, alignment: dict[str, Any]) -> LabelledImages:
     """A folder per person, cropped as ``encoder`` crops what it is asked about; folders without images count for nothing.
 
     ``alignment`` records how that is.
@@ -70,7 +70,7 @@ def from_folder(root: str | Path, encoder: FaceEncoder, alignment: dict[str, Any
 
 def from_images(
     faces: FaceList, names: Sequence[str], encoder: FaceEncoder, alignment: dict[str, Any], source: str
-) -> People:
+) -> LabelledImages:
     """A list of images, cropped as ``encoder`` crops what it is asked about; ``names`` by label."""
 
     def crops() -> Generator[Outcome, None, None]:
@@ -80,13 +80,13 @@ def from_images(
             except ImageError as error:
                 yield str(error).removeprefix(f"{path}: ")
 
-    return People(_as_text(names), faces.ids, [str(path) for path in faces.paths], crops, alignment, source)
+    return LabelledImages(_as_text(names), faces.ids, [str(path) for path in faces.paths], crops, alignment, source)
 
 
 def from_list(
     faces: FaceList, settings: Settings, names: Sequence[str] = (), workers: int = 1, device: str = "cpu",
     source: str = "the list of faces",
-) -> People:  # fmt: skip
+) -> LabelledImages:  # fmt: skip
     """A list of faces, cropped as ``settings`` say; see :func:`lrface.data.face_crops.read_faces`.
 
     ``names`` are by label; without them people are called by their labels.
@@ -102,10 +102,10 @@ def from_list(
                     yield outcome if isinstance(outcome, str) else (outcome, None)
 
     paths = [str(path) for path in faces.paths]
-    return People(_as_text(names), faces.ids, paths, crops, settings.as_dict(), source)
+    return LabelledImages(_as_text(names), faces.ids, paths, crops, settings.as_dict(), source)
 
 
-def from_store(path: str | Path) -> People:
+def from_store(path: str | Path) -> LabelledImages:
     """The crops of a store that ``lrface prepare`` made.
 
     Raises:
@@ -129,7 +129,7 @@ def from_store(path: str | Path) -> People:
                 yield str(error)
 
     named = [names[label] for label in range(store.identities)]
-    return People(_as_text(named), store.labels, used["path"].tolist(), crops, store.settings, str(path))
+    return LabelledImages(_as_text(named), store.labels, used["path"].tolist(), crops, store.settings, str(path))
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class KnownFaces:
 
 
 def read_people(
-    people: People,
+    people: LabelledImages,
     embedder: Embedder,
     pixels: bool = False,
     source_size: int = 0,
@@ -181,7 +181,7 @@ def read_people(
     """Read, crop and embed all images. One that cannot be used is counted, never left out in silence.
 
     Args:
-        people: see :class:`People`.
+        people: see :class:`LabelledImages`.
         embedder: the backbone.
         pixels: keep the pixels too, for training a backbone.
         source_size: side of the larger crops to keep; 0 for none.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lrface.errors import LrfaceError
-from lrface.finetune import held_out
-from lrface.finetune.held_out import RATES, SCALES, check_layer, held_images
+from lrface.finetune import cross_validation
+from lrface.finetune.cross_validation import RATES, SCALES, cross_validate, held_out_images
 from lrface.finetune.softmax_layer import LayerSettings, fit_layer
 
 MEANS = LayerSettings(epochs=0)
@@ -23,13 +23,13 @@ def clouds(counts, dim=16, noise=0.6, seed=0):
 def rounds(monkeypatch):
     """The rounds of the next check, as training labels and, by round, what was asked of the layer."""
     seen = []
-    fit = held_out.fit_layer
+    fit = cross_validation.fit_layer
 
     def spy(embeddings, labels, classes, *rest):
         seen.append(embeddings)
         return fit(embeddings, labels, classes, *rest)
 
-    monkeypatch.setattr(held_out, "fit_layer", spy)
+    monkeypatch.setattr(cross_validation, "fit_layer", spy)
     return seen
 
 
@@ -41,9 +41,11 @@ def rows_in(part, whole):
 def test_everybody_is_a_stranger_once_and_nobody_is_tested_on_what_was_learnt(rounds, monkeypatch):
     embeddings, labels = clouds([5, 4, 1, 2, 7, 3, 6])
     asked = []
-    cosines = held_out.cosines
-    monkeypatch.setattr(held_out, "cosines", lambda rows, weight: (asked.append(rows), cosines(rows, weight))[1])
-    check = check_layer(embeddings, labels, MEANS, seed=1)
+    cosines = cross_validation.cosines
+    monkeypatch.setattr(
+        cross_validation, "cosines", lambda rows, weight: (asked.append(rows), cosines(rows, weight))[1]
+    )
+    check = cross_validate(embeddings, labels, MEANS, seed=1)
     assert len(rounds) == 5
     strangers, known = [], []
     for number, train in enumerate(rounds):
@@ -74,9 +76,9 @@ def literal(embeddings, labels, held, layer):
 def test_class_means_after_training_are_checked_as_by_hand():
     """Class means do not depend on each other: leaving a person out is leaving out their row."""
     embeddings, labels = clouds([12] * 10)
-    held = held_images(labels, 0.25, seed=2)
+    held = held_out_images(labels, 0.25, seed=2)
     assert held.sum() == 30
-    check = check_layer(embeddings, labels, MEANS, seed=3, share=0.25, held=held)
+    check = cross_validate(embeddings, labels, MEANS, seed=3, share=0.25, held=held)
     layer = fit_layer(embeddings[~held], labels[~held], 10, MEANS, seed=0)
     known, right, strange = literal(embeddings, labels, held, layer)
     assert (check.images, check.strangers) == (30, 30)
@@ -94,7 +96,7 @@ def test_class_means_after_training_are_checked_as_by_hand():
 def test_a_threshold_keeps_its_rate_among_new_strangers():
     embeddings, labels = clouds([10] * 60, noise=0.8)
     mine = labels < 30
-    check = check_layer(embeddings[mine], labels[mine], LayerSettings(), seed=1)
+    check = cross_validate(embeddings[mine], labels[mine], LayerSettings(), seed=1)
     layer = fit_layer(embeddings[mine], labels[mine], 30, LayerSettings(), seed=1)
     others = embeddings[~mine] / np.linalg.norm(embeddings[~mine], axis=1, keepdims=True)
     best = (others @ layer.T).max(1)
@@ -108,7 +110,7 @@ def test_the_scale_is_the_most_nearly_true_one():
     rng = np.random.default_rng(0)
     similarity = rng.uniform(-1, 1, (40, 5)).astype(np.float32)
     truth = np.where(rng.random(40) < 0.7, similarity.argmax(1), rng.integers(5, size=40))
-    got = held_out._losses(similarity, truth, smoothing=0.05)
+    got = cross_validation._losses(similarity, truth, smoothing=0.05)
     for scale, value in zip(SCALES, got, strict=True):
         total = 0.0
         for row, label in zip(similarity.astype(np.float64), truth, strict=True):
@@ -120,37 +122,37 @@ def test_the_scale_is_the_most_nearly_true_one():
 
 def test_a_few_images_that_are_all_right_do_not_prove_certainty():
     embeddings, labels = clouds([3, 3, 3], noise=0.05)
-    check = check_layer(embeddings, labels, MEANS, seed=1)
+    check = cross_validate(embeddings, labels, MEANS, seed=1)
     assert check.top1 == 1
     assert SCALES[0] < check.scale < SCALES[-1]
 
 
 def test_so_few_strangers_give_one_threshold_and_its_rate():
     embeddings, labels = clouds([2, 2], noise=0.1)
-    check = check_layer(embeddings, labels, MEANS, seed=1)
+    check = cross_validate(embeddings, labels, MEANS, seed=1)
     assert check.strangers == 4
     assert list(check.thresholds) == ["0.2"]
     single = clouds([2, 1], noise=0.1)
-    assert list(check_layer(*single, MEANS, seed=1).thresholds) == ["0.25"]
+    assert list(cross_validate(*single, MEANS, seed=1).thresholds) == ["0.25"]
 
 
 def test_the_seed_decides():
     embeddings, labels = clouds([6] * 5, noise=1.0)
-    assert check_layer(embeddings, labels, MEANS, seed=1) == check_layer(embeddings, labels, MEANS, seed=1)
-    assert check_layer(embeddings, labels, MEANS, seed=1) != check_layer(embeddings, labels, MEANS, seed=2)
+    assert cross_validate(embeddings, labels, MEANS, seed=1) == cross_validate(embeddings, labels, MEANS, seed=1)
+    assert cross_validate(embeddings, labels, MEANS, seed=1) != cross_validate(embeddings, labels, MEANS, seed=2)
 
 
 def test_nobody_with_two_images():
     embeddings, labels = clouds([1, 1, 1])
     with pytest.raises(LrfaceError, match="nobody has two images"):
-        check_layer(embeddings, labels, MEANS, seed=1)
-    assert not held_images(labels, 0.2, seed=1).any()
+        cross_validate(embeddings, labels, MEANS, seed=1)
+    assert not held_out_images(labels, 0.2, seed=1).any()
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
 def test_held_images_leave_everybody_something(share):
     labels = clouds([1, 2, 3, 10, 40])[1]
-    held = held_images(labels, share, seed=1)
+    held = held_out_images(labels, share, seed=1)
     for person, count in enumerate([1, 2, 3, 10, 40]):
         own = held[labels == person].sum()
         assert own < count

@@ -26,7 +26,7 @@ SCALES = np.geomspace(1, 128, 57)
 
 
 @dataclass(frozen=True)
-class Check:
+class CrossValidation:
     """What was found; shares are of the held-out images of known people.
 
     Attributes:
@@ -59,10 +59,10 @@ class _Round:
     strangers: np.ndarray
 
 
-def check_layer(
+def cross_validate(
     embeddings: np.ndarray, labels: np.ndarray, settings: LayerSettings, seed: int, share: float = 0.2,
     held: np.ndarray | None = None, device: str = "cpu", progress: bool = False,
-) -> Check:  # fmt: skip
+) -> CrossValidation:  # fmt: skip
     """Hold out and see.
 
     The rate of a threshold is that among as many people as there are, less those who are strangers at the time: with all of them
@@ -102,7 +102,7 @@ def check_layer(
     return _conclude(np.concatenate(right), np.concatenate(best), np.concatenate(strange), losses)
 
 
-def _conclude(right: np.ndarray, best: np.ndarray, strange: np.ndarray, losses: np.ndarray) -> Check:
+def _conclude(right: np.ndarray, best: np.ndarray, strange: np.ndarray, losses: np.ndarray) -> CrossValidation:
     count = len(strange)
     rates = [rate for rate in RATES if rate * count >= 1]
     thresholds = {f"{rate:g}": threshold_at_far(strange, rate) for rate in rates}
@@ -118,7 +118,7 @@ def _conclude(right: np.ndarray, best: np.ndarray, strange: np.ndarray, losses: 
             "unknown": float(np.mean(~named)),
         }
     scale = float(SCALES[losses.argmin()])
-    return Check(len(right), float(right.mean()), scale, count, thresholds, outcomes)
+    return CrossValidation(len(right), float(right.mean()), scale, count, thresholds, outcomes)
 
 
 def _losses(similarity: np.ndarray, truth: np.ndarray, smoothing: float) -> np.ndarray:
@@ -176,7 +176,7 @@ def _after_training(labels: np.ndarray, held: np.ndarray, turns: int) -> Iterato
             yield _Round(~held & ~out, np.zeros_like(held), held & out)
 
 
-def held_images(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+def held_out_images(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Images to keep away from the training of a backbone, bool ``[n]``.
 
     About ``share`` of each person's, at least one, never the only one.

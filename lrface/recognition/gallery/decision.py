@@ -13,7 +13,7 @@ ALIKE_FAR = 1e-4
 ALIKE_RISK = 0.01
 
 
-class Judge:
+class DecisionRule:
     """Says for one probe which similarity means the same person.
 
     Where the model is calibrated by quality, and the resolutions are known, each face has a threshold of its own: small
@@ -80,9 +80,9 @@ class Alike:
     def __init__(self, encoder: FaceEncoder, resolution: float | None, faces: int) -> None:
         known = sorted(encoder.thresholds)
         far = next((rate for rate in known if rate >= ALIKE_FAR * (1 - 1e-9)), known[-1])
-        self._strict = Judge(encoder, far, None, resolution)
+        self._strict = DecisionRule(encoder, far, None, resolution)
         loose = min(10 * far, known[-1])
-        self._loose = Judge(encoder, loose, None, resolution)
+        self._loose = DecisionRule(encoder, loose, None, resolution)
         decades = float(np.log10(loose / far))
         self._steps = max(0.0, float(np.log10(max(faces, 1) * far / ALIKE_RISK))) / decades if decades > 0 else 0.0
         self.lowest = self._strict.lowest
