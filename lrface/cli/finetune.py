@@ -169,7 +169,7 @@ def _tell_faces(faces: "KnownFaces") -> None:
     click.echo(f"{len(faces.labels):,} images of {len(faces.names):,} people, {len(faces.refused):,} left out{alone}")
 
 
-def _tell_check(check: "Check") -> None:
+def _tell_check(check: "CrossValidation") -> None:
     click.echo(f"held out: {check.images:,} images of known people, {100 * check.top1:.1f} % nearest to the right one")
     click.echo(f"{check.strangers:,} images of strangers; of the known people then")
     click.echo(f"{'strangers named':>15}  {'threshold':>9}  {'right':>7}  {'wrong':>7}  {'unknown':>7}")

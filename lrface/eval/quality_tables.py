@@ -51,7 +51,7 @@ class QualitySamples:
     conditions: NDArray[np.int64]
     resolutions: NDArray[np.float64]
 
-    def subset(self, mask: NDArray[np.bool_]) -> "Observations":
+    def subset(self, mask: NDArray[np.bool_]) -> "QualitySamples":
         """Those in the mask bool ``[n]``."""
         return QualitySamples(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 

@@ -29,7 +29,8 @@ LIST_CODE = (
 )
 
 FINETUNE_CODE = (
-    "lrface.finetune.run", "lrface.finetune.backbone", "lrface.finetune.unfreeze", "lrface.finetune.labelled_images", "lrface.train.augment",
+    "lrface.finetune.run", "lrface.finetune.backbone", "lrface.finetune.unfreeze", "lrface.finetune.labelled_images",
+    "lrface.train.augment",
 )  # fmt: skip
 
 RANKS = (1, 5, 10, 20, 50)

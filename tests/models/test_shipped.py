@@ -43,7 +43,7 @@ def test_models_open_by_name_and_by_default(weights):
 def test_a_missing_file_is_named(weights):
     with pytest.raises(LrfaceError, match=r"lost\.safetensors, the shipped model lost, is missing"):
         open_embedder("lost")
-    with pytest.raises(LrfaceError, match="no model at goood .*: give good, lost, "):
+    with pytest.raises(LrfaceError, match=r"no model at goood .*: give good, lost, "):
         open_embedder("goood")
 
 
