@@ -4,7 +4,7 @@ import os
 
 import click
 
-from lrface.cli.all_faces import DRAW, check_draw, draw_looks
+from lrface.cli.all_faces import DRAW, check_draw, draw_cropped_faces
 from lrface.cli.options import (
     DEVICE,
     ENCODER_DETECTOR,
@@ -52,5 +52,5 @@ def command(
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
     if draw:
-        draw_looks(images[0], report.faces, draw)
+        draw_cropped_faces(images[0], report.faces, draw)
     click.echo(f"{report.embedded:,} faces embedded, {len(report.refused):,} images left out: {out}")

@@ -12,7 +12,7 @@ from lrface.data.folders import Passed, walk
 from lrface.errors import LrfaceError
 from lrface.faces.formats import SUFFIXES
 from lrface.files import atomic_write, looked_in, require_path
-from lrface.recognition.encoder import FaceEncoder, ImageError, Look
+from lrface.recognition.encoder import CroppedFace, FaceEncoder, ImageError
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Report:
     embedded: int
     refused: list[tuple[str, str]]
     notes: list[str]
-    faces: tuple[Look, ...] = ()
+    faces: tuple[CroppedFace, ...] = ()
 
 
 def embed_files(
@@ -64,7 +64,7 @@ def embed_files(
         raise LrfaceError(f"--out {out}: embeddings are written as NumPy .npz or as .parquet, call it so")
     passed = Passed()
     paths = list_images(sources, passed)
-    kept: list[tuple[str, Look]] = []
+    kept: list[tuple[str, CroppedFace]] = []
     parts: list[np.ndarray] = []
     refused: list[tuple[str, str]] = []
     notes = list(passed.notes())
@@ -72,7 +72,7 @@ def embed_files(
     with atomic_write(out) as file:
         for faces, crops in _batches(_crops(encoder, paths, refused, notes, progress, every), batch_size):
             kept += faces
-            details = [look.quality.resolution for _, look in faces]
+            details = [cropped.quality.resolution for _, cropped in faces]
             parts.append(encoder.embed_crops(crops, batch_size, details))
         if not kept:
             name, reason = refused[0]
@@ -80,7 +80,7 @@ def embed_files(
         table = _table(kept, np.concatenate(parts))
         write: Callable[..., None] = np.savez if Path(out).suffix == ".npz" else _write_parquet
         write(file, **table, model=encoder.embedder.fingerprint)
-    return Report(len(kept), refused + passed.rows, notes, tuple(look for _, look in kept))
+    return Report(len(kept), refused + passed.rows, notes, tuple(cropped for _, cropped in kept))
 
 
 def list_images(sources: Iterable[str | Path], passed: Passed | None = None) -> list[str]:
@@ -114,43 +114,45 @@ def _crops(
     notes: list[str],
     progress: bool,
     every: bool,
-) -> Iterator[tuple[tuple[str, Look], np.ndarray]]:
+) -> Iterator[tuple[tuple[str, CroppedFace], np.ndarray]]:
     from tqdm import tqdm
 
     for path in tqdm(paths, unit="img", desc="embed", disable=None if progress else True):
         try:
-            looks = encoder.looks(path) if every else [encoder.look(path)]
+            all_cropped = encoder.cropped_faces(path) if every else [encoder.cropped_face(path)]
         except ImageError as error:
             refused.append((path, str(error).removeprefix(f"{path}: ")))
             continue
-        if not looks:
+        if not all_cropped:
             refused.append((path, "no face found"))
-        for look in looks:
-            notes += look.notes
-            crop = encoder.embedder.member(look.quality.resolution).compact(look.crop)
-            yield (path, replace(look, crop=crop)), crop  # so that no large photo has to be held
+        for cropped in all_cropped:
+            notes += cropped.notes
+            crop = encoder.embedder.member(cropped.quality.resolution).compact(cropped.crop)
+            yield (path, replace(cropped, crop=crop)), crop  # so that no large photo has to be held
 
 
 def _batches(
-    crops: Iterator[tuple[tuple[str, Look], np.ndarray]], size: int
-) -> Iterator[tuple[tuple[tuple[str, Look], ...], tuple[np.ndarray, ...]]]:
+    crops: Iterator[tuple[tuple[str, CroppedFace], np.ndarray]], size: int
+) -> Iterator[tuple[tuple[tuple[str, CroppedFace], ...], tuple[np.ndarray, ...]]]:
     while batch := list(islice(crops, size)):
         faces, images = zip(*batch, strict=True)
         yield faces, images
 
 
-def _table(faces: list[tuple[str, Look]], embeddings: np.ndarray) -> dict[str, np.ndarray]:
+def _table(faces: list[tuple[str, CroppedFace]], embeddings: np.ndarray) -> dict[str, np.ndarray]:
     """The columns of the file."""
     nowhere = np.full((5, 2), np.nan, np.float32)
     return {
         "embeddings": embeddings,
         "paths": np.array([path for path, _ in faces]),
         "boxes": np.stack(
-            [np.full(4, np.nan, np.float32) if look.face is None else look.face.box for _, look in faces]
+            [np.full(4, np.nan, np.float32) if cropped.face is None else cropped.face.box for _, cropped in faces]
         ),
-        "landmarks": np.stack([nowhere if look.face is None else look.face.landmarks for _, look in faces]),
-        "scores": np.array([np.nan if look.face is None else look.face.score for _, look in faces], np.float32),
-        "details": np.array([look.quality.resolution for _, look in faces], np.float32),
+        "landmarks": np.stack([nowhere if cropped.face is None else cropped.face.landmarks for _, cropped in faces]),
+        "scores": np.array(
+            [np.nan if cropped.face is None else cropped.face.score for _, cropped in faces], np.float32
+        ),
+        "details": np.array([cropped.quality.resolution for _, cropped in faces], np.float32),
     }
 
 

@@ -106,18 +106,18 @@ def _find(
     encoder: FaceEncoder, name: str, source: str, digest: bytes, image: Image, force: bool, report: Report
 ) -> Found:
     """The main face of an image. Raises ImageError if there is none that is to be enrolled."""
-    look = encoder.look(image)
-    quality = look.quality
+    cropped = encoder.cropped_face(image)
+    quality = cropped.quality
     if not quality.usable and not force:
         raise ImageError(f"{'; '.join(quality.warnings)} ({FORCED})")
-    if look.others and not encoder.chooses and not force:
+    if cropped.others and not encoder.chooses and not force:
         raise ImageError(
-            f"shows {look.others + 1} faces of like size: say which with --face, or --force takes the one in the middle"
+            f"shows {cropped.others + 1} faces of like size: say which with --face, or --force takes the one in the middle"
         )
-    report.notes += look.notes
+    report.notes += cropped.notes
     report.notes += [f"{source}: {warning}" for warning in quality.warnings]
     resolution = round(quality.resolution, 2)  # as the gallery keeps it: it decides which member embeds the face
-    crop = encoder.embedder.member(resolution).compact(look.crop)
+    crop = encoder.embedder.member(resolution).compact(cropped.crop)
     member = encoder.embedder.member_name(resolution)
     return Found(name, digest, source, crop, resolution, quality.recognisability, member)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.recognition.encoder import FaceEncoder, Image, ImageError, Look
+from lrface.recognition.encoder import CroppedFace, FaceEncoder, Image, ImageError
 from lrface.recognition.gallery import base
 from lrface.recognition.gallery.alike import find_alike
 from lrface.recognition.gallery.answers import Answer, Report
@@ -184,22 +184,24 @@ class Gallery:
         """
         encoder = self._needed_encoder
         DecisionRule(encoder, far, threshold, None)  # a rate that the model does not know should come out at once
-        return self.search_face(encoder.look(image), top, far, threshold)
+        return self.search_face(encoder.cropped_face(image), top, far, threshold)
 
     def search_all(
         self, image: Image, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
-    ) -> list[tuple[Look, Answer]]:
+    ) -> list[tuple[CroppedFace, Answer]]:
         """:meth:`search` for all faces of an image, from left to right; an empty list where there is none."""
         encoder = self._needed_encoder
         DecisionRule(encoder, far, threshold, None)
-        return [(look, self.search_face(look, top, far, threshold)) for look in encoder.looks(image)]
+        return [(cropped, self.search_face(cropped, top, far, threshold)) for cropped in encoder.cropped_faces(image)]
 
-    def search_face(self, look: Look, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None) -> Answer:
+    def search_face(
+        self, cropped: CroppedFace, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
+    ) -> Answer:
         """:meth:`search` for a face that was found before."""
-        embedding = self._needed_encoder.embed_crops([look.crop], resolutions=[look.quality.resolution])[0]
-        answer = self.search_embedding(embedding, top, far, threshold, look.quality.resolution)
-        warnings = tuple(f"{look.name}: {warning}" for warning in look.quality.warnings)
-        return replace(answer, notes=look.notes + answer.notes, warnings=warnings)
+        embedding = self._needed_encoder.embed_crops([cropped.crop], resolutions=[cropped.quality.resolution])[0]
+        answer = self.search_embedding(embedding, top, far, threshold, cropped.quality.resolution)
+        warnings = tuple(f"{cropped.name}: {warning}" for warning in cropped.quality.warnings)
+        return replace(answer, notes=cropped.notes + answer.notes, warnings=warnings)
 
     def search_embedding(
         self,
