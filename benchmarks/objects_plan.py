@@ -3,7 +3,6 @@
 python benchmarks/objects_plan.py --out benchmarks/results/objects/plan.json
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,13 +28,12 @@ def multiply_adds(network: ObjectNetwork) -> int:
     found = [0]
 
     def count(layer: nn.Module, _: object, output: torch.Tensor) -> None:
-        if isinstance(layer, nn.Conv2d):
-            per_number = layer.weight[0].numel()
-        else:
-            per_number = layer.in_features  # type: ignore[union-attr]
-        found[0] += output[0].numel() * per_number  # type: ignore[operator]
+        weight: torch.Tensor = layer.weight  # type: ignore[assignment]
+        found[0] += output[0].numel() * weight[0].numel()
 
-    hooks = [each.register_forward_hook(count) for each in network.modules() if isinstance(each, (nn.Conv2d, nn.Linear))]
+    hooks = [
+        each.register_forward_hook(count) for each in network.modules() if isinstance(each, (nn.Conv2d, nn.Linear))
+    ]
     with torch.no_grad():
         network.eval()(torch.zeros(1, 3, SIDE, SIDE))
     for hook in hooks:
@@ -65,12 +63,13 @@ def main(out: Path) -> None:
     rows = plan(known.__getitem__)
     total = sum(row["operations"] for row in rows.values())
     write_json(out, {"pairs": rows, "total": total, "epochs": EPOCHS, "pictures": PICTURES, "methods": PLAIN + 1})
-    click.echo("| pair | student, million multiply-adds | teacher | 10^15 operations, 17 methods | hours at 10 TFLOP/s |")
+    click.echo(
+        "| pair | student, million multiply-adds | teacher | 10^15 operations, 17 methods | hours at 10 TFLOP/s |"
+    )
     click.echo("|---|---:|---:|---:|---:|")
     for pair, row in (*rows.items(), ("all", {"operations": total})):
         sizes = " | ".join(f"{row[key] / 1e6:.1f}" if key in row else "" for key in ("student", "teacher"))
         click.echo(f"| {pair} | {sizes} | {row['operations'] / 1e15:,.0f} | {row['operations'] / 1e13 / 3600:,.1f} |")
-    click.echo(json.dumps(known))
 
 
 if __name__ == "__main__":
