@@ -41,7 +41,7 @@ def multiply_adds(network: ObjectNetwork) -> int:
     return found[0]
 
 
-def plan(count: Callable[[str], int]) -> dict[str, dict[str, float]]:
+def plan(count: Callable[[str], int]) -> dict[str, dict[str, int]]:
     """By pair: multiply-adds of both networks, and operations (two for each) of a column of seventeen methods.
 
     A training step is three passes of the student (forward, and twice that back) and one of the teacher.
