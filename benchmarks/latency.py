@@ -36,8 +36,7 @@ from lrface.files import atomic_write, write_json
 from lrface.models import create, save_model, shipped
 from lrface.models.embedder import GRAPH_SUFFIX, Embedder, open_embedder
 from lrface.models.preprocessing import Preprocessing
-from lrface.suite.peers import hardware
-from lrface.version import code_version
+from lrface.version import code_version, hardware
 
 SIDE = 16
 BATCHES = (1, 64)

@@ -19,8 +19,7 @@ import click
 
 from lrface.faces.detect import DETECTORS, automatic_detector
 from lrface.files import write_json
-from lrface.suite.peers import hardware
-from lrface.version import code_version
+from lrface.version import code_version, hardware
 
 OUT = Path(__file__).parent / "results" / "verify_cold.json"
 

@@ -58,6 +58,21 @@ def require_path(path: str | Path, what: str = "the path") -> str | Path:
     return path
 
 
+def looked_in(path: str | Path) -> str:
+    """Where a path that is missing was looked for, for an error: its folder, and what else paths may be relative to."""
+    folder = Path(path).absolute().parent
+    set_to = os.environ.get("LRFACE_DATA")
+    start = f"LRFACE_DATA, which is {set_to}" if set_to else "LRFACE_DATA, which is not set"
+    absent = "" if folder.is_dir() else ", a folder that does not exist"
+    return f"looked in {folder}{absent}; a recipe's paths start at --data or {start}"
+
+
+def because(error: OSError, path: str | Path) -> str:
+    """Why a file cannot be read, for an error; of one that is missing also where it was looked for."""
+    reason = error.strerror or str(error)
+    return f"{reason} ({looked_in(path)})" if isinstance(error, FileNotFoundError) else reason
+
+
 def try_lock(file: IO[Any]) -> bool:
     """Lock an open file for this process, unless another one holds it; closing it, or dying, releases it.
 
@@ -107,7 +122,7 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(require_path(path)).read_text())
     except OSError as error:
-        raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
+        raise LrfaceError(f"cannot read {path}: {because(error, path)}") from error
     except ValueError as error:
         raise LrfaceError(f"{path} is not valid JSON: {error}") from error
 
@@ -125,5 +140,5 @@ def file_digest(path: str | Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
+        raise LrfaceError(f"cannot read {path}: {because(error, path)}") from error
     return digest.hexdigest()

@@ -1,5 +1,7 @@
 """The one home of the version number, and of the commit where there is one."""
 
+import os
+import platform
 from pathlib import Path
 
 __version__ = "0.1.0"
@@ -15,3 +17,19 @@ def code_version() -> dict[str, str | None]:
     except (OSError, subprocess.SubprocessError):
         commit = None
     return {"version": __version__, "commit": commit}
+
+
+def hardware(device: str = "cpu") -> str:
+    """The processor's name and the cores that may be used; for CUDA the graphics card's."""
+    if device.startswith("cuda"):
+        import torch
+
+        return str(torch.cuda.get_device_name(device))
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # not Linux, or a processor that does not say
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"

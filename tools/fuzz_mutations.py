@@ -107,6 +107,8 @@ WEIGHTS = (3, 4, 3, 2, 2, 4, 2)
 
 def fields(data: bytes) -> list[Field]:
     """The numbers of a file's structure; of a spoilt file, those up to where it is spoilt."""
+    if data[4:8] == b"ftyp":
+        return list(_boxes(data))
     for start, find in _FINDERS.items():
         if data.startswith(start):
             return list(find(data))
@@ -183,6 +185,15 @@ def _tiff(data: bytes) -> Iterator[Field]:
 def _bmp(data: bytes) -> Iterator[Field]:
     yield from (Field(at, 4, "little") for at in (2, 10, 14, 18, 22, 30, 34, 46))
     yield from (Field(26, 2, "little"), Field(28, 2, "little"))
+
+
+def _boxes(data: bytes) -> Iterator[Field]:
+    """AVIF and HEIF: how long the boxes are, outer and inner, and the image's sides."""
+    for found in re.finditer(rb"ftyp|meta|hdlr|pitm|iinf|infe|iloc|iprp|ipco|ipma|irot|ispe|mdat", data[: 1 << 16]):
+        if found.start() >= 4:
+            yield Field(found.start() - 4, 4, "big")
+        if found[0] == b"ispe":
+            yield from (Field(found.end() + 4, 4, "big"), Field(found.end() + 8, 4, "big"))
 
 
 def _ppm(data: bytes) -> Iterator[Field]:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from lrface.data.synthetic import face
+from lrface.faces.formats import readable
 
 #: Where the pixels of Adam7's seven passes begin, and how far apart they are: x, y, right, down.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -19,7 +20,8 @@ def samples() -> dict[str, bytes]:
     """Files by what they are; the first word is the format. The same at every call."""
     first, second = (Image.fromarray(face(identity, 0, seed=1)) for identity in (0, 1))
     small = first.resize((45, 61))
-    return {**_jpegs(first, small), **_pngs(first, second, small), **_others(first, second, small), **_tiffs(small)}
+    parts = (_jpegs(first, small), _pngs(first, second, small), _others(first, second, small), _tiffs(small))
+    return {name: data for part in (*parts, _phones(first, small)) for name, data in part.items()}
 
 
 def largest() -> Iterator[tuple[str, bytes]]:
@@ -122,6 +124,22 @@ def _tiffs(small: Image.Image) -> dict[str, bytes]:
         "TIFF of three pages": _encoded(small, "TIFF", save_all=True, append_images=[small.rotate(9), small]),
         "TIFF big": _encoded(small, "TIFF", big_tiff=True),
     }
+
+
+def _phones(first: Image.Image, small: Image.Image) -> dict[str, bytes]:
+    """What phones write, where this installation has a codec."""
+    result: dict[str, bytes] = {}
+    if "AVIF" in readable():
+        result |= {
+            "AVIF": _encoded(first, "AVIF"),
+            "AVIF alpha, rotated": _encoded(_clear(small), "AVIF", exif=_exif(6)),
+        }
+    if "HEIF" in readable():  # which registers the encoder, too
+        result |= {
+            "HEIF": _encoded(first, "HEIF"),
+            "HEIF alpha, rotated": _encoded(_clear(small), "HEIF", exif=_exif(6)),
+        }
+    return result
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:

@@ -14,8 +14,10 @@ import yaml
 from lrface.data.sets.pair_set import PairSet, from_store
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write, file_digest, write_json
+from lrface.files import atomic_write, file_digest, looked_in, write_json
 from lrface.models import shipped
+from lrface.models.card import read_header
+from lrface.models.preprocessing import Preprocessing
 from lrface.models.weights import load_model, save_model
 
 REQUIRED = ("licence", "data_licence", "teacher", "overlap_check", "intended_use", "limits")
@@ -55,9 +57,7 @@ def ship(
 
     if int8_only and calibration is None:
         raise LrfaceError("int8 needs faces to calibrate on: give --calibration")
-    missing = [key for key in REQUIRED if not facts.get(key)]
-    if missing:
-        raise LrfaceError(f"the facts lack {', '.join(missing)}: a shipped model's card must say them")
+    check(model_file, facts, calibration)
     model, card = load_model(model_file)
     int8 = f"{name}{INT8}"
     with tempfile.TemporaryDirectory() as folder:  # all files or none
@@ -76,6 +76,23 @@ def ship(
         models = {} if int8_only else {name: path.name}
         models |= {int8: files[-1].name} if calibration is not None else {}
         return _install(models, files, {name: path.name, int8: f"{int8}.onnx"}, default)
+
+
+def check(model_file: Path, facts: dict[str, str], calibration: Store | None) -> None:
+    """Compare what the facts and the files' headers say, before faces are read.
+
+    Raises:
+        LrfaceError: a required fact is missing, the model has no header, or the store's crops are too small for it.
+    """
+    missing = [key for key in REQUIRED if not facts.get(key)]
+    if missing:
+        raise LrfaceError(f"the facts lack {', '.join(missing)}: a shipped model's card must say them")
+    if not model_file.is_file():
+        raise LrfaceError(f"no model file at {model_file} ({looked_in(model_file)})")
+    card, _ = read_header(model_file)
+    side = Preprocessing.from_card(card.get("preprocessing"), model_file).input_size
+    if calibration is not None and calibration.size < side:
+        raise LrfaceError(f"{calibration.path} holds crops of {calibration.size} px and the model takes {side} px")
 
 
 def _install(models: dict[str, str], files: list[Path], replaced: dict[str, str], default: bool) -> list[Path]:
@@ -115,9 +132,10 @@ def main(
 ) -> None:  # fmt: skip
     """Put MODEL into the package as NAME, and as NAME-int8."""
     try:
-        store = Store(calibration) if calibration else None
+        store, said = Store(calibration) if calibration else None, yaml.safe_load(facts.read_text())
+        check(model, said, store)
         chosen = from_store(images, pairs) if images else None
-        for path in ship(model, name, yaml.safe_load(facts.read_text()), store, chosen, default, int8_only):
+        for path in ship(model, name, said, store, chosen, default, int8_only):
             click.echo(f"{path}: {path.stat().st_size:,} bytes")
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)

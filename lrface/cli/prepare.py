@@ -72,6 +72,8 @@ def command(
         f"{count:,} {status}" for status, count in sorted(summary.counts.items(), key=lambda item: -item[1])
     )
     click.echo(f"{total:,} images: {listed}")
+    for note in summary.notes:
+        click.echo(note)
     if summary.turned:
         click.echo(f"{summary.turned:,} of them had no upright face and were turned; the manifest says which")
     click.echo(f"{summary.identities:,} identities, {summary.single:,} of them with a single image")

@@ -2,13 +2,14 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import click
 
 from lrface.cli.options import (
     DEVICE,
     ENCODER_DETECTOR,
-    FACE,
+    FACE_OR_ALL,
     MIN_FACE,
     MODEL,
     RUNTIME,
@@ -17,6 +18,7 @@ from lrface.cli.options import (
     TURN,
     FilePath,
 )  # fmt: skip
+from lrface.errors import LrfaceError
 
 
 @click.command("verify")
@@ -32,7 +34,7 @@ from lrface.cli.options import (
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @ENCODER_DETECTOR
 @MIN_FACE
-@FACE
+@FACE_OR_ALL
 @TURN
 @DEVICE
 @RUNTIME
@@ -59,24 +61,32 @@ def command(
     explain: str | None,
     as_json: bool,
 ) -> None:
-    """Tell whether the images A and B show one person.
+    """Tell whether A and B show one person.
 
-    A photo, an aligned crop or a tiny native face will do. Exit status: 0 same, 1 different, 2 error.
+    Each is a photo, an aligned crop or a tiny native face; or several photos of one person, as a folder or as a.jpg,b.jpg:
+    then the best pair of faces and the means of both sides decide together. With --face all every face of every photo is
+    compared, and the best pair decides. Exit status: 0 same, 1 different, 2 error.
     """
     from lrface.recognition.encoder import FaceEncoder
+    from lrface.recognition.several import list_side, look_at_side, verify_several
 
+    sides, every = (list_side(a), list_side(b)), face == "all"
     if explain:
         from lrface.recognition.explain import check
 
         check(explain)
-    encoder = FaceEncoder.load(model, detector, face, device, runtime, threads, min_face, turn, sharp)
+        if every or any(len(side) > 1 for side in sides):
+            raise LrfaceError("--explain draws one photo a side, without --face all")
+    rule = "largest-central" if every else face
+    encoder = FaceEncoder.load(model, detector, rule, device, runtime, threads, min_face, turn, sharp)
     encoder.check_threshold(far, threshold)
-    looks = encoder.look(a), encoder.look(b)
-    result = encoder.compare(*looks, far, threshold)
+    (looks_a, left_a), (looks_b, left_b) = (look_at_side(encoder, side, every) for side in sides)
+    result = verify_several(encoder, looks_a, looks_b, far, threshold, any_pair=every)
+    result = replace(result, notes=(*left_a, *left_b, *result.notes))
     if explain:
         from lrface.recognition.explain import draw
 
-        draw(encoder, (a, b), looks, result, explain)
+        draw(encoder, (a, b), (looks_a[0], looks_b[0]), result, explain)
     if as_json:
         click.echo(json.dumps({"a": a, "b": b, **result.as_dict()}))
     else:

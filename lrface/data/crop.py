@@ -14,7 +14,7 @@ from lrface.faces.detect import DETECTORS, FACE_RULES, Detector, select_face
 from lrface.faces.images import Loaded, encode_image, load_image, read_image
 from lrface.faces.turn import detect_turned
 
-#: What can become of an image; every image of the source gets exactly one.
+#: What can become of an image of an identity; each gets exactly one. The manifest has ``left out`` for what lies elsewhere.
 STATUSES = ("ok", "unreadable", "no landmarks", "no face", "bad landmarks")
 
 

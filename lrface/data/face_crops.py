@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrface.data.ahead import in_order
 from lrface.data.crop import RefusedError, Settings, cut, locate
 from lrface.data.face_list import FaceList
+from lrface.data.prefetch import prefetched_map
 from lrface.data.sources import Item
 from lrface.data.workers import in_processes, make_detector, stopping
 from lrface.errors import LrfaceError
@@ -66,7 +66,7 @@ def read_faces(
     with ThreadPoolExecutor(1) as pool:
         reader = _Reader(settings, finish, detector)
         try:
-            yield from in_order(pool, reader.read, _chunks(faces, chunk), 2)
+            yield from prefetched_map(pool, reader.read, _chunks(faces, chunk), 2)
         finally:
             pool.shutdown(cancel_futures=True)
 

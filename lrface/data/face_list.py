@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from lrface.data.folders import Passed
 from lrface.data.sets.matlists import read_id_list
 from lrface.data.sources import FolderSource
 from lrface.errors import LrfaceError
-from lrface.faces.images import SUFFIXES
+from lrface.faces.formats import SUFFIXES
 from lrface.files import read_json
 
 #: Label of a person whom nobody has named.
@@ -172,7 +173,14 @@ def read_listed(file: Path, prefix: str, folder: Path, set_name: str) -> tuple[F
 
 
 def read_identities(root: Path) -> FaceList:
-    """A folder per identity; labels count its folders in the order of their names, empty ones left out.
+    """:func:`read_folder` without what is not used."""
+    return read_folder(root)[0]
+
+
+def read_folder(root: Path) -> tuple[FaceList, Passed]:
+    """A folder per identity, and what lies in it and is not used.
+
+    Labels count the folders in the order of their names, empty ones left out.
 
     Raises:
         LrfaceError: no folders or no images.
@@ -182,7 +190,7 @@ def read_identities(root: Path) -> FaceList:
     if not items:
         raise LrfaceError(f"{root} holds no images: expected one folder of images for each identity")
     labels = np.unique([item.label for item in items], return_inverse=True)[1]
-    return FaceList(tuple(root / item.path for item in items), labels)
+    return FaceList(tuple(root / item.path for item in items), labels), source.passed()
 
 
 def read_marker(root: Path) -> dict[str, Any] | None:

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from lrface.data import store
+from lrface.data.contact_sheet import write_contact_sheet
 from lrface.data.crop import Settings
+from lrface.data.folders import Passed
 from lrface.data.journal import ShardWriter, check_same
-from lrface.data.sheet import write_contact_sheet
 from lrface.data.sources import Item, Share, Source, open_source, take_share
 from lrface.data.workers import crop_chunks
 from lrface.errors import LrfaceError
@@ -34,11 +35,13 @@ class Summary:
 
     Attributes:
         folder: the shard.
-        counts: status -> images; adds up to the images of the shard's share of the source.
+        counts: status -> images; adds up to the images of the shard's share of the source. The first shard also has what
+            the source leaves out, ``left out``: images that lie in no identity's folder, and linked folders.
         identities: identities with at least one image in the store.
         single: identities with exactly one.
         fingerprint: digest of the labels and crops.
         turned: images whose face was found in another turn of them; the manifest says which.
+        notes: what else lies in the source, on the first shard: hidden and system files and folders, other files.
     """
 
     folder: Path
@@ -47,6 +50,7 @@ class Summary:
     single: int
     fingerprint: str
     turned: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -101,7 +105,7 @@ def prepare(
             return _summary(folder)
         with closing(ShardWriter(folder, settings.degradation.size, header)) as writer:
             _fill(writer, images, share, settings, workers, device, progress)
-            _finish(writer, settings, header | origin)
+            _finish(writer, settings, header | origin, Passed() if shard else images.passed())
         return _summary(folder)
     except BrokenProcessPool as error:
         raise LrfaceError(
@@ -144,7 +148,7 @@ def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> None:
+def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any], passed: Passed) -> None:
     labels = np.empty(writer.images, np.int64)
     offsets = np.empty(writer.images, np.int64)
     counts: Counter[str] = Counter()
@@ -161,6 +165,8 @@ def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> 
                 if row["status"] == "ok":
                     fingerprint.update(row["label"].to_bytes(8, "little", signed=True) + bytes.fromhex(row["digest"]))
                     labels[done], offsets[done], done = row["label"], row["offset"], done + 1
+        manifest.write([_left_out(*row) for row in passed.rows])
+    counts |= {"left out": len(passed.rows)} if passed.rows else {}
     if not done:
         reason = next(row["reason"] for entry in writer.entries() for row in entry["rows"])
         raise LrfaceError(f"no image of {header['source']} could be used; the first one: {reason}")
@@ -169,12 +175,18 @@ def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any]) -> 
     sizes = np.unique(labels[labels >= 0], return_counts=True)[1]
     result = {"images": done, "counts": dict(counts), "identities": len(sizes), "single": int((sizes == 1).sum())}
     result |= {"turned": turned} if settings.turn else {}
+    result |= {"notes": passed.notes()} if passed.notes() else {}
     write_json(writer.folder / store.SHARD_FILE, header | result | {"fingerprint": fingerprint.hexdigest()})
     writer.forget()
 
 
+def _left_out(path: str, reason: str) -> dict[str, Any]:
+    """A row of the manifest for what is no item of the source."""
+    nothing = {"landmarks": None, "score": None}
+    return {"path": path, "identity": None, "label": -1, "status": "left out", "reason": reason} | nothing
+
+
 def _summary(folder: Path) -> Summary:
     facts = store.read_shard(folder)
-    return Summary(
-        folder, facts["counts"], facts["identities"], facts["single"], facts["fingerprint"], facts.get("turned", 0)
-    )
+    turned, notes = facts.get("turned", 0), tuple(facts.get("notes", ()))
+    return Summary(folder, facts["counts"], facts["identities"], facts["single"], facts["fingerprint"], turned, notes)

@@ -1,7 +1,6 @@
 """Where faces come from: a folder per identity, or an insightface RecordIO file. `prepare` reads both the same way."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lrface.data.folders import DEEPER, LOOSE, Passed, leave_out, list_folder, walk
 from lrface.data.recordio import MAX_EXACT_LABEL, RecordReader
 from lrface.errors import LrfaceError
-from lrface.faces.images import SUFFIXES
-from lrface.files import require_path
+from lrface.files import looked_in, require_path
 
 EYE_COLUMNS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
-_SUFFIXES = tuple(SUFFIXES)
 POINT_COLUMNS = (*EYE_COLUMNS, "nose_x", "nose_y", "left_mouth_x", "left_mouth_y", "right_mouth_x", "right_mouth_y")
 
 
@@ -59,6 +57,9 @@ class Source(Protocol):
     def load(self, item: Item) -> bytes:
         """The encoded image."""
 
+    def passed(self) -> Passed:
+        """What lies there and is no item."""
+
 
 def open_source(path: str | Path, landmarks: str | Path | None = None) -> Source:
     """Open a folder per identity, or a ``.rec`` file, or a folder that holds ``train.rec``.
@@ -76,7 +77,9 @@ def open_source(path: str | Path, landmarks: str | Path | None = None) -> Source
             raise LrfaceError(f"{root} holds aligned crops: a landmarks file cannot be applied to it")
         return RecordSource(root if root.suffix == ".rec" else root / "train.rec")
     if not root.is_dir():
-        raise LrfaceError(f"no such source: {root} (expected a folder per identity or an insightface .rec file)")
+        raise LrfaceError(
+            f"no such source: {root} (expected a folder per identity or an insightface .rec file; {looked_in(root)})"
+        )
     return FolderSource(root, Path(landmarks) if landmarks else None)
 
 
@@ -98,7 +101,7 @@ class FolderSource:
     def __init__(self, root: Path, landmarks: Path | None = None) -> None:
         self.root = root
         self._landmarks = read_landmarks(landmarks) if landmarks else None
-        self._identities = sorted(entry.name for entry in _scan(root) if entry.is_dir())
+        self._identities = list_folder(root, Passed()).folders
         if not self._identities:
             raise LrfaceError(f"{root} holds no folders: expected one folder of images for each identity")
 
@@ -127,9 +130,17 @@ class FolderSource:
         except OSError as error:
             raise LrfaceError(f"cannot read {item.path}: {error.strerror or error}") from error
 
+    def passed(self) -> Passed:
+        """Images beside the identities' folders and deeper than these, linked folders, and what is no image."""
+        passed = Passed()
+        leave_out(list_folder(self.root, passed).images, LOOSE, passed)
+        for name in self._identities:
+            for deeper in list_folder(self.root / name, passed, name).folders:
+                leave_out(walk(self.root / name / deeper, passed, f"{name}/{deeper}"), DEEPER, passed)
+        return passed
+
     def _files(self, identity: str) -> list[str]:
-        names = (entry.name for entry in _scan(self.root / identity))
-        return sorted(name for name in names if name.lower().endswith(_SUFFIXES))
+        return list_folder(self.root / identity, Passed()).images
 
 
 class RecordSource:
@@ -163,13 +174,9 @@ class RecordSource:
         """The encoded image."""
         return self._reader.read_image_bytes(int(item.path))[1]
 
-
-def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise LrfaceError(f"cannot list {folder}: {error.strerror or error}") from error
+    def passed(self) -> Passed:
+        """Nothing: every record is an item."""
+        return Passed()
 
 
 class Landmarks:
@@ -201,7 +208,7 @@ def read_landmarks(path: Path) -> Landmarks:
     try:
         table = pd.read_csv(path, dtype={"path": str})
     except FileNotFoundError as error:
-        raise LrfaceError(f"no such landmarks file: {path}") from error
+        raise LrfaceError(f"no such landmarks file: {path} ({looked_in(path)})") from error
     except (ValueError, OSError) as error:
         raise LrfaceError(f"{path} is not a CSV file that can be read: {error}") from error
     columns = POINT_COLUMNS if "nose_x" in table.columns else EYE_COLUMNS

@@ -16,7 +16,6 @@ stays on the disk.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +31,7 @@ from lrface.data.recordio import RecordReader
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
 from lrface.faces.images import read_image
-from lrface.files import read_json, require_path
+from lrface.files import looked_in, read_json, require_path
 
 FORMAT = 1
 SHARD_FILE = "shard.json"
@@ -205,12 +204,7 @@ def _shards(path: Path) -> list[Path]:
     matches = [re.fullmatch(r"shard-\d{5,}-of-(\d{5,})", folder.name) for folder in path.glob("shard-*")]
     counts = {int(match[1]) for match in matches if match}
     if not counts:
-        set_to = os.environ.get("LRFACE_DATA")
-        start = f"LRFACE_DATA, which is {set_to}" if set_to else "LRFACE_DATA, which is not set"
-        raise LrfaceError(
-            f"no store at {path} (looked in {path.parent.absolute()}; a recipe's paths start at --data or {start}): "
-            f"make one with `lrface prepare SOURCE --out {path}`"
-        )
+        raise LrfaceError(f"no store at {path} ({looked_in(path)}): make one with `lrface prepare SOURCE --out {path}`")
     if len(counts) > 1:
         raise LrfaceError(
             f"{path} mixes stores of {' and '.join(map(str, sorted(counts)))} shards: remove the shards of all but one"

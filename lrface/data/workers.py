@@ -9,8 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.synchronize import Event
 from typing import Any, NamedTuple
 
-from lrface.data.ahead import Chunk, Result, in_order
 from lrface.data.crop import Crop, Settings, crop_item
+from lrface.data.prefetch import Chunk, Result, prefetched_map
 from lrface.data.sources import Item, Source
 from lrface.faces.detect import Detector, create_detector
 
@@ -52,7 +52,7 @@ def in_processes(
     with ProcessPoolExecutor(workers, context, _begin, (stop, start, arguments)) as pool:
         try:
             # Twice as many chunks as workers: nobody waits, and memory does not grow with the number of images.
-            yield from in_order(pool, work, chunks, 2 * workers)
+            yield from prefetched_map(pool, work, chunks, 2 * workers)
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)

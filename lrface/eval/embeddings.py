@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrface.data.ahead import in_order
+from lrface.data.prefetch import prefetched_map
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
 from lrface.models.embedder import Embedder
@@ -54,7 +54,7 @@ def flip_sum(
     threads = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool, _bar(len(crops), progress) as bar:
         parts = []
-        for inputs in in_order(pool, ready, range(0, len(crops), batch_size), threads + 1):
+        for inputs in prefetched_map(pool, ready, range(0, len(crops), batch_size), threads + 1):
             parts.append(_embed(embedder, inputs))
             bar.update(len(inputs[0]))
     return np.concatenate(parts)
@@ -108,7 +108,7 @@ def embed_list(
         ThreadPoolExecutor(1) as pool,
         _bar(len(faces), progress) as bar,
     ):
-        for outcomes, inputs in in_order(pool, ready, chunks, 2):
+        for outcomes, inputs in prefetched_map(pool, ready, chunks, 2):
             good = [seen + i for i, outcome in enumerate(outcomes) if not isinstance(outcome, str)]
             reasons |= {seen + i: outcome for i, outcome in enumerate(outcomes) if isinstance(outcome, str)}
             seen += len(outcomes)

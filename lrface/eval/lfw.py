@@ -71,18 +71,21 @@ def verify_pairs(
         raise LrfaceError("hr-lr needs a low-resolution side: say which with --side")
     label = pairs.name if progress else None
     if mode == "hr-lr":
+        check_comparable(hr_embedder or embedder, embedder)
         first = _embed_used(hr_embedder or embedder, pairs, pairs.a, None, label, flip)
         second = _embed_used(embedder, pairs, pairs.b, degradation, label, flip)
-        if first.shape[1] != second.shape[1]:
-            raise LrfaceError(
-                f"the two models' embeddings cannot be compared: {first.shape[1]} and {second.shape[1]} dimensions"
-            )
     else:
         both = np.stack([pairs.a, pairs.b])
         first, second = _embed_used(embedder, pairs, both, None if mode == "hr-hr" else degradation, label, flip)
     operator = "none" if mode == "hr-hr" or degradation is None else degradation.name
     result = evaluate(first, second, np.asarray(pairs.same), thresholds=thresholds)
     return Row(pairs.name, pairs.alignment, mode, operator, result, flip)
+
+
+def check_comparable(high: Embedder, low: Embedder) -> None:
+    """Raise LrfaceError if the embeddings of two models differ in length; no face is embedded to find out."""
+    if high is not low and high.dim != low.dim:
+        raise LrfaceError(f"the two models' embeddings cannot be compared: {high.dim} and {low.dim} dimensions")
 
 
 def _embed_used(

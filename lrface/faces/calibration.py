@@ -116,6 +116,15 @@ class Calibration:
         probability: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
         return probability
 
+    def false_accept_rate(self, similarity: float, a: float, b: float) -> "Rate":
+        """How many pairs of different people are at least so similar; see :func:`find_rate`.
+
+        Args:
+            similarity: cosine.
+            a, b: resolutions of the two faces in pixels.
+        """
+        return find_rate({share: float(self._read(table, a, b)) for share, table in self.different.items()}, similarity)
+
     def recognisability(self, resolution: float) -> float:
         """How much the model can do with a face, 0 to 1; see ``recognisable``. Falls to 0 at one pixel."""
         places = np.concatenate([[0.0], np.log2(self.knots)])
@@ -170,6 +179,38 @@ def rate_weights(rates: Iterable[float], far: float) -> dict[float, float]:
             share = math.log(far / below) / math.log(above / below)
             return {below: 1 - share, above: share}
     return {}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of pairs of different people that reach a similarity.
+
+    Attributes:
+        share: 0 to 1.
+        bound: ``below`` where the share is smaller than this one, the smallest that was calibrated; ``above`` where it is
+            larger than the largest; else None.
+    """
+
+    share: float
+    bound: str | None = None
+
+
+def find_rate(thresholds: Mapping[float, float], similarity: float) -> Rate:
+    """The share of pairs of different people that reach a similarity: thresholds read the other way round.
+
+    Between two calibrated shares it is interpolated linearly in the logarithm of the share.
+
+    Args:
+        thresholds: share -> the similarity that as many pairs exceed; one at least.
+        similarity: cosine.
+    """
+    shares = sorted(thresholds, reverse=True)
+    limits = np.maximum.accumulate([thresholds[share] for share in shares])
+    if similarity <= limits[0]:
+        return Rate(shares[0], "above")
+    if similarity > limits[-1]:
+        return Rate(shares[-1], "below")
+    return Rate(float(np.exp(np.interp(similarity, limits, np.log(shares)))))
 
 
 def interpolation_note(rates: Iterable[float], far: float, what: str = "a false accept rate of") -> tuple[str, ...]:

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lrface.errors import LrfaceError
-from lrface.files import require_path
+from lrface.faces.formats import cut_short, describe, readable
+from lrface.files import looked_in, require_path
 
 #: Larger images are refused before they are decoded: a face needs no more, and a small file can claim any size.
 MAX_PIXELS = 100_000_000
@@ -31,11 +32,6 @@ _PIXELS_PER_BYTE = 1024
 _MAX_PASSED = 20 * MAX_PIXELS
 
 _BLOCK = 1 << 20  # bytes of a pipe, or pixels that are converted, at once
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
-
-#: The decoders that may run, whatever a file is called: Pillow has others, one of which starts another program.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 
 #: Segments of a JPEG: the image's frame (baseline and progressive), its scan, and what a file may hold beside them and
 #: still be upright RGB: the JFIF header, tables, a comment.
@@ -74,8 +70,8 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
         name: what to call the image in an error; the path by default.
 
     Raises:
-        LrfaceError: the image is missing, empty, truncated, not of ``FORMATS``, or larger than ``MAX_PIXELS``,
-            ``MAX_SIDE`` or ``MAX_BYTES``.
+        LrfaceError: the image is missing, empty, truncated, not of :data:`lrface.faces.formats.FORMATS`,
+            or larger than ``MAX_PIXELS``, ``MAX_SIDE`` or ``MAX_BYTES``.
     """
     data: bytes | None = source if isinstance(source, bytes) else None
     name = name or ("image" if data is not None else str(source))
@@ -86,40 +82,24 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
     except LrfaceError:
         raise
     except FileNotFoundError as error:
-        raise LrfaceError(f"no such image: {name}") from error
+        raise LrfaceError(f"no such image: {name} ({looked_in(name)})") from error
     except UnidentifiedImageError as error:
-        kinds = ", ".join(FORMATS)
-        raise LrfaceError(f"{name} is not an image that can be read ({kinds}): it is {_kind(data or b'')}") from error
+        if where := cut_short(data or b""):
+            raise LrfaceError(f"{name} is truncated {where}") from error
+        kinds = ", ".join(readable())
+        what = describe(data or b"")
+        raise LrfaceError(f"{name} is not an image that can be read ({kinds}): it is {what}") from error
     except Image.DecompressionBombError as error:
         raise LrfaceError(f"{name} is too large: at most {MAX_PIXELS:,} pixels are read") from error
     except MemoryError as error:
         raise LrfaceError(f"{name} does not fit into memory") from error
-    except OSError as error:
-        if error.errno is None:  # Pillow's own, of a file that ends early or does not fit its header
-            raise LrfaceError(f"{name} is damaged: {error}") from error
-        raise LrfaceError(f"cannot read {name}: {error.strerror or error}") from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise LrfaceError(f"cannot read {name}: {error.strerror or error}") from error
         # on damaged files Pillow's decoders raise nearly anything: SyntaxError, KeyError, struct.error, zlib.error, ...
+        if where := cut_short(data or b"", error):
+            raise LrfaceError(f"{name} is truncated {where}") from error
         raise LrfaceError(f"{name} is damaged: {error}") from error
-
-
-def _kind(data: bytes) -> str:
-    """What a file that is no image seems to be, for an error: a download gone wrong looks like an image by its name."""
-    start = data[:1024]
-    brand = start[8:12] if start[4:8] == b"ftyp" else b""
-    if brand in (b"heic", b"heix", b"mif1", b"msf1", b"avif"):
-        return "HEIC or AVIF, which this installation cannot decode; convert it to JPEG"
-    if brand or start.startswith(b"\x1a\x45\xdf\xa3") or (start[:4] == b"RIFF" and start[8:12] == b"AVI "):
-        return "a video; save a frame of it as an image"
-    if b"<html" in start.lower() or b"<!doctype html" in start.lower():
-        return "a web page (HTML), perhaps what a server sent instead of the image"
-    try:
-        text = start.decode("utf-8")
-    except UnicodeDecodeError as error:
-        text = start[: error.start].decode("utf-8") if error.start > len(start) - 4 else "\0"
-    if text and all(letter.isprintable() or letter.isspace() for letter in text):
-        return "text"
-    return f"of an unknown kind, and begins with the bytes {start[:8].hex(' ')}"
 
 
 def _decode(data: bytes, name: str) -> Loaded:
@@ -133,8 +113,11 @@ def _decode(data: bytes, name: str) -> Loaded:
             return Loaded(pixels, True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own bomb warning: MAX_PIXELS decides here
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=readable()) as image:
             _check_size(*image.size, name, data)
+            if image.format in ("HEIF", "AVIF"):  # the size in the header need not be that of the coded image
+                image.load()
+                _check_size(*image.size, name, data)
             plain = _is_plain(image)
             pixels = _decode_jpeg(data, *image.size) if plain and image.format == "JPEG" else None
             return Loaded(_to_rgb(image) if pixels is None else pixels, plain)
@@ -217,7 +200,8 @@ def _decode_jpeg(data: bytes, width: int, height: int) -> np.ndarray | None:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
     """Strip by strip, so that a large photo is held once as it was decoded and once as RGB, and not four times."""
-    image.seek(0)
+    if image.format != "HEIF":  # which begins with its main image, wherever that lies in the file
+        image.seek(0)
     ImageOps.exif_transpose(image, in_place=True)
     width, height = image.size
     top = _highest(image)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from lrface.data.crop import Settings
 from lrface.data.face_crops import read_faces
-from lrface.data.face_list import FaceList, read_identities
+from lrface.data.face_list import FaceList, read_folder
+from lrface.data.folders import Passed
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation, resize
-from lrface.files import require_path
+from lrface.files import looked_in, require_path
 from lrface.models.embedder import Embedder
 from lrface.recognition.encoder import OTHERS, TAKEN, TURNED, FaceEncoder, ImageError
 from lrface.train.targets import normalised
@@ -37,6 +38,7 @@ class People:
         crops: reads them, in order.
         alignment: how they are cropped, for the record.
         source: where they come from, for messages.
+        passed: what lies there and is not used.
     """
 
     names: tuple[str, ...]
@@ -45,6 +47,7 @@ class People:
     crops: Callable[[], Generator[Outcome, None, None]]
     alignment: dict[str, Any]
     source: str
+    passed: Passed = field(default_factory=Passed)
 
 
 def from_folder(root: str | Path, encoder: FaceEncoder, alignment: dict[str, Any]) -> People:
@@ -57,10 +60,11 @@ def from_folder(root: str | Path, encoder: FaceEncoder, alignment: dict[str, Any
     """
     root = Path(require_path(root))
     if not root.is_dir():
-        raise LrfaceError(f"no such folder: {root} (expected a folder of images for each person)")
-    faces = read_identities(root)
+        raise LrfaceError(f"no such folder: {root} (expected a folder of images for each person; {looked_in(root)})")
+    faces, passed = read_folder(root)
     folders = dict(zip(faces.ids.tolist(), (path.parent.name for path in faces.paths), strict=True))
-    return from_images(faces, [folders[label] for label in range(len(folders))], encoder, alignment, str(root))
+    people = from_images(faces, [folders[label] for label in range(len(folders))], encoder, alignment, str(root))
+    return replace(people, passed=passed)
 
 
 def from_images(
@@ -141,7 +145,7 @@ class KnownFaces:
         degradation: from a crop to ``low``.
         fingerprint: names the people and the pixels that the backbone sees of them.
         alignment: how they were cropped.
-        refused: path and reason of each image that cannot be used.
+        refused: path and reason of each image that cannot be used, or lies where none belongs.
         lost: people all of whose images were refused.
         notes: on images that were used, such as that some were taken as the face itself.
     """
@@ -214,8 +218,8 @@ def read_people(
     reduced = embedder.preprocessing.degradation or Degradation(embedder.preprocessing.input_size)
     names = tuple(people.names[label] for label in known)
     return KnownFaces(
-        names, labels, np.array(kept), views, low, source, reduced, reader.fingerprint, people.alignment, tuple(refused),
-        lost, _summary(notes),
+        names, labels, np.array(kept), views, low, source, reduced, reader.fingerprint, people.alignment,
+        (*refused, *people.passed.rows), lost, (*_summary(notes), *people.passed.notes()),
     )  # fmt: skip
 
 

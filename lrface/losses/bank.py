@@ -36,7 +36,7 @@ class Banks(nn.Module):
         positive_int("dim", dim)
         if not 0 <= momentum < 1:
             raise LrfaceError(f"momentum is {momentum!r}: give a number from 0 to below 1")
-        needed, free = bank_bytes(images, dim), _free_bytes()
+        needed, free = bank_bytes(images, dim), free_bytes()
         if needed > free:
             raise LrfaceError(
                 f"two banks of {images} x {dim} need {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of memory are "
@@ -59,7 +59,7 @@ class Banks(nn.Module):
         return f"two banks of {len(self.student)} x {self.student.shape[1]}"
 
 
-def _free_bytes() -> float:
+def free_bytes() -> float:
     """Free memory of the machine; unlimited where the system does not tell."""
     try:
         return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

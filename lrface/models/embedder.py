@@ -16,7 +16,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.align import OTHER_CROPS, TEMPLATE_SIZE
 from lrface.faces.degrade import resize
-from lrface.files import file_digest, require_path
+from lrface.files import file_digest, looked_in, require_path
 from lrface.models import shipped
 from lrface.models.card import check_seal, places_digest, read_header
 from lrface.models.preprocessing import Preprocessing
@@ -135,7 +135,7 @@ def open_embedder(
     if path.name.endswith(GRAPH_SUFFIX):
         path = path.with_name(path.name.removesuffix(GRAPH_SUFFIX) + ".safetensors")
     if not path.is_file():
-        raise LrfaceError(f"no model at {path}: give {', '.join([*shipped.names(), SPECS])}")
+        raise LrfaceError(f"no model at {path} ({looked_in(path)}): give {', '.join([*shipped.names(), SPECS])}")
     if path.suffix == ".onnx":
         return _open_onnx(path, device, threads, declared, runtime)
     if path.suffix == ".safetensors":

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write
+from lrface.files import atomic_write, looked_in
 
 #: Key of the file's metadata.
 METADATA = "teacher_map"
@@ -95,7 +95,7 @@ class TeacherMap:
         import safetensors
 
         if not Path(path).is_file():
-            raise LrfaceError(f"no teacher map at {path}: tools/fit_family.py makes one")
+            raise LrfaceError(f"no teacher map at {path} ({looked_in(path)}): tools/fit_family.py makes one")
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
                 record = json.loads((file.metadata() or {}).get(METADATA, "null"))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write, require_path
+from lrface.files import atomic_write, looked_in, require_path
 from lrface.models.card import CARD_FORMAT, check_seal, parse_card, sealed
 from lrface.models.iresnet import DEPTHS, REDUCTION
 from lrface.models.registry import create, spec_of
@@ -136,7 +136,7 @@ def _stored(tensor: Tensor, half: bool) -> Tensor:
 
 def _check_file(path: str | Path) -> None:
     if not Path(require_path(path)).is_file():
-        raise LrfaceError(f"no model file at {path}")
+        raise LrfaceError(f"no model file at {path} ({looked_in(path)})")
 
 
 def _check_finite(path: str | Path, state: Mapping[str, Tensor]) -> None:

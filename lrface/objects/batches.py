@@ -10,8 +10,10 @@ from lrface.losses.method import Outputs
 from lrface.objects.data import Pictures
 from lrface.objects.networks import ObjectNetwork
 from lrface.objects.recipe import ObjectAugment
+from lrface.objects.teacher_cache import TeacherCache
 from lrface.objects.view import View, augment, planes, turned
 from lrface.train.batches import normalise, seeded
+from lrface.train.objective import layout_of
 
 
 class ObjectBatch:
@@ -39,6 +41,7 @@ class ObjectBatches:
         section: the augmentation.
         rotated: give each picture in four turns.
         batch_size, seed, device: of the run.
+        cache: what the teacher says, if it is not to be asked at every step.
     """
 
     pictures: Pictures
@@ -49,12 +52,15 @@ class ObjectBatches:
     batch_size: int
     seed: int
     device: torch.device
+    cache: TeacherCache | None = None
 
     def __post_init__(self) -> None:
         self._pixels = planes(self.pictures.images, self.device)
         self._labels = torch.from_numpy(self.pictures.labels)
         if self.teacher is not None:
-            self.teacher = self.teacher.to(self.device).eval().requires_grad_(False)
+            self._layout = layout_of(self.teacher)
+            moved = self.teacher.to(self.device).to(memory_format=self._layout)
+            self.teacher = moved.eval().requires_grad_(False)
 
     @property
     def steps(self) -> int:
@@ -67,12 +73,15 @@ class ObjectBatches:
         for step in range(first_step, self.steps):
             index = order[step * self.batch_size : (step + 1) * self.batch_size]
             generator = seeded(self.seed, epoch, step + 1)
-            pictures = augment(self._pixels[index.to(self.device)], self.section.crop, self.section.flip, generator)
+            labels, index = self._labels[index].to(self.device), index.to(self.device)
+            pictures, mirrored = augment(self._pixels[index], self.section.crop, self.section.flip, generator)
             if self.rotated:
                 pictures = turned(pictures)
-            labels = self._labels[index].to(self.device)
-            yield ObjectBatch(normalise(self.view(pictures)), labels, index.to(self.device), self._teach(pictures))
+            taught = self._teach(pictures) if self.cache is None else self.cache.of(index, mirrored)
+            yield ObjectBatch(normalise(self.view(pictures)), labels, index, taught)
 
     @torch.no_grad()
     def _teach(self, pictures: Tensor) -> Outputs | None:
-        return None if self.teacher is None else self.teacher.outputs(normalise(pictures))
+        if self.teacher is None:
+            return None
+        return self.teacher.outputs(normalise(pictures).contiguous(memory_format=self._layout))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write
+from lrface.files import atomic_write, looked_in
 from lrface.objects.networks import ObjectNetwork, create_network
 
 KEY = "lrface-objects"
@@ -30,7 +30,7 @@ def load_network(path: str | Path) -> tuple[ObjectNetwork, dict[str, Any]]:
 
     path = Path(path)
     if not path.is_file():
-        raise LrfaceError(f"no such object network: {path}")
+        raise LrfaceError(f"no such object network: {path} ({looked_in(path)})")
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             text = (file.metadata() or {}).get(KEY)

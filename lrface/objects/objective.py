@@ -32,6 +32,7 @@ class ObjectObjective(nn.Module):
         super().__init__()
         self.layout = layout_of(student)
         self.student = student.to(memory_format=self.layout)
+        self._outputs = [student.outputs]  # in a list, as a compiled one would be a second submodule
         self.section, self.before = section, False
         self.methods, self.weights = build_terms(section.methods, setting)
         self.rotated = any(each.rotated for each in self.each_method())
@@ -48,13 +49,17 @@ class ObjectObjective(nn.Module):
                 f"loss.cosine compares embeddings of equal length: the teacher's have {theirs}, the student's {ours}"
             )
 
+    def compile(self) -> None:
+        """Train with a student compiled by ``torch.compile``; its weights and names stay as they are."""
+        self._outputs = [torch.compile(self.student.outputs, dynamic=False)]
+
     def each_method(self) -> list[Method]:
         """The methods of ``loss.methods``."""
         return [cast(Method, each) for each in self.methods.values()]
 
     def forward(self, batch: ObjectBatch) -> tuple[dict[str, Tensor], Tensor]:
         """The terms, unweighted, with their weighted sum as ``loss``; and the student's embeddings ``[b, dim]``."""
-        turned = self.student.outputs(batch.pixels.contiguous(memory_format=self.layout))
+        turned = self._outputs[0](batch.pixels.contiguous(memory_format=self.layout))
         plain = _plain(turned, self.rotated)
         found = self._before(batch, turned, plain) if self.before else self._terms(batch, turned, plain)
         embeddings: Tensor = part(plain, "embedding")

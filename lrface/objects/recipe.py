@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from lrface.objects.data import Pictures, open_set
 from lrface.train.recipe import CRRCDSection, KDSection, ModelSection, OptimSection, RegressionSection, Section, parse
 
 
@@ -14,6 +15,7 @@ class ObjectData(Section):
     set: Literal["shapes", "cifar100", "svhn", "stl10", "tinyimagenet"]
     path: str | None = None  # by default a folder of the set's name; not for shapes
     per_class: int | None = Field(default=None, ge=2)  # shapes: how many of each class are drawn to train on
+    classes: int | None = Field(default=None, ge=2)  # the first so many alone, for a small budget; by default all
     side: int | None = Field(default=None, ge=8, le=512)  # what the teacher sees; by default the set's own pixels
     low: int | None = Field(default=None, ge=8, le=512)  # what the student sees; by default the same as the teacher
     kernel: Literal["bilinear", "bicubic", "area", "nearest"] = "bilinear"
@@ -34,6 +36,7 @@ class ObjectTeacher(Section):
     file: str | None = None
     network: str | None = None
     epochs: int | None = Field(default=None, ge=1)  # of its training; by default those of the recipe
+    cache: bool = False  # ask it once for every picture and its mirror image, and keep that; needs augment.crop=0
 
     @model_validator(mode="after")
     def _agree(self) -> "ObjectTeacher":
@@ -86,6 +89,7 @@ class ObjectRecipe(Section):
     validation: ObjectValidation = ObjectValidation()
     seed: int = 5
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
+    compile: bool = False  # the student by torch.compile: faster steps after a minute; needs a C++ compiler
 
     @model_validator(mode="after")
     def _agree(self) -> "ObjectRecipe":
@@ -93,6 +97,8 @@ class ObjectRecipe(Section):
             raise ValueError(
                 "loss.kd, loss.crrcd, loss.cosine and loss.methods need a teacher: add the section `teacher`"
             )
+        if self.teacher and self.teacher.cache and self.augment.crop:
+            raise ValueError("teacher.cache keeps what the teacher says of whole pictures: set augment.crop to 0")
         if self.model.kw:
             raise ValueError("model.kw is for face networks: an object network has its name alone")
         if self.data.per_class and self.data.set != "shapes":
@@ -108,6 +114,16 @@ def parse_object_recipe(content: Any, where: str) -> ObjectRecipe:
 def is_object_recipe(content: Any) -> bool:
     """Whether a YAML mapping describes objects and not faces."""
     return isinstance(content, dict) and content.get("task") == "objects"
+
+
+def read_part(data: ObjectData, root: Path, split: str) -> Pictures:
+    """The pictures of a split that a recipe names, at the set's own size; nothing is held out yet.
+
+    Raises:
+        LrfaceError: as :func:`lrface.objects.data.open_set`, or the set has fewer classes than ``data.classes``.
+    """
+    pictures = open_set(data.set, data_path(data, root), split, data.per_class)
+    return pictures if data.classes is None else pictures.first(data.classes)
 
 
 def data_path(data: ObjectData, root: Path) -> Path | None:

@@ -10,13 +10,14 @@ from lightning_fabric import Fabric
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, read_json, write_json
 from lrface.objects.batches import ObjectBatches
-from lrface.objects.data import Pictures, open_set
+from lrface.objects.data import Pictures
 from lrface.objects.evaluate import accuracy
 from lrface.objects.files import load_network, save_network
 from lrface.objects.loop import ObjectLoop
 from lrface.objects.networks import ObjectNetwork, create_network
 from lrface.objects.objective import ObjectObjective, setting_of
-from lrface.objects.recipe import ObjectData, ObjectLoss, ObjectRecipe, data_path
+from lrface.objects.recipe import ObjectData, ObjectLoss, ObjectRecipe, data_path, read_part
+from lrface.objects.teacher_cache import TeacherCache, cached_outputs
 from lrface.objects.view import View
 from lrface.train.log import RunLog
 from lrface.train.loop import LAST
@@ -88,7 +89,10 @@ def train_objects(
     student = create_network(recipe.model.name, len(sets.train.names))
     setting = setting_of(student, teacher, (view.low or view.side, view.side), torch.from_numpy(sets.train.labels))
     objective = ObjectObjective(student, recipe.loss, setting)
-    run = _Run(recipe, fabric, objective, sets, view, teacher, out)
+    if recipe.compile:
+        objective.compile()
+    cache = _cache(recipe, objective, teacher, sets.train, fabric.device, out, root)
+    run = _Run(recipe, fabric, objective, sets, view, teacher, out, cache)
     if objective.staged and not (out / LAST).exists() and not run.before(resume):
         return ObjectOutcome(False, out / MODEL, [])
     begun = any((out / place / LAST).exists() for place in ("", "before", "teacher"))
@@ -106,6 +110,7 @@ class _Run:
     view: View
     teacher: ObjectNetwork | None
     out: Path
+    cache: TeacherCache | None
 
     def before(self, resume: bool) -> bool:
         """The stage before, in a folder of its own. Returns whether its end was reached."""
@@ -138,7 +143,7 @@ class _Run:
     def _loop(self, recipe: ObjectRecipe, out: Path, held: Pictures | None) -> ObjectLoop:
         batches = ObjectBatches(
             self.sets.train, self.view, self.teacher, recipe.augment, self.objective.rotated,
-            recipe.optim.batch_size, recipe.seed, self.fabric.device,
+            recipe.optim.batch_size, recipe.seed, self.fabric.device, self.cache,
         )  # fmt: skip
         if not batches.steps:
             raise LrfaceError(
@@ -164,7 +169,7 @@ class _Run:
         with RunLog(out, total, done, loop.progress.step, True) as log:
             for each in self.objective.each_method():
                 if each.note:
-                    log.say(each.note)
+                    log.message(each.note)
             return loop.run(log)
 
     def _card(self) -> dict[str, Any]:
@@ -181,10 +186,11 @@ class _Run:
 
 
 def _open(section: ObjectData, root: Path) -> _Sets:
-    path = data_path(section, root)
-    train, test = (open_set(section.set, path, split, section.per_class) for split in ("train", "test"))
+    train, test = (read_part(section, root, split) for split in ("train", "test"))
     if train.names != test.names:
-        raise LrfaceError(f"the training and the test set of {path or section.set} have different classes")
+        raise LrfaceError(
+            f"the training and the test set of {data_path(section, root) or section.set} have different classes"
+        )
     side = section.side or train.side
     train, test = train.resized(side), test.resized(side)
     if not section.holdout:
@@ -198,6 +204,21 @@ def _view(section: ObjectData, side: int) -> View:
     if low is not None and low > side:
         raise LrfaceError(f"data.low is {low} and the pictures have {side} pixels: low resolution is the smaller one")
     return View(side, low, section.kernel, section.antialias)
+
+
+def _cache(
+    recipe: ObjectRecipe, objective: ObjectObjective, teacher: ObjectNetwork | None, pictures: Pictures,
+    device: torch.device, out: Path, root: Path,
+) -> TeacherCache | None:  # fmt: skip
+    """What the teacher says of all pictures, if the recipe wants that kept; beside the teacher."""
+    if teacher is None or recipe.teacher is None or not recipe.teacher.cache:
+        return None
+    if objective.rotated:
+        turning = next(each.name for each in objective.each_method() if each.rotated)
+        raise LrfaceError(f"loss.methods.{turning} shows the teacher turned pictures: set teacher.cache=false")
+    folder = (root / recipe.teacher.file).parent if recipe.teacher.file else out / "teacher"
+    needs = {part for each in objective.each_method() for part in each.needs}
+    return cached_outputs(teacher.to(device), pictures, needs, device, folder)
 
 
 def _teacher(recipe: ObjectRecipe, out: Path, root: Path, device: str) -> ObjectNetwork | None:

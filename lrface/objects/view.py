@@ -50,20 +50,23 @@ class View:
         return small.round().clamp(0, 255).to(torch.uint8)
 
 
-def augment(pictures: Tensor, border: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """uint8 ``[b, 3, s, s]``: each mirrored by a coin, and a window of that size out of a black border around it."""
+def augment(pictures: Tensor, border: int, flip: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """uint8 ``[b, 3, s, s]``: each mirrored by a coin, and a window of that size out of a black border around it.
+
+    Returns:
+        The new pictures, and which were mirrored (bool ``[b]``).
+    """
     count, _, side, _ = pictures.shape
-    mirrored = (torch.rand(count, generator=generator) < 0.5) & flip
+    mirrored = ((torch.rand(count, generator=generator) < 0.5) & flip).to(pictures.device)
     corner = torch.randint(2 * border + 1, (count, 2), generator=generator)
-    pictures = torch.where(mirrored.to(pictures.device)[:, None, None, None], pictures.flip(-1), pictures)
+    pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures)
     if not border:
-        return pictures
+        return pictures, mirrored
     padded = F.pad(pictures, (border,) * 4)
     steps = torch.arange(side)
     rows, columns = (corner[:, axis, None] + steps for axis in (0, 1))
-    return padded[
-        torch.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]
-    ].permute(0, 3, 1, 2).contiguous()  # fmt: skip
+    windows = padded[torch.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return windows.permute(0, 3, 1, 2), mirrored
 
 
 def planes(images: Any, device: torch.device) -> Tensor:

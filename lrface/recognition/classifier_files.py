@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write, require_path
+from lrface.files import atomic_write, looked_in, require_path
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.models.preprocessing import Preprocessing
 
@@ -95,7 +95,9 @@ def load_classifier(
     import safetensors
 
     if not Path(require_path(path)).is_file():
-        raise LrfaceError(f"no classifier at {path}: make one with `lrface finetune FOLDER --out {path}`")
+        raise LrfaceError(
+            f"no classifier at {path} ({looked_in(path)}): make one with `lrface finetune FOLDER --out {path}`"
+        )
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             card = _read_card(path, file.metadata() or {})

@@ -8,9 +8,10 @@ from typing import IO
 
 import numpy as np
 
+from lrface.data.folders import Passed, walk
 from lrface.errors import LrfaceError
-from lrface.faces.images import SUFFIXES
-from lrface.files import atomic_write, require_path
+from lrface.faces.formats import SUFFIXES
+from lrface.files import atomic_write, looked_in, require_path
 from lrface.recognition.encoder import FaceEncoder, ImageError, Look
 
 
@@ -59,11 +60,12 @@ def embed_files(
     """
     if Path(require_path(out)).suffix not in (".npz", ".parquet"):
         raise LrfaceError(f"--out {out}: embeddings are written as NumPy .npz or as .parquet, call it so")
-    paths = list_images(sources)
+    passed = Passed()
+    paths = list_images(sources, passed)
     kept: list[tuple[str, Look]] = []
     parts: list[np.ndarray] = []
     refused: list[tuple[str, str]] = []
-    notes: list[str] = []
+    notes = list(passed.notes())
     # The file is opened first: that it cannot be written should not come out at the end.
     with atomic_write(out) as file:
         for faces, crops in _batches(_crops(encoder, paths, refused, notes, progress, every), batch_size):
@@ -76,11 +78,15 @@ def embed_files(
         table = _table(kept, np.concatenate(parts))
         write: Callable[..., None] = np.savez if Path(out).suffix == ".npz" else _write_parquet
         write(file, **table, model=encoder.embedder.fingerprint)
-    return Report(len(kept), refused, notes)
+    return Report(len(kept), refused + passed.rows, notes)
 
 
-def list_images(sources: Iterable[str | Path]) -> list[str]:
-    """The image files that ``sources``, files or folders, stand for; those of a folder sorted.
+def list_images(sources: Iterable[str | Path], passed: Passed | None = None) -> list[str]:
+    """The image files that ``sources``, files or folders, stand for; those of a folder, to the bottom, sorted.
+
+    Args:
+        sources: a file is taken whatever it is called.
+        passed: takes what lies in the folders and is not used.
 
     Raises:
         LrfaceError: one does not exist, or a folder holds no images.
@@ -88,11 +94,11 @@ def list_images(sources: Iterable[str | Path]) -> list[str]:
     paths: list[str] = []
     for source in map(Path, map(require_path, sources)):
         if not source.exists():
-            raise LrfaceError(f"no such file or folder: {source}")
+            raise LrfaceError(f"no such file or folder: {source} ({looked_in(source)})")
         if not source.is_dir():
             paths.append(str(source))
             continue
-        found = sorted(str(path) for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        found = sorted(walk(source, Passed() if passed is None else passed))
         if not found:
             raise LrfaceError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))})")
         paths += found

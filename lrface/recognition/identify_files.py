@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lrface.data.folders import Passed
 from lrface.recognition.classifier import FaceClassifier, Identification
 from lrface.recognition.embed_files import list_images
 from lrface.recognition.encoder import ImageError
@@ -17,11 +18,13 @@ class Report:
 
     Attributes:
         found: path and answer of each photo that could be used.
-        refused: path and reason of each that could not.
+        refused: path and reason of each that could not, and of linked folders.
+        notes: on what else lies in the folders.
     """
 
     found: list[tuple[str, Identification]]
     refused: list[tuple[str, str]]
+    notes: tuple[str, ...] = ()
 
 
 def identify_files(
@@ -41,7 +44,9 @@ def identify_files(
             used is a row of the report.
     """
     classifier.choose(far, threshold)  # a mistake there should not come out after a thousand photos
-    report = Report([], [])
+    passed = Passed()
+    paths = list_images(sources, passed)
+    report = Report([], list(passed.rows), passed.notes())
     waiting: list[tuple[str, np.ndarray, str | None]] = []
 
     def answer() -> None:
@@ -50,7 +55,7 @@ def identify_files(
             report.found.extend(zip(paths, classifier.identify_crops(crops, top, far, threshold, notes), strict=True))
             waiting.clear()
 
-    for path in list_images(sources):
+    for path in paths:
         try:
             waiting.append((path, *classifier.encoder.crop(path)))
         except ImageError as error:

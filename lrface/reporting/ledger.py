@@ -69,7 +69,7 @@ class Ledger:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Keep other runs out of a results folder.
 
     Raises:

@@ -9,12 +9,13 @@ from lrface.errors import LrfaceError
 from lrface.files import read_json
 from lrface.reporting.style import Canvas
 from lrface.reporting.tables import Table
+from lrface.suite.object_tables import is_of_objects, object_table
 from lrface.sweep.report import draw_curve, make_table
 from lrface.sweep.spec import SweepSpec
 from lrface.train.recipe import parse
 
 #: What the report needs of each run; its history would be most of ``results.json``.
-_RUN_KEYS = ("point", "seed", "value", "status", "reason", "seconds", "code")
+_RUN_KEYS = ("point", "seed", "value", "status", "reason", "seconds", "code", "budget", "hardware")
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,24 @@ def _trimmed(run: dict[str, Any]) -> dict[str, Any]:
     return {key: run[key] for key in _RUN_KEYS if key in run}
 
 
-def ablations(sweeps: Sequence[dict[str, Any]]) -> list[Ablation]:
+def ablations(sweeps: Sequence[dict[str, Any]], published: Path | None = None) -> list[Ablation]:
     """Tables and curves of what :func:`read_sweeps` read.
 
+    Args:
+        sweeps: of faces or of objects.
+        published: folder of the published tables, for sweeps of objects that name a column of one.
+
     Raises:
-        LrfaceError: a sweep was written by another version.
+        LrfaceError: a sweep was written by another version, or names a published column that is not there.
     """
-    return [_ablation(sweep) for sweep in sweeps]
+    return [_ablation(sweep, published) for sweep in sweeps]
 
 
-def _ablation(sweep: dict[str, Any]) -> Ablation:
+def _ablation(sweep: dict[str, Any], published: Path | None) -> Ablation:
     spec = parse(SweepSpec, sweep["sweep"], "--ablations")
     done = [row for row in sweep["rows"] if row["mean"] is not None]
-    table = make_table(spec, Path(sweep["base"]), sweep["rows"], sweep["runs"])
+    if is_of_objects(sweep):
+        table = object_table(sweep, spec, published)
+    else:
+        table = make_table(spec, Path(sweep["base"]), sweep["rows"], sweep["runs"])
     return Ablation(table, (lambda canvas: draw_curve(canvas, spec, done)) if len(done) > 1 else None)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrface.errors import LrfaceError
+from lrface.files import looked_in
 from lrface.suite.peers import Model
 
 #: What ``--only`` chooses among, in the order of the report.
@@ -79,7 +80,7 @@ class Options:
             raise LrfaceError("name at least one model: --models LABEL=MODEL")
         for option, folder in (("--data", self.data), ("--rehearsal", self.rehearsal)):
             if folder is not None and not folder.is_dir():
-                raise LrfaceError(f"{option} {folder}: no such folder")
+                raise LrfaceError(f"{option} {folder}: no such folder ({looked_in(folder)})")
         labels = [model.label for model in self.models]
         missing = [label for label in self.swept or () if label not in labels]
         if missing:

@@ -5,8 +5,6 @@ an ONNX file that does not say so wants its input (``input_size=112,colour=BGR``
 names the teacher that embeds the high-resolution side of HR-LR pairs.
 """
 
-import os
-import platform
 import re
 import statistics
 import time
@@ -20,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.files import file_digest
+from lrface.files import file_digest, looked_in
 from lrface.models import shipped
 from lrface.models.preprocessing import Preprocessing
 from lrface.reporting.fingerprint import digest
@@ -120,7 +118,8 @@ def _parse(text: str) -> tuple[Model, str | None]:
         raise LrfaceError(f"{text!r}: write a model as LABEL=MODEL")
     if not spec.startswith("insightface:") and not shipped.find(spec) and not Path(spec).is_file():
         raise LrfaceError(
-            f"no model at {spec}: write LABEL=MODEL[,KEY=VALUE...] with the keys hr, {', '.join(known)}; MODEL is a file, "
+            f"no model at {spec} ({looked_in(spec)}): "
+            f"write LABEL=MODEL[,KEY=VALUE...] with the keys hr, {', '.join(known)}; MODEL is a file, "
             f"insightface:PACK or one of {', '.join(shipped.names())}"
         )
     return Model(label.strip(), spec, tuple(sorted(declared.items()))), hr
@@ -184,19 +183,3 @@ def _clock(embedder: "Embedder", face: np.ndarray) -> float:
     start = time.process_time()
     embedder.embed([face])
     return 1000 * (time.process_time() - start)
-
-
-def hardware(device: str = "cpu") -> str:
-    """The processor's name and the cores that may be used; for CUDA the graphics card's."""
-    if device.startswith("cuda"):
-        import torch
-
-        return str(torch.cuda.get_device_name(device))
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass  # not Linux, or a processor that does not say
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores"

@@ -8,9 +8,10 @@ from lrface.faces.degrade import Degradation
 from lrface.suite.located import Absent, Located
 from lrface.suite.native import native_tasks
 from lrface.suite.options import Options
-from lrface.suite.peers import Model, hardware
+from lrface.suite.peers import Model
 from lrface.suite.sets import PAIR_SETS
 from lrface.suite.task import Task
+from lrface.version import hardware
 
 
 def plan(options: Options, sets: Iterable[Located | Absent]) -> list[Task]:

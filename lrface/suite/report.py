@@ -12,8 +12,8 @@ from lrface.reporting.ledger import Ledger
 from lrface.reporting.style import variables
 from lrface.reporting.tables import Table, to_csv, to_html, to_markdown, to_tex
 from lrface.suite.ablations import ablations
+from lrface.suite.error_section import draw_error_pairs
 from lrface.suite.figures import Figure, draw_figures
-from lrface.suite.mistakes import draw_mistakes
 from lrface.suite.options import Options
 from lrface.suite.result_tables import build_tables
 from lrface.suite.task import Task
@@ -25,7 +25,7 @@ SECTIONS = {
     "identification": ("Identification", ("uccs",), ()),
     "retrieval": ("Retrieval", ("tinyface", "survface", "scface"), ("cmc", "open-set")),
     "ablations": ("Ablations", (), ("ablation",)),
-    "mistakes": ("Hardest mistakes", (), ()),
+    "errors": ("Hardest errors", (), ()),
     "costs": ("Costs", ("costs",), ()),
     "not-run": ("Not run", ("not_run",), ()),
     "origins": ("Origins", ("models", "origins"), ()),
@@ -38,14 +38,14 @@ class _Section:
     title: str
     tables: list[dict[str, Any]] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
-    mistakes: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.tables or self.figures or self.mistakes)
+        return bool(self.tables or self.figures or self.errors)
 
 
 def write_report(
-    options: Options, results: dict[str, Any], tasks: list[Task], ledger: Ledger, say: Callable[[str], None]
+    options: Options, results: dict[str, Any], tasks: list[Task], ledger: Ledger, log: Callable[[str], None]
 ) -> None:
     """Write ``tables.md``, ``tables.csv``, ``tables.tex``, ``figures/`` and ``report.html`` to ``options.out``.
 
@@ -55,7 +55,7 @@ def write_report(
         LrfaceError: a file cannot be written, or a published table is damaged.
     """
     rows = results["rows"]
-    shown = ablations(results["ablations"])
+    shown = ablations(results["ablations"], options.published)
     tables = [*build_tables(rows, options.side, options.published), *(each.table for each in shown)]
     for name, text in (("tables.md", to_markdown), ("tables.csv", to_csv), ("tables.tex", to_tex)):
         _write(options.out / name, text(tables))
@@ -64,14 +64,14 @@ def write_report(
         old.unlink()
     troubles: list[str] = []
     figures = _attempt(lambda: draw_figures(options, rows, ledger, folder, shown), "figures", troubles, [])
-    mistakes = []
+    errors = []
     if options.faces:
-        mistakes = _attempt(lambda: draw_mistakes(options, tasks, rows, ledger, folder), "faces", troubles, [])
-    page = _page(options, results, _sections(tables, figures, mistakes, {each.table.name for each in shown}), troubles)
+        errors = _attempt(lambda: draw_error_pairs(options, tasks, rows, ledger, folder), "faces", troubles, [])
+    page = _page(options, results, _sections(tables, figures, errors, {each.table.name for each in shown}), troubles)
     _write(options.out / "report.html", page)
     for trouble in troubles:
-        say(f"warning: {trouble}")
-    say(f"wrote {options.out / 'report.html'}")
+        log(f"warning: {trouble}")
+    log(f"wrote {options.out / 'report.html'}")
 
 
 def _attempt(draw: Callable[[], Any], what: str, troubles: list[str], otherwise: Any) -> Any:
@@ -89,7 +89,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _sections(
-    tables: list[Table], figures: list[Figure], mistakes: list[dict[str, Any]], ablated: set[str]
+    tables: list[Table], figures: list[Figure], errors: list[dict[str, Any]], ablated: set[str]
 ) -> list[_Section]:
     sections = []
     for anchor, (title, names, kinds) in SECTIONS.items():
@@ -99,7 +99,7 @@ def _sections(
             if (table.name in names if anchor != "ablations" else table.name in ablated)
         ]
         drawn = [figure for figure in figures if figure.kind in kinds]
-        sections.append(_Section(anchor, title, shown, drawn, mistakes if anchor == "mistakes" else []))
+        sections.append(_Section(anchor, title, shown, drawn, errors if anchor == "errors" else []))
     return [section for section in sections if section]
 
 

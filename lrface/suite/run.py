@@ -12,27 +12,27 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.reporting.fingerprint import FileDigests, code_digest, digest
-from lrface.reporting.ledger import Ledger, alone
+from lrface.reporting.ledger import Ledger, exclusive
 from lrface.suite.ablations import read_sweeps
+from lrface.suite.local_paths import without_local_paths
 from lrface.suite.located import TITLES, Absent, Located
 from lrface.suite.options import Options
-from lrface.suite.places import without_places
 from lrface.suite.plan import plan
 from lrface.suite.sets import absent, locate
 from lrface.suite.task import Task
-from lrface.version import code_version
+from lrface.version import code_version, hardware
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def run(options: Options, say: Say = print) -> dict[str, Any]:
+def run(options: Options, log: Log = print) -> dict[str, Any]:
     """Measure every model on every set, and write ``results.json``, tables, figures and ``report.html`` to ``options.out``.
 
     A finished row is read from the ledger; one that fails is reported as such, and tried again by the next run.
 
     Args:
         options: what to run.
-        say: is told of each row.
+        log: is told of each row.
 
     Returns:
         What ``results.json`` holds, and ``computed``: how many rows this run computed.
@@ -41,20 +41,41 @@ def run(options: Options, say: Say = print) -> dict[str, Any]:
         LrfaceError: the results cannot be written, there is no sweep to show, or another run is writing there.
     """
     sweeps = read_sweeps(options.ablations)
-    with alone(options.out):
+    _check_models(options)
+    with exclusive(options.out):
         (options.out / "cache").mkdir(exist_ok=True)
         (options.out / "cache" / ".gitignore").write_text("*\n")  # it may hold faces of the data
         ledger = Ledger(options.out / "ledger")
         sets, broken = _locate(options)
-        _tell_absent(options, sets, say)
+        _tell_absent(options, sets, log)
         tasks = plan(options, sets)
-        rows, computed = _rows(options, tasks, ledger, say)
+        rows, computed = _rows(options, tasks, ledger, log)
         rows = [*rows, *broken, *map(_not_there, (found for found in sets if isinstance(found, Absent)))]
-        results = without_places(
+        results = without_local_paths(
             {"rows": rows, "models": _models(options), "suite": _suite(options), "ablations": sweeps}, options
         )
-        _report(options, results, tasks, ledger, say)
+        _report(options, results, tasks, ledger, log)
     return results | {"computed": computed}
+
+
+def _check_models(options: Options) -> None:
+    """Raise LrfaceError if a model and that of its high-resolution side cannot be compared, before any set is read.
+
+    A model that cannot be opened fails in its own rows, and the others are measured.
+    """
+    from lrface.eval.lfw import check_comparable
+
+    for model in options.models:
+        if model.hr is None:
+            continue
+        try:
+            high, low = model.hr.open(options.device), model.open(options.device)
+        except LrfaceError:
+            continue
+        try:
+            check_comparable(high, low)
+        except LrfaceError as error:
+            raise LrfaceError(f"{model.label}, hr={model.hr.label}: {error}") from error
 
 
 def _locate(options: Options) -> tuple[list[Located | Absent], list[dict[str, Any]]]:
@@ -70,11 +91,11 @@ def _locate(options: Options) -> tuple[list[Located | Absent], list[dict[str, An
     return sets, broken
 
 
-def _tell_absent(options: Options, sets: list[Located | Absent], say: Say) -> None:
+def _tell_absent(options: Options, sets: list[Located | Absent], log: Log) -> None:
     """The report says of each what to get and where from; here is the folder, which a report does not name."""
     titles = [found.title for found in sets if isinstance(found, Absent)]
     if titles:
-        say(f"not in {options.data.resolve()}: {', '.join(titles)}; the report tells how to get them")
+        log(f"not in {options.data.resolve()}: {', '.join(titles)}; the report tells how to get them")
 
 
 def _not_there(found: Absent) -> dict[str, Any]:
@@ -102,13 +123,13 @@ def _code(protocol: str, finetuned: bool) -> str:
     return code_digest([*PROTOCOLS[protocol].code, *(FINETUNE_CODE if finetuned else ())])
 
 
-def _rows(options: Options, tasks: list[Task], ledger: Ledger, say: Say) -> tuple[list[dict[str, Any]], int]:
+def _rows(options: Options, tasks: list[Task], ledger: Ledger, log: Log) -> tuple[list[dict[str, Any]], int]:
     from lrface.suite.context import Context
 
     keys = [key_of(task) for task in tasks]
     kept = [ledger.row(key) for key in keys]
     missing = sum(row is None for row in kept)
-    say(f"{len(tasks)} rows, {len(tasks) - missing} of them finished before")
+    log(f"{len(tasks)} rows, {len(tasks) - missing} of them finished before")
     context = Context(options)
     clock = _Clock(missing)
     rows, failed = [], False
@@ -118,7 +139,7 @@ def _rows(options: Options, tasks: list[Task], ledger: Ledger, say: Say) -> tupl
         if row is None:
             row = _compute(context, task, key, ledger)
             failed |= row["status"] == "failed"
-            say(clock.line(task, row))
+            log(clock.line(task, row))
         rows.append(_identity(task, key) | row)
     if not failed:
         context.forget()
@@ -128,7 +149,7 @@ def _rows(options: Options, tasks: list[Task], ledger: Ledger, say: Say) -> tupl
 def _compute(context: Any, task: Task, key: str, ledger: Ledger) -> dict[str, Any]:
     """One row: computed, kept, and never the end of the others."""
     from lrface.suite.context import NotApplicableError
-    from lrface.suite.peers import describe, hardware
+    from lrface.suite.peers import describe
     from lrface.suite.protocols import PROTOCOLS
 
     row: dict[str, Any] = {
@@ -214,7 +235,7 @@ def _suite(options: Options) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _report(options: Options, results: dict[str, Any], tasks: list[Task], ledger: Ledger, say: Say) -> None:
+def _report(options: Options, results: dict[str, Any], tasks: list[Task], ledger: Ledger, log: Log) -> None:
     """Written anew when anything that it shows has changed, the program included."""
     from lrface.files import read_json, write_json
 
@@ -227,9 +248,9 @@ def _report(options: Options, results: dict[str, Any], tasks: list[Task], ledger
     if written.exists():
         with suppress(LrfaceError):
             if read_json(written).get("state") == state and (options.out / "report.html").exists():
-                say(f"nothing has changed: {options.out / 'report.html'}")
+                log(f"nothing has changed: {options.out / 'report.html'}")
                 return
     from lrface.suite.report import write_report
 
-    write_report(options, results, tasks, ledger, say)
+    write_report(options, results, tasks, ledger, log)
     write_json(written, {"state": state} | results)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lrface.data.sets.catalog import dataset, find
 from lrface.errors import LrfaceError
+from lrface.files import looked_in
 from lrface.reporting.fingerprint import FileDigests, digest
 from lrface.suite.located import TITLES, Absent, Located, is_rehearsal
 from lrface.suite.native import locate_native
@@ -65,7 +66,7 @@ def _lfw(options: Options, digests: FileDigests) -> Located | None:
     if root.suffix == ".bin":
         return _pack("lfw", root, digests)
     if not root.is_dir():
-        raise LrfaceError(f"--lfw {root}: no such folder or pack")
+        raise LrfaceError(f"--lfw {root}: no such folder or pack ({looked_in(root)})")
     pairs = options.pairs or _pairs_beside(root, options.data)
     return _over_store(root, pairs, digests) if _is_store(root) else _over_photos(root, pairs, options, digests)
 
@@ -146,7 +147,7 @@ def _pack(name: str, path: Path | None, digests: FileDigests) -> Located | None:
         return None
     chosen = path
     if not chosen.is_file():
-        raise LrfaceError(f"no such pack: {chosen}")
+        raise LrfaceError(f"no such pack: {chosen} ({looked_in(chosen)})")
     return Located(name, TITLES[name], digests.of(chosen), "as packed", False, lambda: from_bin(chosen))
 
 

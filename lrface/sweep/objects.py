@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from lrface.errors import LrfaceError
-from lrface.objects.data import Pictures, open_set
-from lrface.objects.recipe import ObjectRecipe, data_path
+from lrface.files import looked_in
+from lrface.objects.data import Pictures
+from lrface.objects.recipe import ObjectData, ObjectRecipe, read_part
 from lrface.reporting.fingerprint import FileDigests
 
 
@@ -22,9 +23,14 @@ class ObjectSets:
         if recipe.teacher is not None and recipe.teacher.file:
             path = self._root / recipe.teacher.file
             if not path.is_file():
-                raise LrfaceError(f"no such file: {path}, which the recipe names")
+                raise LrfaceError(f"no such file: {path}, which the recipe names ({looked_in(path)})")
             found["teacher"] = self._files.of(path)
         return found
+
+    def set_facts(self, name: str) -> list[str]:
+        """What the set of a linear probe holds now. Raises LrfaceError if it is missing."""
+        data = ObjectData(set=name)  # type: ignore[arg-type]
+        return [self._read(data, split)[0] for split in ("train", "test")]
 
     def images(self, recipe: ObjectRecipe) -> int:
         """Pictures that a run trains on, all epochs together; without the stage before and the teacher's training."""
@@ -33,14 +39,32 @@ class ObjectSets:
         return recipe.optim.epochs * steps * recipe.optim.batch_size
 
     def _of(self, recipe: ObjectRecipe, split: str) -> tuple[str, int]:
-        data = recipe.data
-        key = f"{data.set} {data.path} {data.per_class} {split}"
+        return self._read(recipe.data, split)
+
+    def _read(self, data: ObjectData, split: str) -> tuple[str, int]:
+        key = f"{data.set} {data.path} {data.per_class} {data.classes} {split}"
         if key not in self._known:
-            pictures: Pictures = open_set(data.set, data_path(data, self._root), split, data.per_class)
+            pictures: Pictures = read_part(data, self._root, split)
             self._known[key] = pictures.fingerprint, len(pictures)
-            self._known[f"{data.set} {data.path} classes"] = "", len(pictures.names)
+            self._known[f"{data.set} {data.path} {data.classes} classes"] = "", len(pictures.names)
         return self._known[key]
 
     def _classes(self, recipe: ObjectRecipe) -> int:
         self._of(recipe, "train")
-        return self._known[f"{recipe.data.set} {recipe.data.path} classes"][1]
+        return self._known[f"{recipe.data.set} {recipe.data.path} {recipe.data.classes} classes"][1]
+
+
+def budget_of(recipe: ObjectRecipe, images: int) -> str:
+    """What a run of these ``images`` (of all epochs) was given, in words, for every row that tells its result."""
+    data, optim, teacher = recipe.data, recipe.optim, recipe.teacher
+    networks = recipe.model.name
+    if teacher is not None and recipe.loss.teaches:
+        networks += f" under {teacher.network or Path(str(teacher.file)).parent.name}"
+    parts = [
+        networks,
+        f"{data.classes} classes of {data.set}" if data.classes else data.set,
+        f"{data.low or data.side} px" if data.low or data.side else "the set's own pixels",
+        f"{optim.epochs} epoch{'s' * (optim.epochs > 1)} of {images // optim.epochs:,} pictures",
+        f"batch {optim.batch_size}",
+    ]
+    return ", ".join(parts)

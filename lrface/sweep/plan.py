@@ -6,6 +6,7 @@ from typing import Any
 
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
+from lrface.files import looked_in
 from lrface.objects.recipe import ObjectRecipe
 from lrface.reporting.fingerprint import FileDigests, digest
 from lrface.reporting.style import slug
@@ -62,7 +63,8 @@ def plan_runs(spec: SweepSpec, base: Path, out: Path, root: Path, extra: tuple[s
             facts, images = objects.facts(recipe), objects.images(recipe)
         else:
             facts, images = _faces(recipe, root, stores, files)
-        key = digest([recipe.model_dump(exclude={"name", "description"}), facts])
+        probes = {name: objects.set_facts(name) for name in spec.probes}
+        key = digest([recipe.model_dump(exclude={"name", "description"}), facts, *([probes] if probes else [])])
         folder = out / "runs" / f"{slug(f'{point_name(point)} seed {seed}')[:80]}-{key[:8]}"
         runs.append(Run(point, seed, recipe, folder, key, images))
     return runs
@@ -84,7 +86,7 @@ def _data(recipe: Recipe, root: Path, stores: dict[str, Store], files: FileDiges
     named = [*recipe.validation.pairs, *(teacher for teacher in teachers if not teacher.startswith("insightface:"))]
     absent = [name for name in named if not (root / name).exists()]
     if absent:
-        raise LrfaceError(f"no such file: {root / absent[0]}, which the recipe names")
+        raise LrfaceError(f"no such file: {root / absent[0]}, which the recipe names ({looked_in(root / absent[0])})")
     return {
         "stores": {name: stores[name].fingerprint for name in (recipe.data.store, recipe.validation.images) if name},
         "files": {name: files.of(root / name) for name in named},

@@ -19,7 +19,7 @@ def start(run: dict[str, Any]) -> multiprocessing.process.BaseProcess:
     """Train in a spawned process.
 
     Args:
-        run: ``recipe`` (its content), ``folder``, ``key``, ``data_root``, ``device``.
+        run: ``recipe`` (its content), ``folder``, ``key``, ``data_root``, ``device``, ``probes`` (names of sets).
     """
     process = multiprocessing.get_context("spawn").Process(target=_work, args=(run,), name=Path(run["folder"]).name)
     process.start()
@@ -29,7 +29,7 @@ def start(run: dict[str, Any]) -> multiprocessing.process.BaseProcess:
 def outcome(folder: Path, key: str) -> dict[str, Any] | None:
     """How the run of this key ended there; None if it did not, or was interrupted.
 
-    ``status`` is ``finished``, with ``history``, ``seconds`` and ``code``, or ``failed``, with ``reason``.
+    ``status`` is ``finished``, with ``history``, ``seconds``, ``code`` and ``hardware``, or ``failed``, with ``reason``.
     """
     if not (folder / OUTCOME).exists():
         return None
@@ -55,7 +55,7 @@ def _work(run: dict[str, Any]) -> None:
 
 def _train(run: dict[str, Any], folder: Path) -> dict[str, Any] | None:
     """How it ended; None if it was interrupted."""
-    from lrface.version import code_version
+    from lrface.version import code_version, hardware
 
     begun = time.monotonic()
     before = read_json(folder / "seconds.json") if (folder / "seconds.json").exists() else 0.0
@@ -70,16 +70,23 @@ def _train(run: dict[str, Any], folder: Path) -> dict[str, Any] | None:
     write_json(folder / "seconds.json", seconds)
     if history is None:
         return None
-    return {"status": "finished", "history": history, "seconds": seconds, "code": code_version()}
+    return {
+        "status": "finished",
+        "history": history,
+        "seconds": seconds,
+        "code": code_version(),
+        "hardware": hardware(run["device"]),
+    }
 
 
 def _history(run: dict[str, Any], folder: Path) -> list[dict[str, float]] | None:
     """Validation results of faces or of objects, the latter with the test set's at the end; None if interrupted."""
+    from lrface.objects.probe import linear_probe
     from lrface.objects.recipe import is_object_recipe, parse_object_recipe
     from lrface.objects.run import train_objects
     from lrface.train.loop import LAST
     from lrface.train.recipe import parse_recipe
-    from lrface.train.run import train
+    from lrface.train.run import make_fabric, train
 
     where = (folder, run["data_root"], run["device"])
     if not is_object_recipe(run["recipe"]):
@@ -90,7 +97,9 @@ def _history(run: dict[str, Any], folder: Path) -> list[dict[str, float]] | None
     objects = train_objects(recipe, *where, resume=begun)
     if not objects.finished or objects.accuracy is None:
         return None
-    return [*objects.history, {"epoch": recipe.optim.epochs, "test": objects.accuracy}]
+    root, device = Path(run["data_root"]), str(make_fabric(run["device"], recipe.precision).device)
+    found = {name: linear_probe(objects.model, name, root / name, device).accuracy for name in run.get("probes", ())}
+    return [*objects.history, {"epoch": recipe.optim.epochs, "test": objects.accuracy, **found}]
 
 
 def _stop_with_parent() -> None:

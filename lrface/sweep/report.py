@@ -2,16 +2,18 @@
 
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from lrface.files import atomic_write, write_json
+from lrface.objects.recipe import ObjectRecipe
 from lrface.reporting.style import Canvas, drawing, marker, save_figure, series
 from lrface.reporting.tables import Column, Line, Table, to_csv, to_markdown
+from lrface.sweep.objects import budget_of
 from lrface.sweep.plan import Run, point_name, short_names, value_name
 from lrface.sweep.process import outcome
-from lrface.sweep.spec import SweepSpec
+from lrface.sweep.spec import ProbeSet, SweepSpec
 
 #: Title, factor and digits of each figure in the table.
 FIGURES = {
@@ -19,6 +21,7 @@ FIGURES = {
     "auc": ("AUC", 1, 4),
     "eer": ("EER %", 100, 2),
     "test": ("test accuracy %", 100, 2),
+    **{name: (f"linear probe on {name} %", 100, 2) for name in get_args(ProbeSet)},
 }
 #: Numbers that span so much stand on a logarithmic axis.
 LOG_SPAN = 8
@@ -51,7 +54,10 @@ def _run_row(spec: SweepSpec, out: Path, run: Run) -> Row:
     ended = outcome(run.folder, run.key) or {"status": "not run"}
     value = spec.value(ended["history"]) if ended["status"] == "finished" else None
     facts = {"point": run.point, "seed": run.seed, "folder": str(run.folder.relative_to(out)), "value": value}
-    return facts | {key: ended[key] for key in ("status", "reason", "seconds", "code", "history") if key in ended}
+    if isinstance(run.recipe, ObjectRecipe):
+        facts["budget"] = budget_of(run.recipe, run.images)
+    known = ("status", "reason", "seconds", "code", "hardware", "history")
+    return facts | {key: ended[key] for key in known if key in ended}
 
 
 def _point_row(point: dict[str, Any], runs: list[Row]) -> Row:
@@ -96,14 +102,22 @@ def _notes(spec: SweepSpec, base: Path, runs: list[Row]) -> list[str]:
     notes = [
         *filter(None, [spec.description]),
         f"Every run: {base.name}" + (f" with {changed}" if changed else "") + ".",
-        f"Figure: of the {spec.epoch} epoch, on the recipe's validation pairs, which are not reported on; "
-        f"spread: standard deviation over {len(spec.seeds)} seeds."
-        * (len(spec.seeds) > 1)
-        or f"Figure: of the {spec.epoch} epoch, on the recipe's validation pairs; one seed.",
+        f"Figure: {_measured_on(spec)}; "
+        + (f"spread: standard deviation over {len(spec.seeds)} seeds." if len(spec.seeds) > 1 else "one seed."),
+        *(f"Budget: {budget}." for budget in sorted({run["budget"] for run in runs if run.get("budget")})),
         *([f"Code: {', '.join(commits)}."] if commits else []),
+        *(f"Hardware: {machine}." for machine in sorted({run["hardware"] for run in runs if run.get("hardware")})),
     ]
     failed = [run for run in runs if run["status"] == "failed"]
     return notes + [f"Failed: {point_name(run['point'])}, seed {run['seed']}: {run['reason']}" for run in failed]
+
+
+def _measured_on(spec: SweepSpec) -> str:
+    if spec.figure == "test":
+        return "after the last epoch, on the test pictures, by which nothing was chosen"
+    if spec.figure in get_args(ProbeSet):
+        return f"a linear classifier on the features after the last epoch, on the test pictures of {spec.figure}"
+    return f"of the {spec.epoch} epoch, on the recipe's validation data, which are not reported on"
 
 
 def draw_curve(canvas: Canvas, spec: SweepSpec, rows: list[Row]) -> Any:

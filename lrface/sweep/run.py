@@ -14,11 +14,12 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.files import require_path, write_json
-from lrface.reporting.ledger import alone
+from lrface.reporting.ledger import exclusive
 from lrface.sweep.plan import Run, plan_runs, point_name
 from lrface.sweep.process import OUTCOME, OUTPUT, outcome, start
 from lrface.sweep.report import write_report
 from lrface.sweep.spec import SweepSpec
+from lrface.train.recipe import Recipe
 
 POLL = 1.0  # seconds
 
@@ -67,21 +68,41 @@ def run_sweep(
     if missing:
         raise LrfaceError(f"a sweep needs {' and '.join(missing)}: pip install 'lrface[train,benchmark]'")
     out = Path(require_path(out))
-    with alone(out):
+    with exclusive(out):
         runs = plan_runs(spec, Path(require_path(base)), out, Path(require_path(data_root)), overrides)
         waiting = [run for run in runs if (outcome(run.folder, run.key) or {}).get("status") != "finished"]
+        check_recipes(waiting, Path(data_root))
         for run in waiting:
             run.folder.mkdir(parents=True, exist_ok=True)
         results = write_report(spec, Path(base), out, runs)
         with _Bar(runs, progress) as bar, _threads(jobs):
-            for run in _work(waiting, Path(data_root), jobs, list(devices), bar):
+            for run in _work(waiting, Path(data_root), jobs, list(devices), bar, spec.probes):
                 ended = outcome(run.folder, run.key) or {}
-                bar.say(_line(spec, run, ended))
+                bar.message(_line(spec, run, ended))
                 results = write_report(spec, Path(base), out, runs)
         return results
 
 
-def _work(waiting: list[Run], root: Path, jobs: int, devices: list[str], bar: "_Bar") -> Iterator[Run]:
+def check_recipes(runs: list[Run], root: Path) -> None:
+    """Raise LrfaceError if the recipe of a run does not fit its data or its teachers, before the first one is trained."""
+    from lrface.train.preflight import Preflight
+
+    preflight = Preflight(root)
+    seen: list[Any] = []
+    for run in runs:
+        recipe = run.recipe.model_copy(update={"seed": 0})
+        if not isinstance(recipe, Recipe) or recipe in seen:
+            continue
+        seen.append(recipe)
+        try:
+            preflight.check(recipe)
+        except LrfaceError as error:
+            raise LrfaceError(f"{point_name(run.point)}: {error}") from error
+
+
+def _work(
+    waiting: list[Run], root: Path, jobs: int, devices: list[str], bar: "_Bar", probes: Sequence[str] = ()
+) -> Iterator[Run]:
     """Start and watch; yields every run that ended."""
     queue, working = list(waiting), list[_Working]()
     try:
@@ -92,7 +113,7 @@ def _work(waiting: list[Run], root: Path, jobs: int, devices: list[str], bar: "_
                 device = min(devices, key=used.count)
                 settings = {
                     "recipe": run.recipe.model_dump(mode="json"), "folder": str(run.folder), "key": run.key,
-                    "data_root": str(root), "device": device,
+                    "data_root": str(root), "device": device, "probes": list(probes),
                 }  # fmt: skip
                 working.append(_Working(run, start(settings), device))
             wait([each.process.sentinel for each in working], timeout=POLL)
@@ -161,7 +182,7 @@ class _Bar:
             if done != self._bar.n:
                 self._bar.update(done - self._bar.n)
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """A line above the bar."""
         if not self._bar.disable:
             self._bar.write(text)

@@ -3,7 +3,7 @@
 import itertools
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,8 @@ from lrface.errors import LrfaceError
 from lrface.objects.recipe import ObjectRecipe, is_object_recipe, parse_object_recipe
 from lrface.train.recipe import Recipe, Section, parse, parse_recipe, read_yaml
 
-Figure = Literal["accuracy", "auc", "eer", "test"]
+ProbeSet = Literal["shapes", "cifar100", "svhn", "stl10", "tinyimagenet"]
+Figure = Literal["accuracy", "auc", "eer", "test", "shapes", "cifar100", "svhn", "stl10", "tinyimagenet"]
 #: Keys of a recipe, dotted, and their values.
 Point = dict[str, Any]
 
@@ -27,14 +28,20 @@ class SweepSpec(Section):
     points: list[Point] = Field(default_factory=list)  # instead of axes: the points one by one
     seeds: list[int] = Field(default=[5], min_length=1)
     figure: Figure = (
-        "auc"  # of the recipe's validation; objects: accuracy, or test, the test set's after the last epoch
+        "auc"  # of the recipe's validation; objects: accuracy, test (the test set's at the end), or a set of probes
     )
+    probes: list[ProbeSet] = Field(
+        default_factory=list
+    )  # objects: sets on which a linear classifier is fitted to each network's features
+    published: str | None = None  # "TABLE COLUMN" of benchmarks/published, whose figures a report shows beside these
     epoch: Literal["last", "best"] = "last"  # whose figure; the best one of many is a little too good
 
     @model_validator(mode="after")
     def _agree(self) -> "SweepSpec":
         if bool(self.axes) == bool(self.points):
             raise ValueError("give either axes or points")
+        if self.figure in get_args(ProbeSet) and self.figure not in self.probes:
+            raise ValueError(f"figure {self.figure} is of a linear probe: name the set under probes")
         if any(not values for values in self.axes.values()):
             raise ValueError("an axis needs at least one value")
         points = self.expand()
@@ -99,16 +106,17 @@ def recipe_of(
         recipe = parse_recipe(content, str(base))
     except LrfaceError as error:
         raise LrfaceError(f"sweep {spec.name}: {error}") from error
-    if spec.figure == "test":
-        raise LrfaceError(f"sweep {spec.name}: figure test is for objects: faces are measured by lrface benchmark")
+    if spec.figure == "test" or spec.probes:
+        what = "probes are" if spec.probes else "figure test is"
+        raise LrfaceError(f"sweep {spec.name}: {what} for objects: faces are measured by lrface benchmark")
     if not (recipe.data.holdout_identities or recipe.validation.images):
         raise LrfaceError(f"{base} has no validation to compare by: set data.holdout_identities or validation.images")
     return recipe
 
 
 def _object_recipe(recipe: ObjectRecipe, spec: SweepSpec) -> ObjectRecipe:
-    if spec.figure not in ("accuracy", "test"):
-        raise LrfaceError(f"figure {spec.figure} is for faces: choose accuracy or test")
+    if spec.figure in ("auc", "eer"):
+        raise LrfaceError(f"figure {spec.figure} is for faces: choose accuracy, test or a set of probes")
     if spec.figure == "accuracy" and not recipe.data.holdout:
         raise LrfaceError("figure accuracy is of held-out pictures: set data.holdout, or choose the figure test")
     return recipe

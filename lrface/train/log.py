@@ -59,7 +59,7 @@ class RunLog:
             self._board.add_scalar(f"{kind}/{name}", value, step)
         self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()} | facts, refresh=False)
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """A line above the bar."""
         if self._active:
             self._bar.write(text)

@@ -104,7 +104,7 @@ class Loop:
         return True
 
     def _interrupted(self, log: RunLog) -> bool:
-        log.say(f"interrupted after step {self.progress.step}; --resume goes on from there")
+        log.message(f"interrupted after step {self.progress.step}; --resume goes on from there")
         return False
 
     def _step(self, batch: Batch, log: RunLog) -> None:
@@ -183,7 +183,7 @@ class Loop:
             log.write("validation", self.progress.step, values, epoch=epoch + 1)
             accuracy = values["accuracy"]
             auc = f", AUC {values['auc']:.4f}" if "auc" in values else ""
-            log.say(f"epoch {epoch + 1}: validation accuracy {100 * accuracy:.2f} %{auc}")
+            log.message(f"epoch {epoch + 1}: validation accuracy {100 * accuracy:.2f} %{auc}")
             if accuracy > self.progress.best:
                 self.progress.best, self.progress.best_step = accuracy, self.progress.step
                 self.save(BEST)

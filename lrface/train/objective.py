@@ -19,6 +19,9 @@ from lrface.train.split import Split
 #: cores want. With fewer, oneDNN's gradient of a strided 1x1 convolution in that layout writes beyond its memory.
 CHANNELS_LAST = 16
 
+#: What a face teacher and its student give to ``loss.methods``.
+GIVEN = ("logits", "embedding")
+
 
 class Objective(nn.Module):
     """The student with everything that is trained beside it and thrown away afterwards.
@@ -57,16 +60,12 @@ class Objective(nn.Module):
             options = section.crrcd.model_dump(exclude={"weight", "lr"})
             self.crrcd = losses.CRRCD(cardinality=images, teacher_dim=teacher_dim or dim, student_dim=dim, **options)
         if section.cosine:
-            if teacher_dim != dim:
-                raise LrfaceError(
-                    f"loss.cosine compares embeddings of equal length: the teacher's have {teacher_dim}, "
-                    f"the student's {dim}; set model.kw.embedding_dim"
-                )
+            check_lengths(section, teacher_dim, dim)
             self.cosine = losses.CosineRegression()
         assert labels is not None or not section.methods
         labels = torch.empty(0, dtype=torch.int64) if labels is None else labels
         setting = Setting(Shape(embedding=dim), Shape(embedding=teacher_dim), labels)
-        self.methods, self.weights = build_terms(section.methods, setting, ("logits", "embedding"))
+        self.methods, self.weights = build_terms(section.methods, setting, GIVEN)
 
     def forward(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """The terms, unweighted, with their weighted sum as ``loss``; and the student's embeddings ``[b, dim]``."""
@@ -104,11 +103,21 @@ class Objective(nn.Module):
         if section.cosine:
             value = self.cosine(embeddings, batch.teacher)
             result.append((section.cosine.weight, value, {"cosine": value}))
-        if self.methods:
-            student, teacher = self._outputs(embeddings, batch.teacher)
-            for name, method in self.methods.items():
-                value = method(student, teacher, batch.labels, batch.index)
-                result.append((self.weights[name], value, {name: value}))
+        return result + self._method_terms(batch, embeddings, batch.teacher, known)
+
+    def _method_terms(
+        self, batch: Batch, embeddings: Tensor, teacher: Tensor, known: Tensor
+    ) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
+        """``_terms`` of ``loss.methods``. Logits tell of the training identities: nobody's faces have no place there."""
+        result = []
+        for name, method in self.methods.items():
+            rows = known if "logits" in method.needs else torch.ones_like(known)  # type: ignore[operator]
+            if bool(rows.any()):
+                pair = self._outputs(embeddings[rows], teacher[rows])
+                value = method(*pair, batch.labels[rows], batch.index[rows])
+            else:
+                value = embeddings.sum() * 0
+            result.append((self.weights[name], value, {name: value}))
         return result
 
     def _outputs(self, embeddings: Tensor, teacher: Tensor) -> tuple[Outputs, Outputs]:
@@ -132,6 +141,15 @@ class Objective(nn.Module):
             self.crrcd.enqueue(embeddings, _own(labels, index), index)
         for method in self.methods.values():
             method.remember()  # type: ignore[operator]
+
+
+def check_lengths(loss: LossSection, teacher: int | None, student: int) -> None:
+    """Raise LrfaceError if a term compares embeddings that differ in length."""
+    if loss.cosine and teacher != student:
+        raise LrfaceError(
+            f"loss.cosine compares embeddings of equal length: the teacher's have {teacher}, "
+            f"the student's {student}; set model.kw.embedding_dim"
+        )
 
 
 def _own(labels: Tensor, index: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from lrface.errors import LrfaceError
-from lrface.files import require_path
+from lrface.files import looked_in, require_path
 
 
 class Section(BaseModel):
@@ -247,7 +247,7 @@ def read_yaml(path: str | Path, what: str, overrides: tuple[str, ...] = ()) -> A
     from yaml import YAMLError
 
     if not Path(require_path(path)).is_file():
-        raise LrfaceError(f"no such {what}: {path}")
+        raise LrfaceError(f"no such {what}: {path} ({looked_in(path)})")
     try:
         content = OmegaConf.load(path)
         if not isinstance(content, DictConfig):

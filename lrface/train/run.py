@@ -16,8 +16,6 @@ from lrface.eval.embeddings import flip_sum
 from lrface.files import atomic_write, require_path
 from lrface.losses.terms import needs_logits
 from lrface.models import create
-from lrface.models.embedder import Embedder, open_embedder
-from lrface.models.preprocessing import Preprocessing
 from lrface.models.teacher_map import TeacherMap
 from lrface.models.weights import save_model
 from lrface.train.batches import Batches, HighFaces, LowFaces, RandomViews, TeacherTargets
@@ -26,7 +24,8 @@ from lrface.train.initial import begin_with
 from lrface.train.log import RunLog
 from lrface.train.loop import BEST, LAST, Loop
 from lrface.train.objective import Objective, class_mean_classifier
-from lrface.train.recipe import Recipe, TeacherSection
+from lrface.train.preflight import check_data, check_targets, open_teacher, preprocessing_of
+from lrface.train.recipe import Recipe
 from lrface.train.split import Split, split_store
 from lrface.train.targets import centred_targets
 from lrface.train.teacher_cache import cached_embeddings
@@ -81,7 +80,6 @@ def train(
         raise LrfaceError("loss.methods is for one process: its banks are not shared; start without torchrun")
     store = Store(root / recipe.data.store, recipe.data.low_size)
     split = split_store(store, recipe.data)
-    _check_labels(recipe, store, split)
     loop = _build(recipe, fabric, store, split, root, out)
     if resume:
         loop.load(LAST)
@@ -96,15 +94,6 @@ def train(
         _write_models(loop, store, split, out)
     fabric.barrier()
     return Outcome(finished, out / "model.safetensors", history)
-
-
-def _check_labels(recipe: Recipe, store: Store, split: Split) -> None:
-    """Raise LrfaceError if some faces have no label and no term of the recipe can do without."""
-    if bool((split.labels < 0).any()) and not (recipe.loss.cosine or recipe.loss.crrcd):
-        raise LrfaceError(
-            f"{store.path} holds {int((split.labels < 0).sum())} faces of nobody in particular, and every term of the "
-            "recipe needs to know who they are: add loss.cosine or loss.crrcd, or set data.unlabelled=false"
-        )
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
@@ -136,14 +125,15 @@ def make_fabric(device: str, precision: str) -> Fabric:
 
 
 def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Path, out: Path) -> Loop:
-    preprocessing = _preprocessing(recipe, store)
     torch.manual_seed(recipe.seed)
     student = create(recipe.model.name, **recipe.model.kw)
+    check_data(recipe, store, split, student, root)
+    preprocessing = preprocessing_of(recipe, store)
+    pairs = validation_pairs(recipe, store, split, root)
     if recipe.model.initial:
         begin_with(student, recipe.model.initial, root)
-    student_dim = int(student.embedding_dim)  # type: ignore[arg-type]
     with torch.random.fork_rng(devices=[]):  # a torch teacher draws weights before it loads its own
-        targets, dim, classifier = _teach(recipe, fabric, store, split, root, student_dim)
+        targets, dim, classifier = _teach(recipe, fabric, store, split, root, student)
     labels = torch.from_numpy(split.labels)
     objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier, labels)
     if recipe.compile:
@@ -157,35 +147,20 @@ def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Pat
         split=split, section=section, size=preprocessing.input_size, batch_size=recipe.optim.batch_size,
         seed=recipe.seed, rank=fabric.global_rank, world=fabric.world_size, device=fabric.device,
     )  # fmt: skip
-    if not batches.steps:
-        raise LrfaceError(
-            f"{len(split.train)} training images do not fill one batch of {recipe.optim.batch_size}: "
-            "lower optim.batch_size"
-        )
-    pairs = validation_pairs(recipe, store, split, root)
     return Loop(recipe, fabric, objective, batches, preprocessing, pairs, store.fingerprint, out)
 
 
-def _preprocessing(recipe: Recipe, store: Store) -> Preprocessing:
-    size = int(recipe.model.kw.get("input_size", 16 if recipe.data.resolution == "low" else 112))
-    if recipe.data.resolution == "high":
-        return Preprocessing(input_size=size)
-    if size != store.degradation.size:
-        raise LrfaceError(
-            f"the model takes {size} px and the store {store.path} holds {store.degradation.size} px: "
-            "set model.kw.input_size, or data.low_size"
-        )
-    return Preprocessing(input_size=size, degradation=store.degradation)
-
-
 def _teach(
-    recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Path, student_dim: int
+    recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Path, student: torch.nn.Module
 ) -> tuple[TeacherTargets | None, int | None, Tensor | None]:
     """The teacher's embeddings, their length, and its classifier where the KD term asks for one."""
     section = recipe.teacher
     if section is None:
         return None, None, None
-    teachers = [_open_teacher(model, section, root, fabric) for model in (section.model, *section.ensemble)]
+    device = str(fabric.device) if fabric.device.type == "cuda" else "cpu"
+    teachers = [open_teacher(model, section, root, device) for model in (section.model, *section.ensemble)]
+    fingerprints = [teacher.fingerprint for teacher in teachers]
+    check_targets(recipe, split, root, fingerprints, [teacher.dim for teacher in teachers], student)
     logits = recipe.loss.kd is not None or needs_logits(recipe.loss.methods)
     own = logits and not (section.ensemble or section.centred)  # a head knows the raw embeddings
     classifier = load_head(root / section.model, store, split) if own else None
@@ -195,22 +170,15 @@ def _teach(
         # Of several processes one computes and the others wait, for hours if need be, as no barrier would.
         parts = [cached_embeddings(store, teacher, flips=section.flips) for teacher in teachers]
         if section.map:
-            mapping = TeacherMap.load(root / section.map)
-            mapping.check([teacher.fingerprint for teacher in teachers], root / section.map)
-            cached = mapping(parts)
+            cached = TeacherMap.load(root / section.map)(parts)
         else:
             centred = section.centred or section.ensemble
-            cached = centred_targets(parts, split.train, student_dim) if centred else parts[0]
+            dim = int(student.embedding_dim)  # type: ignore[arg-type]
+            cached = centred_targets(parts, split.train, dim) if centred else parts[0]
         classifier = class_mean_classifier(cached, split) if means else classifier
     online = None if section.cached else (store, teachers[0])
-    dim = teachers[0].embed([store.crop(0)]).shape[1] if cached is None else cached.shape[2]
+    dim = teachers[0].dim if cached is None else cached.shape[2]
     return TeacherTargets(None if online else cached, online, split, fabric.device), dim, classifier
-
-
-def _open_teacher(model: str, section: TeacherSection, root: Path, fabric: Fabric) -> Embedder:
-    spec = model if model.startswith("insightface:") else root / model
-    device = str(fabric.device) if fabric.device.type == "cuda" else "cpu"
-    return open_embedder(spec, device, declared=section.declared if model == section.model else None)
 
 
 def _write_recipe(recipe: Recipe, out: Path) -> None:

@@ -56,6 +56,14 @@ def whitening(embeddings: np.ndarray, labels: np.ndarray, shrinkage: float) -> n
     return root
 
 
+def check_network(network: nn.Module) -> tuple[nn.Linear, nn.BatchNorm1d]:
+    """The two layers that a whitening goes into. Raises LrfaceError if the network ends otherwise."""
+    linear, norm = getattr(network, "fc", None), getattr(network, "features", None)
+    if not isinstance(linear, nn.Linear) or not isinstance(norm, nn.BatchNorm1d):
+        raise LrfaceError(f"whiten: {type(network).__name__} does not end in a linear layer and a BatchNorm1d")
+    return linear, norm
+
+
 @torch.no_grad()
 def fold(network: nn.Module, matrix: np.ndarray) -> None:
     """Make the network give ``matrix @ f(x)`` instead of ``f(x)``, both not normalised; in evaluation mode only.
@@ -68,9 +76,7 @@ def fold(network: nn.Module, matrix: np.ndarray) -> None:
     Raises:
         LrfaceError: it ends otherwise.
     """
-    linear, norm = getattr(network, "fc", None), getattr(network, "features", None)
-    if not isinstance(linear, nn.Linear) or not isinstance(norm, nn.BatchNorm1d):
-        raise LrfaceError(f"whiten: {type(network).__name__} does not end in a linear layer and a BatchNorm1d")
+    linear, norm = check_network(network)
     turn = torch.as_tensor(matrix, dtype=torch.float64)
     scale = _double(norm.weight) / (_double(norm.running_var) + norm.eps).sqrt()
     bias = 0 if linear.bias is None else _double(linear.bias)

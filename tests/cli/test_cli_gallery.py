@@ -1,8 +1,10 @@
 """``lrface gallery``: the answer of ``search`` is its exit status."""
 
 import json
+import re
 import sys
 
+import click
 import numpy as np
 import pytest
 
@@ -30,7 +32,11 @@ def gallery(lrface, model, tmp_path, monkeypatch):
     monkeypatch.delenv("LRFACE_GALLERY", raising=False)
 
     def run(command, *arguments, model=model):
-        named = ["--model", model, "--detector", "none"] if command in ("add", "import", "search") else []
+        named = (
+            ["--model", model, "--detector", "none"]
+            if command in ("add", "import", "search")
+            else ["--model", model] * (command == "check")
+        )
         return lrface("gallery", command, *arguments, *named, "--gallery", tmp_path / "gallery")
 
     return run
@@ -46,19 +52,22 @@ def test_add_search_list_remove(gallery, photos):
         "1 images: 0 faces enrolled, 1 there already"
     )
 
-    known = gallery("search", people / "bert" / "1.png", "--far", "0.01")
+    known = gallery("search", people / "bert" / "1.png", "--threshold", "0.98")
     assert known.status == 0
     lines = known.out.splitlines()
     assert lines[0] == "Bert"
-    assert lines[1].startswith("  * Bert  similarity 1.0000, threshold 0.9990  ")
+    assert re.match(r"  \* Bert  similarity 0\.99\d\d, threshold 0\.9800, risk of a stranger above 3\.9 %  /", lines[1])
     assert lines[1].endswith("bert/1.png")
-    assert lines[3] == "2 people, 4 faces, exact search, false accept rate 0.01 a comparison"
+    assert lines[3] == "2 people, 4 faces, exact search, given threshold"
     unknown = gallery("search", photos / "stranger.png", "--threshold", "0.99999", "--top", "1")
     assert unknown.status == 1
     assert unknown.out.splitlines()[0] == "unknown"
     assert len(unknown.out.splitlines()) == 3
 
-    assert gallery("list").out == "     2  Anna\n     2  Bert\n2 people, 4 faces\n"
+    assert gallery("list").out == (
+        "     2  Anna\n     2  Bert\n"
+        "2 people, 4 faces; risk of a stranger up to 0.4 % at a false accept rate of 0.001 a comparison\n"
+    )
     assert gallery("remove", "Bert").out == "Bert removed, 2 faces\n"
     assert gallery("search", people / "bert" / "1.png", "--threshold", "0.99999").status == 1
     assert gallery("remove", "Bert").refused("nobody", "called Bert")
@@ -67,8 +76,8 @@ def test_add_search_list_remove(gallery, photos):
 
 def test_json(gallery, photos):
     people = photos / "people"
-    assert gallery("add", "Anna", people / "anna", "--json").json == {
-        "name": "Anna", "images": 2, "added": 2, "known": 0, "left_out": [], "notes": [],
+    assert gallery("add", "Anna", people / "anna" / "0.png", "--json").json == {
+        "name": "Anna", "images": 1, "added": 1, "known": 0, "left_out": [], "notes": [],
     }  # fmt: skip
     answer = gallery("search", people / "anna" / "0.png", "--json").json
     assert answer["name"] == "Anna"
@@ -77,14 +86,17 @@ def test_json(gallery, photos):
     assert match.pop("similarity") == pytest.approx(1, abs=1e-4)
     assert match.pop("resolution") > 8
     photo = str(people / "anna" / "0.png")
-    assert match == {"name": "Anna", "threshold": 0.9995, "same": True, "photo": photo, "probability": None}
+    assert match == {"name": "Anna", "threshold": 0.9995, "same": True, "photo": photo, "risk": pytest.approx(0.001),
+                     "risk_bound": "below"}  # fmt: skip
     assert {key: answer[key] for key in ("far", "people", "faces", "method", "notes", "warnings")} == {
-        "far": 0.001, "people": 1, "faces": 2, "method": "exact", "notes": [], "warnings": [],
+        "far": 0.001, "people": 1, "faces": 1, "method": "exact", "notes": [], "warnings": [],
     }  # fmt: skip
-    assert gallery("list", "--json").json == {"people": {"Anna": 2}}
+    assert gallery("list", "--json").json == {
+        "people": {"Anna": 1}, "risk": pytest.approx(0.001), "risk_far": 0.001,
+    }  # fmt: skip
     facts = gallery("info", "--json", "--check").json
-    assert (facts["people"], facts["faces"], facts["dim"], facts["faults"]) == (1, 2, 32, [])
-    assert gallery("remove", "Anna", "--json").json == {"name": "Anna", "removed": 2}
+    assert (facts["people"], facts["faces"], facts["dim"], facts["faults"]) == (1, 1, 32, [])
+    assert gallery("remove", "Anna", "--json").json == {"name": "Anna", "removed": 1}
     empty = gallery("search", people / "anna" / "0.png", "--json")
     assert (empty.status, empty.json["name"], empty.json["notes"]) == (1, None, ["the gallery is empty"])
 
@@ -182,7 +194,7 @@ def test_damage_is_reported(gallery, photos, tmp_path):
 def test_the_folder_may_come_from_the_environment(lrface, gallery, photos, tmp_path, monkeypatch):
     gallery("add", "Anna", photos / "people" / "anna")
     monkeypatch.setenv("LRFACE_GALLERY", str(tmp_path / "gallery"))
-    assert json.loads(lrface("gallery", "list", "--json").out) == {"people": {"Anna": 2}}
+    assert json.loads(lrface("gallery", "list", "--json").out)["people"] == {"Anna": 2}
 
 
 def test_listing_loads_neither_faiss_nor_a_network(start, gallery, photos, tmp_path):
@@ -194,3 +206,67 @@ def test_listing_loads_neither_faiss_nor_a_network(start, gallery, photos, tmp_p
     )
     outcome = start("-c", script)
     assert outcome.stdout.strip() == "[]", outcome.stderr
+
+
+def test_what_somebody_else_has_is_left_out(gallery, photos):
+    photo = photos / "people" / "anna" / "0.png"
+    assert gallery("add", "George", photo).status == 0
+    wrong = gallery("add", "Wrong", photo, "--json")
+    assert (wrong.status, wrong.json["added"]) == (2, 0)
+    assert "this very image is enrolled as George already (--force" in wrong.json["left_out"][0]["reason"]
+    assert "there already" in gallery("add", " george", photo).out
+    forced = gallery("add", "Wrong", photo, "--force", "--json").json
+    assert (forced["added"], len(forced["notes"])) == (1, 2)
+    assert gallery("list", "--json").json["people"] == {"George": 1, "Wrong": 1}
+
+
+def test_rename_merge_and_remove_a_photo(gallery, photos):
+    people = photos / "people"
+    gallery("import", people)
+    assert gallery("rename", "anna", "Anna B.").out == "anna is called Anna B., 2 faces\n"
+    assert gallery("rename", "Anne", "Carl").refused("nobody", "Anne")
+    assert gallery("rename", "bert", "ANNA  b.").refused("somebody called Anna B. already", "--yes")
+    merged = gallery("rename", "bert", "Anna B.", "--yes", "--json")
+    assert merged.json == {"name": "bert", "new": "Anna B.", "faces": 2}
+    assert gallery("list", "--json").json["people"] == {"Anna B.": 4}
+    photo = people / "bert" / "0.png"
+    assert gallery("remove", "anna b.", "--photo", photo).out == f"1 face of anna b. removed: {photo}\n"
+    assert gallery("remove", "Anna B.", "--photo", photo).refused("has no face of", str(photo))
+    assert gallery("info", "--check", "--json").json["faces"] == 3
+
+
+def test_a_merger_is_asked_for(gallery, photos, monkeypatch):
+    gallery("import", photos / "people")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    answers = iter([False, True])
+
+    def confirm(text, abort):
+        assert "Merge bert" in text
+        if not next(answers):
+            raise click.Abort
+
+    monkeypatch.setattr(click, "confirm", confirm)
+    assert gallery("rename", "bert", "anna").status == 130
+    assert len(gallery("list", "--json").json["people"]) == 2
+    assert gallery("rename", "bert", "anna").status == 0
+    assert gallery("list", "--json").json["people"] == {"anna": 4}
+
+
+def test_check_lists_faces_to_look_at(gallery, photos, tmp_path):
+    for identity, name in enumerate(("anna", "bert")):
+        for number in range(6):
+            path = tmp_path / "people" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode_image(face(identity, number, seed=1), "png"))
+    noise = np.random.default_rng(0).integers(0, 256, (112, 112, 3)).astype(np.uint8)
+    (tmp_path / "people" / "anna" / "5.png").write_bytes(encode_image(noise, "png"))
+    imported = gallery("import", tmp_path / "people", "--force", "--json")
+    assert any("`lrface gallery check` lists them" in note for note in imported.json["notes"]), imported
+    checked = gallery("check", "--json")
+    assert checked.status == 1
+    assert "anna/5.png" in " ".join(each["photo"] for each in checked.json["suspects"])
+    assert checked.json["faces"] == 12
+    text = gallery("check").out
+    assert "anna/5.png: resembles " in text
+    assert text.endswith("to look at\n")
+    assert gallery("list", "--json").json["people"] == {"anna": 6, "bert": 6}  # nothing is deleted

@@ -18,7 +18,7 @@ from lrface.errors import LrfaceError
 from lrface.train.recipe import parse_recipe
 
 #: Commands whose exit status 1 is an answer: different, unknown. Of all others it is a failure.
-ANSWERING = (["verify"], ["identify"], ["gallery", "search"])
+ANSWERING = (["verify"], ["identify"], ["gallery", "search"], ["gallery", "check"])
 
 
 def run_block(example: Example) -> None:

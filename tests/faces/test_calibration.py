@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from lrface.errors import LrfaceError
-from lrface.faces.calibration import Calibration, bilinear_terms, hat_weights, interpolation_note, rate_weights
+from lrface.faces.calibration import (
+    Calibration,
+    Rate,
+    bilinear_terms,
+    find_rate,
+    hat_weights,
+    interpolation_note,
+    rate_weights,
+)
 
 KNOTS = np.array([4.0, 8.0, 16.0])
 
@@ -119,3 +127,13 @@ def test_what_was_interpolated_is_said():
     (note,) = interpolation_note([0.1, 0.01], 0.03)
     assert "rate of 0.03" in note
     assert "between 0.01 and 0.1" in note
+
+
+def test_a_rate_is_the_threshold_read_backwards():
+    thresholds = {0.1: 0.3, 0.01: 0.5, 0.001: 0.6}
+    for share, threshold in thresholds.items():
+        assert find_rate(thresholds, threshold).share == pytest.approx(share)
+    assert find_rate(thresholds, 0.4).share == pytest.approx(10**-1.5)
+    assert find_rate(thresholds, 0.2) == Rate(0.1, "above")
+    assert find_rate(thresholds, 0.7) == Rate(0.001, "below")
+    assert find_rate({0.01: 0.5}, 0.6) == Rate(0.01, "below")

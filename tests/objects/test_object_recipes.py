@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lrface.losses.registry import method_class
+from lrface.losses.registry import methods
 from lrface.objects.networks import create_network
 from lrface.objects.recipe import parse_object_recipe
 from lrface.sweep.spec import load_sweep, recipe_of
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "objects"
 SWEEPS = sorted(FOLDER.glob("*_methods.yaml"))
-RECIPES = sorted(set(FOLDER.glob("*.yaml")) - set(SWEEPS))
+TRANSFER = FOLDER / "transfer.yaml"
+RECIPES = sorted(set(FOLDER.glob("*.yaml")) - {*SWEEPS, TRANSFER})
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -26,12 +27,20 @@ def test_recipe(path):
 def test_sweep(path):
     spec = load_sweep(path)
     assert spec.name == path.stem
-    points = spec.expand()
-    assert len(points) == 17
-    for point in points:
-        recipe = recipe_of(path.parent / spec.recipe, spec, point, 5)
-        for name in recipe.loss.methods:
-            assert method_class(name)
+    seen = set()
+    for point in spec.expand():
+        loss = recipe_of(path.parent / spec.recipe, spec, point, 5).loss
+        seen |= set(loss.methods) | {name for name in ("kd", "crrcd") if getattr(loss, name)}
+        seen |= set() if loss.teaches else {"none"}
+    assert seen == {*methods(), "kd", "crrcd", "none"}
+
+
+def test_transfer():
+    spec = load_sweep(TRANSFER)
+    assert spec.probes == ["stl10", "tinyimagenet"]
+    for point in spec.expand():
+        found = recipe_of(FOLDER / spec.recipe, spec, point, 5)
+        assert (found.model.name, found.data.set) == ("shufflenet_v1", "cifar100")
 
 
 def test_the_paper_schedule_keeps_to_the_letter():

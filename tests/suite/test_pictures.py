@@ -9,7 +9,7 @@ from lrface.data.sets.pair_set import PairSet
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation
 from lrface.reporting.style import PALETTE, drawing, save_figure, series, variables
-from lrface.suite.faces import hardest, write_sheet
+from lrface.suite.error_pairs import hardest, write_error_pairs
 from lrface.suite.plots import histograms, roc, roc_points
 from lrface.suite.published import read_published
 
@@ -38,12 +38,12 @@ def test_hardest_pairs_are_the_most_wrong_ones(tmp_path: Path) -> None:
 
     accepts, rejects = hardest(pairs, scores, Degradation(16), count=2)
 
-    assert [mistake.similarity for mistake in accepts] == [0.8, 0.7]
-    assert [mistake.similarity for mistake in rejects] == [-0.3, 0.1]
+    assert [pair.similarity for pair in accepts] == [0.8, 0.7]
+    assert [pair.similarity for pair in rejects] == [-0.3, 0.1]
     assert accepts[0].names == ("P 3 0001", "P 4 0001")
     assert accepts[0].low[0].shape == (16, 16, 3)
     np.testing.assert_array_equal(rejects[1].full[1], images[7])
-    write_sheet(accepts, tmp_path / "sheet.png")
+    write_error_pairs(accepts, tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 

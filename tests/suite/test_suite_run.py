@@ -288,9 +288,9 @@ def test_photos_are_aligned_once_into_a_store_among_the_results(
 @pytest.mark.usefixtures("no_report")
 def test_two_runs_do_not_write_to_one_folder(options: Make, quiet: Say) -> None:
     from lrface.errors import LrfaceError
-    from lrface.reporting.ledger import alone
+    from lrface.reporting.ledger import exclusive
 
-    with alone(options().out), pytest.raises(LrfaceError, match="another run is writing"):
+    with exclusive(options().out), pytest.raises(LrfaceError, match="another run is writing"):
         run(options(), quiet)
 
 

@@ -46,3 +46,22 @@ def test_figures_that_objects_do_not_have(base, tmp_path):
         run_sweep(spec(figure="auc"), base, tmp_path / "out", ".", 1, ("cpu",), progress=False)
     with pytest.raises(LrfaceError, match=r"set data\.holdout, or choose the figure test"):
         run_sweep(spec(figure="accuracy"), base, tmp_path / "out", ".", 1, ("cpu",), progress=False)
+
+
+def test_a_linear_probe_is_a_figure(base, tmp_path):
+    given = spec(points=POINTS[:1], figure="shapes", probes=["shapes"])
+    results = run_sweep(given, base, tmp_path / "out", ".", 1, ("cpu",), progress=False)
+    (run,) = results["runs"]
+    last = run["history"][-1]
+    assert set(last) == {"epoch", "test", "shapes"}
+    assert run["value"] == last["shapes"]
+    assert run["budget"] == "resnet8 under resnet8, shapes, 8 px, 1 epoch of 80 pictures, batch 20"
+    assert run["hardware"]
+    assert "linear probe on shapes %" in (tmp_path / "out" / "table.md").read_text()
+    plain = run_sweep(spec(points=POINTS[:1]), base, tmp_path / "out", ".", 1, ("cpu",), progress=False)
+    assert plain["runs"][0]["folder"] != run["folder"], "a run without probes has no figure of one"
+
+
+def test_a_probe_that_is_not_named():
+    with pytest.raises(ValueError, match="figure stl10 is of a linear probe: name the set under probes"):
+        spec(figure="stl10")

@@ -108,11 +108,11 @@ def test_a_wrong_point_is_found_before_anything_is_run(write_sweep, sweep_data, 
 
 
 def test_each_run_is_the_ordinary_training(write_sweep, sweep_data, tmp_path):
-    path = write_sweep(axes={"optim.batch_size": [8, 1000]})
+    path = write_sweep(axes={"optim.lr": [0.02, 1e30]})
     results = sweep(path, sweep_data, jobs=2)
     good, bad = results["runs"]
     assert (bad["status"], good["status"]) == ("failed", "finished")
-    assert "do not fill one batch of 1000" in bad["reason"]
+    assert "the loss is not finite" in bad["reason"]
     spec = load_sweep(path)
     recipe = recipe_of(tmp_path / "tiny.yaml", spec, spec.expand()[0], 5)
     expected = train(recipe, tmp_path / "alone", sweep_data, "cpu")
@@ -122,6 +122,12 @@ def test_each_run_is_the_ordinary_training(write_sweep, sweep_data, tmp_path):
     assert (folder / "model.safetensors").exists()
     assert read_log(folder) == read_log(tmp_path / "alone")
     assert "validation accuracy" in (folder / "output.log").read_text()
+
+
+def test_every_recipe_is_compared_with_its_data_before_the_first_is_trained(write_sweep, sweep_data, started):
+    with pytest.raises(LrfaceError, match="batch_size 1000: 20 training images do not fill one batch of 1000"):
+        sweep(write_sweep(axes={"optim.batch_size": [8, 1000]}), sweep_data)
+    assert not started
 
 
 def wait_for(condition, seconds=300):

@@ -13,7 +13,7 @@ def write(folder, steps, resumed=0, active=True):
         for step in steps:
             log.advance(8)
             log.write("train", step, {"loss": 1 / step}, epoch=1)
-        log.say("done")
+        log.message("done")
 
 
 def test_lines_come_back_as_written(tmp_path):

@@ -13,6 +13,7 @@ from lrface.errors import LrfaceError
 from lrface.faces.images import encode_image
 from lrface.finetune.people import from_store
 from lrface.losses import CosineRegression
+from lrface.losses.method import Outputs
 from lrface.models import create
 from lrface.train.batches import Batch
 from lrface.train.objective import Objective
@@ -89,6 +90,37 @@ def test_each_term_sees_whom_it_can_use():
     found = reference.crrcd.terms(embeddings, mixed.teacher, apart.labels, mixed.index)
     torch.testing.assert_close(terms["crrcd_negative"], found.negative, rtol=1e-4, atol=1e-4)
     terms["loss"].backward()
+
+
+def with_methods(*names):
+    torch.manual_seed(1)
+    classifier = torch.nn.functional.normalize(torch.randn(3, DIM))
+    section = LossSection(classification={}, methods={name: {} for name in names})
+    labels = torch.arange(20) % 4 - 1
+    return Objective(create("resnet18", width=2, embedding_dim=DIM), section, 3, 20, DIM, classifier, labels)
+
+
+def test_methods_of_logits_see_known_people_alone_and_the_others_see_all():
+    made, mixed = with_methods("dkd", "logit_standard", "rkd"), batch([0, -1, 2, -1, 1, 0])
+    terms, embeddings = made(mixed)
+    known = mixed.labels >= 0
+    outputs = made._outputs(embeddings[known], mixed.teacher[known])
+    for name in ("dkd", "logit_standard"):
+        expected = made.methods[name](*outputs, mixed.labels[known], mixed.index[known])
+        torch.testing.assert_close(terms[name], expected)
+    expected = made.methods["rkd"](
+        Outputs(embedding=embeddings), Outputs(embedding=mixed.teacher), mixed.labels, mixed.index
+    )
+    torch.testing.assert_close(terms["rkd"], expected)
+    terms["loss"].backward()
+
+
+def test_methods_of_logits_are_0_in_a_batch_of_nobody():
+    made = with_methods("dkd", "logit_standard")
+    terms, _ = made(batch([-1, -1, -1]))
+    assert terms["dkd"].item() == terms["logit_standard"].item() == 0
+    terms["loss"].backward()
+    assert torch.isfinite(made.student.fc.weight.grad).all()
 
 
 def test_a_batch_of_nobody_still_trains():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write
+from lrface.files import atomic_write, because
 
 MAGIC = 0x3ED7230A
 MAX_RECORD_BYTES = 2**30 - 1
@@ -195,4 +195,4 @@ def reading(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
+        raise LrfaceError(f"cannot read {path}: {because(error, path)}") from error

@@ -130,8 +130,8 @@ def _make(
         shutil.rmtree(leftover, ignore_errors=True)
     try:
         plan = module.plan(pool, camera)
-        captures = _shoot(plan, pool, module.NAME, work, progress)
-        module.write_lists(work, plan.shots, captures)
+        captures = _capture(plan, pool, module.NAME, work, progress)
+        module.write_lists(work, plan.images, captures)
         _write_people(work, plan)
         write_json(work / MARKER, recipe)  # so that the reader knows what it counts
         marker = recipe | {"counts": module.count(work), "notes": plan.notes}
@@ -162,25 +162,25 @@ def _check_place(folder: Path, recipe: dict[str, Any], overwrite: bool) -> dict[
     return None
 
 
-def _shoot(plan: Plan, pool: Pool, name: str, work: Path, progress: bool) -> list[Capture]:
+def _capture(plan: Plan, pool: Pool, name: str, work: Path, progress: bool) -> list[Capture]:
     """Write the images. What one looks like depends on seed, set and photo alone, not on the others."""
     from tqdm import tqdm
 
-    for folder in {*plan.folders, *(str(Path(shot.file).parent) for shot in plan.shots)}:
+    for folder in {*plan.folders, *(str(Path(image.file).parent) for image in plan.images)}:
         (work / folder).mkdir(parents=True, exist_ok=True)
     captures = []
-    for shot in tqdm(plan.shots, unit="img", desc=f"rehearse {name}", disable=not progress):
-        key = f"{pool.seed}\0{name}\0{pool.paths[shot.image]}".encode("utf-8", "surrogateescape")
+    for image in tqdm(plan.images, unit="img", desc=f"rehearse {name}", disable=not progress):
+        key = f"{pool.seed}\0{name}\0{pool.paths[image.source]}".encode("utf-8", "surrogateescape")
         rng = np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "little"))
-        capture = shot.camera(pool.crop(shot.image), rng, Path(shot.file).suffix[1:])
-        (work / shot.file).write_bytes(capture.encoded)
+        capture = image.camera(pool.crop(image.source), rng, Path(image.file).suffix[1:])
+        (work / image.file).write_bytes(capture.encoded)
         captures.append(capture._replace(encoded=b""))
     return captures
 
 
 def _write_people(folder: Path, plan: Plan) -> None:
     """Who is who: part and label in the set -> name in the source."""
-    rows = dict.fromkeys((shot.part, shot.label, shot.person) for shot in plan.shots)
+    rows = dict.fromkeys((image.part, image.label, image.person) for image in plan.images)
     with open(folder / "identities.csv", "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["part", "label", "identity"])

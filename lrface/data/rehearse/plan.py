@@ -10,11 +10,11 @@ from lrface.data.rehearse.pool import Pool
 
 
 @dataclass(frozen=True)
-class Shot:
+class PlannedImage:
     """One image of a set.
 
     Attributes:
-        image: position in the pool.
+        source: position in the pool.
         person: whose face it is.
         part: of the set, such as ``probe``.
         label: the number that the person has in this part.
@@ -22,7 +22,7 @@ class Shot:
         camera: how it is taken.
     """
 
-    image: int
+    source: int
     person: str
     part: str
     label: int
@@ -35,12 +35,12 @@ class Plan:
     """All images of a set.
 
     Attributes:
-        shots: in the order of the set's lists.
+        images: in the order of the set's lists.
         folders: to be made even where nothing goes into them.
         notes: what the set falls short of.
     """
 
-    shots: list[Shot]
+    images: list[PlannedImage]
     folders: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
 
@@ -54,7 +54,7 @@ class RehearsedSet(Protocol):
     def plan(self, pool: Pool, camera: Camera) -> Plan:
         """Choose who goes where. Raises LrfaceError if there are too few people."""
 
-    def write_lists(self, folder: Path, shots: Sequence[Shot], captures: Sequence[Capture]) -> None:
+    def write_lists(self, folder: Path, planned: Sequence[PlannedImage], captures: Sequence[Capture]) -> None:
         """Write the set's own lists beside its images."""
 
     def count(self, folder: Path) -> dict[str, int]:

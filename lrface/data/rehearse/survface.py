@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lrface.data.rehearse.degrade import Camera, Capture
-from lrface.data.rehearse.plan import Plan, Shot, allot, shortfall
+from lrface.data.rehearse.plan import Plan, PlannedImage, allot, shortfall
 from lrface.data.rehearse.pool import Pool
 from lrface.data.sets.matlists import cells, write_mat
 from lrface.data.sets.subject_split import shuffled
@@ -35,43 +35,43 @@ def plan(pool: Pool, camera: Camera) -> Plan:
         raise LrfaceError(f"{len(people)} people have two images or more: QMUL-SurvFace needs at least three")
     tested = people[: min(TEST_PEOPLE, (len(people) + 1) // 2)]
     trained = people[len(tested) : len(tested) + TRAINING["people"]]
-    shots: list[Shot] = []
+    planned: list[PlannedImage] = []
     counts = allot([len(pool.images[name]) for name in trained], TRAINING["images"])
     number = len(tested)  # people of both parts are numbered apart
     for label, (name, count) in enumerate(zip(trained, counts, strict=True), number + 1):
         for at, image in enumerate(pool.images[name][:count], 1):
             file = f"training_set/{label}/{label}_cam1_{at}.jpg"
-            shots.append(Shot(image, name, "training", label, file, camera))
+            planned.append(PlannedImage(image, name, "training", label, file, camera))
     counts = allot([len(pool.images[name]) for name in tested], SIZES["gallery"] + SIZES["mated probe"])
     for label, (name, count) in enumerate(zip(tested, counts, strict=True), 1):
         for at, image in enumerate(pool.images[name][:count], 1):
             part, folder = ("gallery", "gallery") if at <= count // 2 else ("mated probe", "mated_probe")
             file = f"{IDENTIFICATION}/{folder}/{label}_cam{1 + (at > count // 2)}_{at}.jpg"
-            shots.append(Shot(image, name, part, label, file, camera))
+            planned.append(PlannedImage(image, name, part, label, file, camera))
     used = {*tested, *trained}
     others = [(name, image) for name in pool.people() if name not in used for image in pool.images[name]]
     for at, (name, image) in enumerate(others[: SIZES["unmated probe"]], 1):
         file = f"{IDENTIFICATION}/unmated_probe/distractors_{at}.jpg"
-        shots.append(Shot(image, name, "unmated probe", -1, file, camera))
-    parts = [shot.part for shot in shots]
+        planned.append(PlannedImage(image, name, "unmated probe", -1, file, camera))
+    parts = [image.part for image in planned]
     found = {f"{part} images": parts.count(part) for part in ("training", *SIZES)}
     nominal = {"training images": TRAINING["images"]} | {f"{part} images": size for part, size in SIZES.items()}
     parts_of_test = (f"{IDENTIFICATION}/{name}" for name in ("gallery", "mated_probe", "unmated_probe"))
     return Plan(
-        shots, ("training_set", *parts_of_test, f"{VERIFICATION}/verification_images"), shortfall(found, nominal)
+        planned, ("training_set", *parts_of_test, f"{VERIFICATION}/verification_images"), shortfall(found, nominal)
     )
 
 
-def write_lists(folder: Path, shots: Sequence[Shot], captures: Sequence[Capture]) -> None:
+def write_lists(folder: Path, planned: Sequence[PlannedImage], captures: Sequence[Capture]) -> None:
     """Write the two lists of the search, and copy images for the pairs."""
     for part, prefix in (("gallery", "gallery"), ("mated probe", "mated_probe")):
-        listed = [shot for shot in shots if shot.part == part]
-        names = cells([Path(shot.file).name for shot in listed])
-        ids = np.array([shot.label for shot in listed], np.uint16).reshape(-1, 1)
+        listed = [image for image in planned if image.part == part]
+        names = cells([Path(image.file).name for image in listed])
+        ids = np.array([image.label for image in listed], np.uint16).reshape(-1, 1)
         write_mat(
             folder / IDENTIFICATION / f"{prefix}_img_ID_pairs.mat", {f"{prefix}_set": names, f"{prefix}_ids": ids}
         )
-    tested = {Path(shot.file).name: shot for shot in shots if shot.part in ("gallery", "mated probe")}
+    tested = {Path(image.file).name: image for image in planned if image.part in ("gallery", "mated probe")}
     positive = _same(tested)
     negative = _different(tested, len(positive))
     for kind, pairs in (("positive", positive), ("negative", negative)):
@@ -81,16 +81,16 @@ def write_lists(folder: Path, shots: Sequence[Shot], captures: Sequence[Capture]
         shutil.copyfile(folder / tested[name].file, folder / VERIFICATION / "verification_images" / name)
 
 
-def _same(tested: dict[str, Shot]) -> list[list[str]]:
+def _same(tested: dict[str, PlannedImage]) -> list[list[str]]:
     """Pairs of images of one person, in random order, at most ``PAIRS``."""
     people: dict[int, list[str]] = {}
-    for name, shot in tested.items():
-        people.setdefault(shot.label, []).append(name)
+    for name, image in tested.items():
+        people.setdefault(image.label, []).append(name)
     pairs = {f"{a}\0{b}": [a, b] for names in people.values() for a, b in combinations(names[:16], 2)}
     return [pairs[key] for key in shuffled(pairs, 0, "pairs")[:PAIRS]]
 
 
-def _different(tested: dict[str, Shot], wanted: int) -> list[list[str]]:
+def _different(tested: dict[str, PlannedImage], wanted: int) -> list[list[str]]:
     """Pairs of images of two people: all images, in random order, against the same list moved by one, two, ... places."""
     order = shuffled(tested, 0, "strangers")
     moved = ((a, order[(at + step) % len(order)]) for step in range(1, len(order)) for at, a in enumerate(order))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lrface.data.rehearse.degrade import Camera, Capture
-from lrface.data.rehearse.plan import Plan, Shot, allot, shortfall
+from lrface.data.rehearse.plan import Plan, PlannedImage, allot, shortfall
 from lrface.data.rehearse.pool import Pool
 from lrface.data.sets.matlists import cells, write_mat
 from lrface.data.sets.tinyface import SIZES, read_tinyface
@@ -36,12 +36,12 @@ def plan(pool: Pool, camera: Camera) -> Plan:
         )
     tested = people[: min(TEST_PEOPLE, len(people) // 2)]
     trained = people[len(tested) : len(tested) + TRAINING["people"]]
-    shots: list[Shot] = []
+    planned: list[PlannedImage] = []
     counts = allot([len(pool.images[name]) for name in trained], TRAINING["images"], MOST)
     for label, (name, count) in enumerate(zip(trained, counts, strict=True), 1):
         for number, image in enumerate(pool.images[name][:count], 1):
             file = f"Training_Set/{label}/{label}_{number}.jpg"
-            shots.append(Shot(image, name, "training", label, file, camera))
+            planned.append(PlannedImage(image, name, "training", label, file, camera))
     counts = allot([len(pool.images[name]) for name in tested], SIZES["probe"] + SIZES["match"], MOST)
     share = SIZES["match"] / (SIZES["probe"] + SIZES["match"])
     for label, (name, count) in enumerate(zip(tested, counts, strict=True), 1):
@@ -49,28 +49,28 @@ def plan(pool: Pool, camera: Camera) -> Plan:
         for number, image in enumerate(pool.images[name][:count], 1):
             part, folder = ("match", "Gallery_Match") if number <= mates else ("probe", "Probe")
             file = f"Testing_Set/{folder}/{label}_{number}.jpg"
-            shots.append(Shot(image, name, part, label, file, camera))
+            planned.append(PlannedImage(image, name, part, label, file, camera))
     used = {*tested, *trained}
     others = [(name, image) for name in pool.people() if name not in used for image in pool.images[name]]
     for number, (name, image) in enumerate(others[: SIZES["distractor"]], 1):
         file = f"Testing_Set/Gallery_Distractor/{number:06d}.jpg"
-        shots.append(Shot(image, name, "distractor", -100, file, camera))
-    parts = [shot.part for shot in shots]
+        planned.append(PlannedImage(image, name, "distractor", -100, file, camera))
+    parts = [image.part for image in planned]
     found = {f"{part} images": parts.count(part) for part in ("training", *SIZES)}
     nominal = {"training images": TRAINING["images"]} | {f"{part} images": size for part, size in SIZES.items()}
     folders = ("Training_Set", *(f"Testing_Set/{name}" for name in ("Probe", "Gallery_Match", "Gallery_Distractor")))
-    return Plan(shots, folders, shortfall(found, nominal))
+    return Plan(planned, folders, shortfall(found, nominal))
 
 
-def write_lists(folder: Path, shots: Sequence[Shot], captures: Sequence[Capture]) -> None:
+def write_lists(folder: Path, planned: Sequence[PlannedImage], captures: Sequence[Capture]) -> None:
     """Write the two lists with uint16 labels, as the published ones have them."""
     for part, prefix, file in (
         ("probe", "probe", "probe_img_ID_pairs.mat"),
         ("match", "gallery", "gallery_match_img_ID_pairs.mat"),
     ):
-        listed = [shot for shot in shots if shot.part == part]
-        names = cells([Path(shot.file).name for shot in listed])
-        ids = np.array([shot.label for shot in listed], np.uint16).reshape(-1, 1)
+        listed = [image for image in planned if image.part == part]
+        names = cells([Path(image.file).name for image in listed])
+        ids = np.array([image.label for image in listed], np.uint16).reshape(-1, 1)
         write_mat(folder / "Testing_Set" / file, {f"{prefix}_set": names, f"{prefix}_ids": ids})
 
 

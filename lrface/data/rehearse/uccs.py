@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lrface.data.rehearse.degrade import Camera, Capture
-from lrface.data.rehearse.plan import Plan, Shot, allot, shortfall
+from lrface.data.rehearse.plan import Plan, PlannedImage, allot, shortfall
 from lrface.data.rehearse.pool import Pool
 from lrface.data.sets.subject_split import shuffled
 from lrface.data.sets.uccs import SUBJECTS, TEST_IMAGES, TRAIN_IMAGES, read_uccs
@@ -33,14 +33,14 @@ def plan(pool: Pool, camera: Camera) -> Plan:
     people = sorted(pool.people(least=2), key=lambda name: -len(pool.images[name]))[:PEOPLE]  # sorting is stable
     if len(people) < 2:
         raise LrfaceError(f"{len(people)} people have two images or more: UCCS needs at least two")
-    shots, photos = [], []
+    planned, photos = [], []
     counts = allot([len(pool.images[name]) for name in people], sum(len(pool.images[name]) for name in people), MOST)
     for label, (name, count) in enumerate(zip(people, counts, strict=True), 1):
         listed = min(GALLERY_IMAGES, (count + 1) // 2)
         for number, image in enumerate(pool.images[name][:count]):
             if number < listed:
                 file = f"gallery_images/{label:04d}/{label:04d}_{number}.png"
-                shots.append(Shot(image, name, "gallery", label, file, camera))
+                planned.append(PlannedImage(image, name, "gallery", label, file, camera))
             else:
                 photos.append((image, name, label))
     known = set(people)
@@ -48,23 +48,23 @@ def plan(pool: Pool, camera: Camera) -> Plan:
     by_path = {pool.paths[photo[0]]: photo for photo in photos + strangers}
     for number, path in enumerate(shuffled(by_path, pool.seed, "validation"), 1):
         image, name, label = by_path[path]
-        shots.append(Shot(image, name, "validation", label, f"validation_images/{number:06d}.jpg", camera))
-    total = sum(shot.label > 0 for shot in shots)
+        planned.append(PlannedImage(image, name, "validation", label, f"validation_images/{number:06d}.jpg", camera))
+    total = sum(image.label > 0 for image in planned)
     found = {"people": len(people), "images of known people": total}
     notes = shortfall(found, {"people": SUBJECTS, "images of known people": TRAIN_IMAGES + TEST_IMAGES})
-    return Plan(shots, ("gallery_images", "validation_images"), notes)
+    return Plan(planned, ("gallery_images", "validation_images"), notes)
 
 
-def write_lists(folder: Path, shots: Sequence[Shot], captures: Sequence[Capture]) -> None:
+def write_lists(folder: Path, planned: Sequence[PlannedImage], captures: Sequence[Capture]) -> None:
     """Write ``gallery.csv`` with landmarks, and ``validation.csv`` with a box that is the whole image."""
     gallery: list[list[object]] = []
     validation: list[list[object]] = []
-    for shot, capture in zip(shots, captures, strict=True):
-        name = Path(shot.file).name
-        if shot.part == "gallery":
-            gallery.append([name, shot.label, *(f"{value:.3f}" for value in capture.landmarks.ravel())])
+    for image, capture in zip(planned, captures, strict=True):
+        name = Path(image.file).name
+        if image.part == "gallery":
+            gallery.append([name, image.label, *(f"{value:.3f}" for value in capture.landmarks.ravel())])
         else:
-            validation.append([name, len(validation) + 1, shot.label, 0, 0, capture.size, capture.size])
+            validation.append([name, len(validation) + 1, image.label, 0, 0, capture.size, capture.size])
     columns = [f"{point}_{axis}" for point in POINTS for axis in "XY"]
     _write(folder / "gallery.csv", ["FILE", "SUBJECT_ID", *columns], gallery)
     _write(folder / "validation.csv", ["FILE", "FACE_ID", "SUBJECT_ID", *BOX], validation)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lrface.errors import LrfaceError
 from lrface.faces.images import read_image
-from lrface.files import atomic_write, require_path
+from lrface.files import atomic_write, because, require_path
 
 _FLAG_TYPES = {"b1", "u1", "i1", "i4", "i8"}
 
@@ -131,7 +131,7 @@ def _load(path: Path) -> tuple[Sequence[Any], NDArray[np.bool_]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
+        raise LrfaceError(f"cannot read {path}: {because(error, path)}") from error
     try:
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
     except EOFError as error:

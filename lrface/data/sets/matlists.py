@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write, require_path
+from lrface.files import atomic_write, because, require_path
 
 #: The header's text is fixed: scipy would write the time, and the same list would not be the same bytes.
 _HEADER = b"MATLAB 5.0 MAT-file, written by lrface".ljust(116)
@@ -33,7 +33,7 @@ def read_mat(path: str | Path) -> dict[str, np.ndarray]:
         with open(path, "rb") as file:
             start = file.read(1024)
     except OSError as error:
-        raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
+        raise LrfaceError(f"cannot read {path}: {because(error, path)}") from error
     if any(start[at : at + 8] == b"\x89HDF\r\n\x1a\n" for at in (0, 512)):
         return _read_hdf5(path)
     from scipy.io import loadmat

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lrface.errors import LrfaceError
-from lrface.files import require_path
+from lrface.files import because, require_path
 
 
 class Pair(NamedTuple):
@@ -38,7 +38,7 @@ def read_pairs(path: str | Path, suffix: str = ".jpg") -> list[Pair]:
     try:
         lines = Path(require_path(path)).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
+        raise LrfaceError(f"cannot read {path}: {because(error, path)}") from error
     except UnicodeDecodeError as error:
         raise LrfaceError(f"{path} is not a text file: {error}") from error
     while lines and not lines[-1].strip():

@@ -11,6 +11,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import resize
 from lrface.faces.images import read_image
+from lrface.files import looked_in
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
 
@@ -48,6 +49,13 @@ class Pictures:
     def take(self, chosen: np.ndarray) -> "Pictures":
         """Those at positions ``chosen``."""
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
+
+    def first(self, classes: int) -> "Pictures":
+        """The first ``classes`` classes alone. Raises LrfaceError if there are fewer."""
+        if classes > len(self.names):
+            raise LrfaceError(f"{classes} classes are asked for, and the set has {len(self.names)}: lower data.classes")
+        part = self.take(np.flatnonzero(self.labels < classes))
+        return replace(part, names=self.names[:classes])
 
     def resized(self, side: int) -> "Pictures":
         """All at another side, antialiased bilinear."""
@@ -106,7 +114,7 @@ def read_folders(folder: Path, classes: int | None = None, side: int | None = No
         LrfaceError: the folder is missing, the classes are too few or many, one is empty, or sizes differ.
     """
     if not folder.is_dir():
-        raise LrfaceError(f"no such folder: {folder}")
+        raise LrfaceError(f"no such folder: {folder} ({looked_in(folder)})")
     names = tuple(sorted(each.name for each in folder.iterdir() if each.is_dir()))
     if classes is not None and len(names) != classes:
         raise LrfaceError(f"{folder} has {len(names)} folders of classes, {classes} are expected")

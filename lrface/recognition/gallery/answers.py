@@ -27,11 +27,14 @@ class Match:
 
     Attributes:
         name: who.
-        similarity: cosine to that of the person's faces that fits best.
+        similarity: cosine to the person's face; of several faces, the mean of the cosine to the one that fits best and the
+            cosine to the template of all (:mod:`lrface.recognition.template`).
         threshold: above it the two are taken for the same.
         same: whether it is.
         photo: where the face that fits best came from.
-        probability: that it is, where as many pairs are of one person as of two; None if the model cannot tell.
+        risk: the chance that a stranger of this quality reaches such a similarity to somebody of this gallery, 0 to 1; None
+            if the model cannot tell. It grows with the gallery, and says nothing of who is likelier.
+        risk_bound: ``below`` or ``above`` where the model's calibration tells no more than that the risk is so; else None.
         resolution: pixels of detail of that face; None if unknown.
     """
 
@@ -40,7 +43,8 @@ class Match:
     threshold: float
     same: bool
     photo: str
-    probability: float | None = None
+    risk: float | None = None
+    risk_bound: str | None = None
     resolution: float | None = None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from lrface.errors import LrfaceError
 from lrface.files import file_digest
 from lrface.recognition.gallery.index import APPROXIMATE, EXACT, DamagedIndex, Index
-from lrface.recognition.gallery.store import Totals
+from lrface.recognition.gallery.protocol import Totals
 
 #: A gallery of fewer faces than this, and this many new ones, need no file: they are read in a moment.
 TAIL = 10_000

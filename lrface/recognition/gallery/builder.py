@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from lrface.files import file_digest, locked, try_lock
 from lrface.recognition.gallery import base, recall
 from lrface.recognition.gallery.index import EXACT, TRAINING, DamagedIndex, Index
-from lrface.recognition.gallery.store import Store, Totals
+from lrface.recognition.gallery.protocol import GalleryStore, Totals
 
 LOCK = "index.lock"
 
@@ -26,24 +25,24 @@ class Builder:
     """The index files of one gallery.
 
     Args:
-        folder: of the gallery.
+        store: of the gallery; a builder opens it again.
         notify: told what takes its time, and the recall of an approximate index.
     """
 
-    def __init__(self, folder: Path, notify: Callable[[str], None]) -> None:
-        self._folder, self._notify = folder, notify
+    def __init__(self, store: GalleryStore, notify: Callable[[str], None]) -> None:
+        self._store, self._folder, self._notify = store, store.folder, notify
 
     def maintain(self) -> None:
         """Bring the file up to date, unless another process or thread is at it."""
         with self._turn(wait=False) as mine:
             if mine:
-                with closing(Store(self._folder)) as store:
+                with closing(self._store.again()) as store:
                     if base.due(*_state(store)):
                         self._bring_up(store)
 
     def purge(self) -> None:
         """Make sure that no file holds a face that was removed; wait for whoever is writing one."""
-        with self._turn(wait=True), closing(Store(self._folder)) as store:
+        with self._turn(wait=True), closing(self._store.again()) as store:
             record, totals = _state(store)
             if record and record["removed"] != totals.removed:
                 self._bring_up(store)
@@ -51,7 +50,7 @@ class Builder:
 
     def repair(self, error: DamagedIndex) -> None:
         """Make the file again that a reader could not use, unless that has been done; wait for whoever is at it."""
-        with self._turn(wait=True), closing(Store(self._folder)) as store:
+        with self._turn(wait=True), closing(self._store.again()) as store:
             record, totals = _state(store)
             if base.overdue(record, totals):
                 return self._bring_up(store)
@@ -64,7 +63,7 @@ class Builder:
 
     def check(self) -> list[str]:
         """Compare the file that counts with the database, whole; return what is wrong, one line each."""
-        with closing(Store(self._folder)) as store, store.reading():
+        with closing(self._store.again()) as store, store.reading():
             record, totals = store.read_base(), store.totals()
             if record is None:
                 return []
@@ -95,7 +94,7 @@ class Builder:
             with open(path, "ab") as file:
                 yield try_lock(file)
 
-    def _bring_up(self, store: Store) -> None:
+    def _bring_up(self, store: GalleryStore) -> None:
         """Write a file of all faces, out of the one there is if that pays."""
         record, totals = _state(store)
         kind = base.kind(record, totals)
@@ -106,7 +105,7 @@ class Builder:
         except DamagedIndex:
             self._build(store, kind)
 
-    def _extend(self, store: Store, record: base.Record) -> None:
+    def _extend(self, store: GalleryStore, record: base.Record) -> None:
         index = base.load(self._folder, record, change=True)
         with store.reading():
             totals = store.totals()
@@ -118,7 +117,7 @@ class Builder:
                 index.add(ids, rows)
         self._commit(store, index, totals, record["recall"])
 
-    def _build(self, store: Store, kind: str) -> None:
+    def _build(self, store: GalleryStore, kind: str) -> None:
         if kind == EXACT:
             with store.reading():
                 totals = store.totals()
@@ -137,7 +136,7 @@ class Builder:
             f"({measured.depth} proposals compared exactly)"
         )
 
-    def _commit(self, store: Store, index: Index, totals: Totals, measured: dict[str, Any] | None) -> None:
+    def _commit(self, store: GalleryStore, index: Index, totals: Totals, measured: dict[str, Any] | None) -> None:
         """Write the file, then let it count, then remove those that do not."""
         path = self._folder / f"index-{secrets.token_hex(8)}.faiss"
         index.save(path)
@@ -160,7 +159,7 @@ class Builder:
                     file.unlink(missing_ok=True)
 
 
-def _approximate(store: Store, last: int) -> tuple[Index, recall.Recall]:
+def _approximate(store: GalleryStore, last: int) -> tuple[Index, recall.Recall]:
     """An approximate index of all faces up to ``last``, and its recall."""
     ids = store.ids(last)
     chosen = np.random.default_rng(5).choice(ids, min(TRAINING, len(ids)), replace=False)
@@ -173,6 +172,6 @@ def _approximate(store: Store, last: int) -> tuple[Index, recall.Recall]:
     return index, recall.measure(index, probes, truth.ids)
 
 
-def _state(store: Store) -> tuple[base.Record | None, Totals]:
+def _state(store: GalleryStore) -> tuple[base.Record | None, Totals]:
     with store.reading():
         return store.read_base(), store.totals()

@@ -10,6 +10,7 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.files import locked, require_path
+from lrface.recognition.gallery.protocol import Damage
 
 DATABASE = "gallery.sqlite"
 LOCK = "gallery.lock"
@@ -29,7 +30,7 @@ _META = {"model": str, "model_name": str, "created": str, "dim": int, "people": 
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
+CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, key TEXT);
 CREATE TABLE faces (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     person INTEGER NOT NULL REFERENCES people (id),
@@ -44,6 +45,12 @@ CREATE TABLE faces (
 );
 CREATE TABLE base (id INTEGER PRIMARY KEY CHECK (id = 1), record TEXT NOT NULL);
 """
+
+#: What finds people by the keys of their names, and images whoever has them.
+KEYS = (
+    "CREATE INDEX IF NOT EXISTS people_key ON people (key)",
+    "CREATE INDEX IF NOT EXISTS faces_digest ON faces (digest)",
+)
 
 
 class Database:
@@ -101,7 +108,7 @@ class Database:
         fingerprint, name, dim = model()
         meta = {"model": fingerprint, "model_name": name, "dim": dim, "people": 0, "faces": 0, "removed": 0}
         with self.writing():
-            for statement in _SCHEMA.format(size=2 * dim).split(";\n"):
+            for statement in (*_SCHEMA.format(size=2 * dim).split(";\n"), *KEYS):
                 self.handle.execute(statement)
             self.handle.executemany("INSERT INTO meta VALUES (?, ?)", [*meta.items(), ("created", now())])
             self.handle.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -150,6 +157,8 @@ class Database:
             yield
         except UnicodeDecodeError as error:  # a name, or the error itself, which quotes what it stumbled over
             raise LrfaceError(self._damage("text that is none")) from error
+        except Damage as error:
+            raise LrfaceError(self._damage(str(error))) from error
         except sqlite3.ProgrammingError:
             raise
         except sqlite3.DatabaseError as error:

@@ -11,7 +11,10 @@ from lrface.errors import LrfaceError
 from lrface.files import file_digest
 from lrface.recognition.encoder import FaceEncoder, Image, ImageError
 from lrface.recognition.gallery.answers import Report
-from lrface.recognition.gallery.store import checked_name
+from lrface.recognition.gallery.names import checked_name, name_key
+
+#: What a message says that leaves an image out.
+FORCED = "--force enrols it all the same"
 
 
 @dataclass(frozen=True)
@@ -37,35 +40,66 @@ class Found:
 
 
 def find_faces(
-    encoder: FaceEncoder, images: Iterable[tuple[str, Image]], digests: Callable[[str], set[bytes]], force: bool
+    encoder: FaceEncoder,
+    images: Iterable[tuple[str, Image]],
+    owners: Callable[[bytes], list[str]],
+    force: bool,
 ) -> tuple[list[Found], Report]:
     """Look at images.
 
     Args:
         encoder: the model and its detector.
         images: each with the person's name.
-        digests: the images that a person has already; they are not looked at again.
-        force: take unusable faces, too.
+        owners: the names of those who have an image already. It is not looked at again for the same person, and left out
+            for another one.
+        force: take unusable faces, and images that somebody else has, too.
 
     Raises:
         LrfaceError: a name is none, or the detector cannot be had. An image that cannot be used is a line of the report.
     """
-    report, found, known = Report(), list[Found](), dict[str, set[bytes]]()
+    report, found = Report(), list[Found]()
+    new: dict[bytes, list[str]] = {}
     for given, image in images:
-        name, source = checked_name(given), str(image) if isinstance(image, str | Path) else "an image in memory"
-        if name not in known:
-            known[name] = digests(name)
+        name, source = checked_name(given), image_source(image)
         try:
             digest = image_digest(image)
-            if digest in known[name]:
+            having = owners(digest) + new.get(digest, [])
+            if name_key(name) in map(name_key, having):
                 report.known += 1
                 continue
+            if having:
+                _refuse_unless(force, f"this very image is enrolled as {having[0]} already", source, report)
             found.append(_find(encoder, name, source, digest, image, force, report))
         except ImageError as error:
             report.refused.append((source, str(error).replace(f"{source}: ", "").replace(source, "the file")))
             continue
-        known[name].add(digest)
+        new.setdefault(digest, []).append(name)
     return found, report
+
+
+def leave_out_alike(
+    found: list[Found], rows: np.ndarray, alike: list[tuple[str, str, float] | None], force: bool, report: Report
+) -> list[tuple[Found, np.ndarray]]:
+    """The faces to enrol and their embeddings: those that are not too like somebody else's, or all of them by force."""
+    kept = []
+    for face, row, other in zip(found, rows, alike, strict=True):
+        try:
+            if other is not None:
+                name, photo, similarity = other
+                reason = f"too like {name}'s face of {photo} to be another person's (similarity {similarity:.4f})"
+                _refuse_unless(force, reason, face.source, report)
+        except ImageError as error:
+            report.refused.append((face.source, str(error)))
+            continue
+        kept.append((face, row))
+    return kept
+
+
+def _refuse_unless(force: bool, reason: str, source: str, report: Report) -> None:
+    """Raise ImageError, or note what was done by force."""
+    if not force:
+        raise ImageError(f"{reason} ({FORCED})")
+    report.notes.append(f"{source}: {reason}")
 
 
 def _find(
@@ -75,7 +109,7 @@ def _find(
     look = encoder.look(image)
     quality = look.quality
     if not quality.usable and not force:
-        raise ImageError(f"{'; '.join(quality.warnings)} (--force enrols it all the same)")
+        raise ImageError(f"{'; '.join(quality.warnings)} ({FORCED})")
     if look.others and not encoder.chooses and not force:
         raise ImageError(
             f"shows {look.others + 1} faces of like size: say which with --face, or --force takes the one in the middle"
@@ -86,6 +120,11 @@ def _find(
     crop = encoder.embedder.member(resolution).compact(look.crop)
     member = encoder.embedder.member_name(resolution)
     return Found(name, digest, source, crop, resolution, quality.recognisability, member)
+
+
+def image_source(image: Image) -> str:
+    """Where an image comes from, for people to read."""
+    return str(image) if isinstance(image, str | Path) else "an image in memory"
 
 
 def image_digest(image: Image) -> bytes:

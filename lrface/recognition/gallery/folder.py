@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from lrface.data.folders import LOOSE, Passed, leave_out, list_folder, walk
 from lrface.errors import LrfaceError
-from lrface.faces.images import SUFFIXES
 from lrface.files import require_path
 from lrface.recognition.gallery.answers import Report
 from lrface.recognition.gallery.gallery import BATCH, Gallery
-from lrface.recognition.gallery.store import checked_name
+from lrface.recognition.gallery.names import checked_name
 
 
 @dataclass
@@ -17,7 +17,7 @@ class FolderReport(Report):
     """What became of a folder.
 
     Attributes:
-        images: how many photos there are.
+        images: how many photos there are, with those that are left out, and linked folders.
         people: how many people have photos.
     """
 
@@ -29,7 +29,7 @@ def import_folder(gallery: Gallery, folder: str | Path, force: bool = False, pro
     """Enrol the people of a folder: ``folder/NAME/*.jpg``, to the bottom; the name of the subfolder is the person's.
 
     Photos that a person has already, by content, are not looked at again. What cannot be used is in the report: photos
-    without a usable face, folders without photos, photos that lie in no person's folder.
+    without a usable face, folders without photos, photos that lie in no person's folder, linked folders.
 
     Args:
         gallery: where to.
@@ -42,13 +42,16 @@ def import_folder(gallery: Gallery, folder: str | Path, force: bool = False, pro
     """
     from tqdm import tqdm
 
-    report, people = FolderReport(), list[tuple[str, Path]]()
-    for entry in _listing(Path(require_path(folder))):
-        if not entry.is_dir():
-            if entry.suffix.lower() in SUFFIXES:
-                report.refused.append((str(entry), "lies in no person's folder"))
-        elif name := _name(entry, report):
+    report, people, passed = FolderReport(), list[tuple[str, Path]](), Passed()
+    root = Path(require_path(folder))
+    listing = list_folder(root, passed, str(root))
+    leave_out((str(root / image) for image in listing.images), LOOSE, passed)
+    for entry in map(root.joinpath, listing.folders):
+        if name := _name(entry, report, passed):
             people.append((name, entry))
+    report.refused += passed.rows
+    report.notes += passed.notes()
+    report.images += len(passed.rows)
     if not people:
         raise LrfaceError(f"{folder} holds no photos: expected a folder of them for each person")
     report.people = len(people)
@@ -64,27 +67,20 @@ def import_folder(gallery: Gallery, folder: str | Path, force: bool = False, pro
     return report
 
 
-def _name(folder: Path, report: FolderReport) -> str | None:
+def _name(folder: Path, report: FolderReport, passed: Passed) -> str | None:
     """Whose photos a folder holds, having counted them; None if nobody's, and the report says why."""
+    images = sum(1 for _ in walk(folder, passed))
+    if not images:
+        report.notes.append(f"{folder} holds no photos")
+        return None
     try:
         name = checked_name(folder.name)
     except LrfaceError as error:
-        report.refused.append((str(folder), str(error)))
-        return None
-    images = len(_photos(folder))
-    if not images:
-        report.refused.append((str(folder), "holds no photos"))
+        leave_out(walk(folder, Passed()), str(error), passed)
         return None
     report.images += images
     return name
 
 
 def _photos(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-
-
-def _listing(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise LrfaceError(f"cannot list {folder}: {error.strerror or error}") from error
+    return sorted(map(Path, walk(folder, Passed())))

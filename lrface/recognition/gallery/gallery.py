@@ -1,9 +1,7 @@
 """A gallery of named people: enrol faces, ask who somebody is."""
 
 import difflib
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,23 +9,20 @@ from typing import Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.faces.calibration import interpolation_note
-from lrface.recognition.encoder import FaceEncoder, Image, Look
+from lrface.recognition.encoder import FaceEncoder, Image, ImageError, Look
 from lrface.recognition.gallery import base
-from lrface.recognition.gallery.answers import Answer, Match, Report
+from lrface.recognition.gallery.alike import find_alike
+from lrface.recognition.gallery.answers import Answer, Report
 from lrface.recognition.gallery.builder import Builder
-from lrface.recognition.gallery.cache import Cache
-from lrface.recognition.gallery.enrol import find_faces, image_digest
-from lrface.recognition.gallery.index import DamagedIndex
+from lrface.recognition.gallery.enrol import find_faces, image_digest, image_source, leave_out_alike
 from lrface.recognition.gallery.judge import Judge
-from lrface.recognition.gallery.ranking import Candidate, best_people
-from lrface.recognition.gallery.store import EXACT_LIMIT, NewFace, Person, Store, checked_name
-
-#: False accept rate of one comparison unless another is asked for; a search makes many.
-SEARCH_FAR = 0.001
-
-#: A stranger's risk of being given a name, from which on an answer mentions it.
-RISK = 0.1
+from lrface.recognition.gallery.names import checked_name
+from lrface.recognition.gallery.protocol import EXACT_LIMIT, GalleryStore, NewFace, Person
+from lrface.recognition.gallery.risk import stranger_risk
+from lrface.recognition.gallery.search import SEARCH_FAR, search_embedding
+from lrface.recognition.gallery.snapshot import Snapshots
+from lrface.recognition.gallery.stores import open_store
+from lrface.recognition.gallery.suspects import Suspect, find_suspects
 
 #: The least ``exact_limit``: an approximate index learns from this many faces.
 LEAST_LIMIT = 100
@@ -42,10 +37,10 @@ class Gallery:
     Embeddings are kept in float16: a cosine is off by some 1e-5, and by less than 5e-4 in any case.
     """
 
-    def __init__(self, store: Store, builder: Builder, encoder: FaceEncoder | None) -> None:
+    def __init__(self, store: GalleryStore, builder: Builder, encoder: FaceEncoder | None) -> None:
         self._store, self._builder, self._encoder = store, builder, encoder
-        self._cache = Cache(store)
-        self._lock = threading.RLock()
+        self._snapshots = Snapshots(store, builder)
+        self._lock = self._snapshots.lock
 
     @classmethod
     def open(
@@ -60,8 +55,8 @@ class Gallery:
 
         Args:
             path: the folder.
-            encoder: the model that its faces are embedded with; only :meth:`people`, :meth:`remove`, :meth:`info` and
-                :meth:`check` do without.
+            encoder: the model that its faces are embedded with; only :meth:`people`, :meth:`remove`, :meth:`rename`,
+                :meth:`info` and :meth:`check` do without.
             create: make an empty gallery if there is none; with an encoder.
             exact_limit: number of faces above which searches are approximate, kept with the gallery.
             notify: called with a line about what takes its time, and with the recall of an approximate index.
@@ -73,17 +68,17 @@ class Gallery:
         if exact_limit is not None and exact_limit < LEAST_LIMIT:
             raise LrfaceError(f"an exact limit of {exact_limit} makes no sense: {LEAST_LIMIT} at least")
         if encoder is None or not create:
-            store = Store(path)
+            store = open_store(path)
         else:
             embedder = encoder.embedder
             name = str(embedder.card.get("name", "unnamed"))
-            store = Store(path, lambda: (embedder.fingerprint, name, embedder.dim))
+            store = open_store(path, lambda: (embedder.fingerprint, name, embedder.dim))
         try:
             if encoder is not None:
                 encoder = _of_gallery(encoder, store)
             if exact_limit is not None and store.meta.get("exact_limit", EXACT_LIMIT) != exact_limit:
                 store.write_meta("exact_limit", exact_limit)
-            return cls(store, Builder(store.folder, notify or _silent), encoder)
+            return cls(store, Builder(store, notify or _silent), encoder)
         except BaseException:
             store.close()
             raise
@@ -104,7 +99,9 @@ class Gallery:
         Args:
             name: who it is; a person who is there gets more faces.
             images: paths, encoded bytes, or uint8 RGB ``[h, w, 3]``: photos, aligned crops, or tiny native faces.
-            force: enrol unusable faces, too: tiny, blurred or flat ones resemble everybody, and so will the person.
+            force: enrol what is left out otherwise: unusable faces (tiny, blurred or flat ones resemble everybody, and so
+                will the person), photos of several faces of like size, an image that somebody else has, and a face that
+                is too like somebody else's (:class:`lrface.recognition.gallery.judge.Alike`).
 
         Raises:
             LrfaceError: the name is none, the gallery cannot be written, or the detector cannot be had. An image that
@@ -115,23 +112,26 @@ class Gallery:
     def add_many(self, images: Iterable[tuple[str, Image]], force: bool = False) -> Report:
         """Enrol the faces of several people, each image with the person's name, all in one transaction."""
         encoder = self._needed_encoder
-        faces, report = find_faces(encoder, images, self._digests, force)
-        if faces:
-            crops, details = [face.crop for face in faces], [face.resolution for face in faces]
-            new = [
-                NewFace(row, face.digest, face.source, face.resolution, face.recognisability, face.member)
-                for face, row in zip(faces, encoder.embed_crops(crops, BATCH, details), strict=True)
-            ]
-            report.added = self._insert([(face.name, each) for face, each in zip(faces, new, strict=True)])
-            report.known += len(faces) - report.added  # another process was faster
+        found, report = find_faces(encoder, images, self._owners, force)
+        if not found:
+            return report
+        rows = encoder.embed_crops([face.crop for face in found], BATCH, [face.resolution for face in found])
+        alike = find_alike(self._snapshots, encoder, found, rows)
+        new = [
+            (face.name, NewFace(row, face.digest, face.source, face.resolution, face.recognisability, face.member))
+            for face, row in leave_out_alike(found, rows, alike, force, report)
+        ]
+        if new:
+            report.added = self._insert(new)
+            report.known += len(new) - report.added  # another process was faster
         return report
 
-    def _digests(self, name: str) -> set[bytes]:
+    def _owners(self, digest: bytes) -> list[str]:
         with self._lock:
-            return self._store.digests(name)
+            return self._store.owners([digest]).get(digest, [])
 
     def add_embeddings(self, names: Sequence[str], embeddings: np.ndarray, sources: Sequence[str]) -> int:
-        """Enrol faces that were embedded elsewhere with the gallery's model, all in one transaction.
+        """Enrol faces that were embedded elsewhere with the gallery's model, all in one transaction, as they are.
 
         Args:
             names: who each is.
@@ -216,50 +216,7 @@ class Gallery:
             top, far, threshold: see there.
             resolution: of the face, in pixels of detail (:class:`lrface.faces.quality.Quality`), if known.
         """
-        if top < 1:
-            raise LrfaceError(f"top {top}: name one person at least")
-        judge = Judge(self._encoder, far, threshold, resolution)
-        query = np.asarray(embedding, np.float32)
-        with self._snapshot():
-            totals = self._store.totals()
-            best = best_people(self._store, self._cache, query, min(top, totals.people), judge)
-            matches = tuple(self._match(candidate, judge) for candidate in best)
-            method = self._cache.kind
-        promised = far if threshold is None else None
-        risk = None if promised is None else 1 - (1 - promised) ** totals.faces
-        notes = [] if totals.faces else ["the gallery is empty"]
-        if promised is not None and self._encoder is not None:
-            notes += interpolation_note(self._encoder.thresholds, promised)
-        if risk is not None and risk > RISK:
-            notes.append(
-                f"a search compares with {totals.faces:,} faces: at a false accept rate of {far:g} each, a stranger gets "
-                f"some name with a chance of up to {100 * risk:.0f} %; a stricter rate lowers it"
-            )
-        if (similar := sum(match.same for match in matches)) > 1:
-            notes.append(f"{similar} people are similar enough: the best one is named, and may be mistaken for another")
-        name = matches[0].name if matches and matches[0].same else None
-        return Answer(name, matches, promised, totals.people, totals.faces, method, risk, tuple(notes), resolution)
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        """A block that sees one state of the database, with an index that fits it."""
-        for last in (False, False, True):
-            with self._lock, self._store.reading():
-                try:
-                    self._cache.refresh()
-                except DamagedIndex as error:
-                    if last:
-                        raise LrfaceError(f"the index is damaged time and again: {error}") from error
-                    damage = error
-                else:
-                    yield
-                    return
-            self._builder.repair(damage)
-
-    def _match(self, best: Candidate, judge: Judge) -> Match:
-        name, photo = self._store.describe(best.face)
-        probability = judge.probability(best.similarity, best.resolution)
-        return Match(name, best.similarity, best.threshold, best.margin > 0, photo, probability, best.resolution)
+        return search_embedding(self._snapshots, self._encoder, embedding, top, far, threshold, resolution)
 
     def remove(self, name: str) -> int:
         """Remove a person with all faces, from every file of the gallery.
@@ -270,15 +227,68 @@ class Gallery:
         Raises:
             LrfaceError: nobody is called so.
         """
-        name = checked_name(name)
         with self._lock:
-            gone = self._store.remove(name)
-            if gone is None:
-                near = difflib.get_close_matches(name, [person.name for person in self.people()], 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise LrfaceError(f"nobody in {self._store.folder} is called {name}{hint}")
+            gone = self._known(name, self._store.remove(checked_name(name)))
         self._builder.purge()
         return gone
+
+    def remove_photo(self, name: str, image: Image) -> int:
+        """Remove the faces that a person has of one image, from every file of the gallery; the person goes with the last.
+
+        Args:
+            name: whose.
+            image: the image, by its content; or the path that it was enrolled from, as answers name it, if no file is
+                there any more or it has changed.
+
+        Returns:
+            How many faces went.
+
+        Raises:
+            LrfaceError: nobody is called so, or the person has no face of this image.
+        """
+        source = image_source(image)
+        try:
+            digest = image_digest(image)
+        except ImageError:
+            digest = None
+        with self._lock:
+            gone = self._known(name, self._store.remove_photo(checked_name(name), source, digest))
+        if not gone:
+            raise LrfaceError(
+                f"{name} has no face of {source} in the gallery: name the photo as `lrface gallery search` does"
+            )
+        self._builder.purge()
+        return gone
+
+    def rename(self, name: str, new: str, merge: bool = False) -> int:
+        """Call a person ``new``; with ``merge`` into somebody who is called so, who then has the faces of both.
+
+        Returns:
+            How many faces the person called ``name`` had.
+
+        Raises:
+            NameTakenError: somebody else is called ``new``, and ``merge`` is not set.
+            LrfaceError: nobody is called ``name``, or ``new`` is no name.
+        """
+        with self._lock:
+            moved = self._known(name, self._store.rename(checked_name(name), checked_name(new), merge))
+        self._builder.purge()  # of an image that both had, one face went
+        return moved
+
+    def _known(self, name: str, done: int | None) -> int:
+        """What was done. Raises LrfaceError if it is None, because nobody is called so."""
+        if done is None:
+            near = difflib.get_close_matches(name, [person.name for person in self.people()], 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise LrfaceError(f"nobody in {self._store.folder} is called {name}{hint}")
+        return done
+
+    def suspects(self, progress: bool = False) -> list[Suspect]:
+        """Faces that resemble somebody else more than their own person, or nobody; nothing is changed.
+
+        See :func:`lrface.recognition.gallery.suspects.find_suspects`.
+        """
+        return find_suspects(self._snapshots, self._needed_encoder, progress)
 
     def people(self) -> list[Person]:
         """Everybody, by name, with the number of faces."""
@@ -286,7 +296,8 @@ class Gallery:
             return self._store.people()
 
     def info(self) -> dict[str, Any]:
-        """What the gallery is: people, faces, model, index and its recall, and sizes on the disk."""
+        """What the gallery is: people, faces, model, index and its recall, sizes on the disk, and the
+        risk that a stranger gets some name at the default rate of a search."""
         with self._lock, self._store.reading():
             totals, record = self._store.totals(), self._store.read_base()
             meta, members = self._store.read_meta(), self._store.members()
@@ -301,6 +312,8 @@ class Gallery:
             "dim": meta["dim"],
             "created": meta["created"],
             "exact_limit": totals.exact_limit,
+            "risk": stranger_risk(SEARCH_FAR, totals.faces),
+            "risk_far": SEARCH_FAR,
             "index": record and {key: record[key] for key in ("kind", "faces", "bytes", "recall")},
             "bytes": sum(file.stat().st_size for file in files),
         }
@@ -312,13 +325,18 @@ class Gallery:
         return [*faults, *self._builder.check()]
 
     @property
+    def has_thresholds(self) -> bool:
+        """Whether the gallery was opened with a model that carries calibrated thresholds."""
+        return self._encoder is not None and bool(self._encoder.thresholds)
+
+    @property
     def _needed_encoder(self) -> FaceEncoder:
         if self._encoder is None:
             raise LrfaceError("this gallery was opened without a model: open it with an encoder to add or search")
         return self._encoder
 
 
-def _of_gallery(encoder: FaceEncoder, store: Store) -> FaceEncoder:
+def _of_gallery(encoder: FaceEncoder, store: GalleryStore) -> FaceEncoder:
     """The encoder that a gallery was made with: the one given, or a member of its family.
 
     Raises:

@@ -1,9 +1,16 @@
-"""Which similarity means the same person."""
+"""Which similarity means the same person, and what it means of a stranger."""
 
 import numpy as np
 
 from lrface.errors import LrfaceError
+from lrface.faces.calibration import Rate, find_rate
 from lrface.recognition.encoder import FaceEncoder
+
+#: The false accept rate from which on a new face is too like somebody else's, if the model is calibrated for it.
+ALIKE_FAR = 1e-4
+
+#: A stranger's risk of being taken for somebody of the gallery while being enrolled, at most.
+ALIKE_RISK = 0.01
 
 
 class Judge:
@@ -34,6 +41,7 @@ class Judge:
             raise LrfaceError("a gallery that was opened without a model has no thresholds: give one")
         self._far, self._resolution, self._by_hand = far, resolution, threshold is not None
         self._calibration = encoder.calibration if encoder is not None else None
+        self._rates = encoder.thresholds if encoder is not None else {}
         self._plain = threshold if threshold is not None else encoder.threshold(far)  # type: ignore[union-attr]
         self.lowest = self._plain
         if self._calibration is not None:
@@ -47,8 +55,39 @@ class Judge:
             limits[known] = self._calibration.threshold(self._far, self._resolution, resolutions[known])
         return limits
 
-    def probability(self, similarity: float, resolution: float | None) -> float | None:
-        """Of one person, where as many pairs are of one as of two; None if unknown."""
-        if self._calibration is None or self._resolution is None or resolution is None:
-            return None
-        return float(self._calibration.probability(similarity, self._resolution, resolution))
+    def rate(self, similarity: float, resolution: float | None) -> Rate | None:
+        """The share of strangers that reach a similarity to a face of this resolution; None if the model cannot tell."""
+        if self._calibration is not None and self._resolution is not None and resolution is not None:
+            return self._calibration.false_accept_rate(similarity, self._resolution, resolution)
+        return find_rate(self._rates, similarity) if self._rates else None
+
+
+class Alike:
+    """Says of a new face which similarity to somebody else's is too much for another person's.
+
+    It is the threshold for ``ALIKE_FAR``. In a gallery of more faces than keep a stranger's risk below ``ALIKE_RISK`` it is
+    higher: what it rises from ten times that rate to that rate is added for each further factor of ten.
+
+    Args:
+        encoder: the model, with thresholds.
+        resolution: of the new face, in pixels of detail; None if unknown.
+        faces: how many it is compared with.
+
+    Attributes:
+        lowest: no face has a threshold below this one.
+    """
+
+    def __init__(self, encoder: FaceEncoder, resolution: float | None, faces: int) -> None:
+        known = sorted(encoder.thresholds)
+        far = next((rate for rate in known if rate >= ALIKE_FAR * (1 - 1e-9)), known[-1])
+        self._strict = Judge(encoder, far, None, resolution)
+        loose = min(10 * far, known[-1])
+        self._loose = Judge(encoder, loose, None, resolution)
+        decades = float(np.log10(loose / far))
+        self._steps = max(0.0, float(np.log10(max(faces, 1) * far / ALIKE_RISK))) / decades if decades > 0 else 0.0
+        self.lowest = self._strict.lowest
+
+    def thresholds(self, resolutions: np.ndarray) -> np.ndarray:
+        """Of faces of these resolutions, NaN where unknown: float64 ``[n]``."""
+        strict = self._strict.thresholds(resolutions)
+        return strict + self._steps * np.maximum(strict - self._loose.thresholds(resolutions), 0)

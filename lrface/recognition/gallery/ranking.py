@@ -1,13 +1,18 @@
-"""From proposals to people: faces are compared exactly, as the database has them, and each person has the best one."""
+"""From proposals to people: faces are compared exactly, as the database has them; a person's best one and mean decide."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 
 from lrface.recognition.gallery.cache import Cache
 from lrface.recognition.gallery.index import EXACT
-from lrface.recognition.gallery.judge import Judge
-from lrface.recognition.gallery.store import Store, as_rows
+from lrface.recognition.gallery.judge import Alike, Judge
+from lrface.recognition.gallery.protocol import Face, GalleryStore, as_rows
+from lrface.recognition.template import compare_sets, weigh
+
+#: So many people, those of the best faces, are compared by all of their faces.
+POOL = 20
 
 
 @dataclass(frozen=True)
@@ -16,8 +21,8 @@ class Candidate:
 
     Attributes:
         face, person: ids.
-        similarity: cosine.
-        threshold: for this face.
+        similarity: cosine to this face; of a person who was compared whole, see :class:`lrface.recognition.template.SetScore`.
+        threshold: for this face, or the person.
         resolution: of this face, in pixels of detail; None if unknown.
     """
 
@@ -33,7 +38,29 @@ class Candidate:
         return self.similarity - self.threshold
 
 
-def best_people(store: Store, cache: Cache, query: np.ndarray, top: int, judge: Judge) -> list[Candidate]:
+def rank_people(
+    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, people: int, judge: Judge
+) -> list[Candidate]:
+    """The best people, best first: those of the best faces, compared by all of their faces; see :func:`best_people`.
+
+    A person of one face is judged by that face; of several, by the best one and the template of all. ``people`` says how
+    many there are.
+    """
+    best = {each.person: each for each in best_people(store, cache, query, min(max(top, POOL), people), judge)}
+    ranked = []
+    faces = sorted(store.of_people(list(best)), key=lambda face: face.person)
+    for person, group in groupby(faces, key=lambda face: face.person):
+        own = list(group)
+        limits = judge.thresholds(np.array([face.resolution for face in own], np.float64))
+        weights = weigh([face.recognisability for face in own])
+        score = compare_sets(query[None], unit_rows(own, len(query)), limits[None], (np.ones(1), weights))
+        ranked.append(replace(best[person], similarity=score.similarity, threshold=score.threshold))
+    return sorted(ranked, key=lambda candidate: -candidate.margin)[:top]
+
+
+def best_people(
+    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, judge: Judge | Alike
+) -> list[Candidate]:
     """The best face of each of the best people, best first. Within ``store.reading()``, after ``cache.refresh()``.
 
     People are ranked by how far they are above the thresholds of their faces. Faces are looked at until enough people
@@ -60,12 +87,10 @@ def best_people(store: Store, cache: Cache, query: np.ndarray, top: int, judge: 
         count = 4 * max(count, len(ids))
 
 
-def _compare(store: Store, query: np.ndarray, ids: np.ndarray, judge: Judge) -> list[Candidate]:
+def _compare(store: GalleryStore, query: np.ndarray, ids: np.ndarray, judge: Judge | Alike) -> list[Candidate]:
     """Compare faces exactly; those that are gone do not count."""
     faces = store.fetch(ids)
-    rows = as_rows([face.embedding for face in faces], len(query)).astype(np.float32)
-    rows[~np.isfinite(rows).all(axis=1)] = 0  # a damaged face resembles nobody, and hides nobody
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)  # rounding to float16 changed their length
+    rows = unit_rows(faces, len(query))
     similarities = np.clip(rows @ query, -1, 1).tolist()
     thresholds = judge.thresholds(np.array([face.resolution for face in faces], np.float64)).tolist()
     return [
@@ -74,7 +99,15 @@ def _compare(store: Store, query: np.ndarray, ids: np.ndarray, judge: Judge) -> 
     ]
 
 
-def _may_change(best: float, candidates: list[Candidate], cache: Cache, judge: Judge) -> bool:
+def unit_rows(faces: list[Face], dim: int) -> np.ndarray:
+    """The embeddings of faces, L2-normalised again, which rounding to float16 changed: float32 ``[n, dim]``."""
+    rows = as_rows([face.embedding for face in faces], dim).astype(np.float32)
+    rows[~np.isfinite(rows).all(axis=1)] = 0  # a damaged face resembles nobody, and hides nobody
+    unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+    return unit
+
+
+def _may_change(best: float, candidates: list[Candidate], cache: Cache, judge: Judge | Alike) -> bool:
     """Whether a face that was not proposed could be the one, given the best margin of those that were."""
     similarities = [candidate.similarity for candidate in candidates]
     # An approximate index proposes some faces from farther away, too.

@@ -2,18 +2,15 @@
 
 import json
 import sqlite3
-import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from lrface.errors import LrfaceError
-from lrface.recognition.gallery.database import BUSY_SECONDS, DATABASE, Database, now
-
-#: Above this number of faces the index is approximate, unless the gallery says otherwise.
-EXACT_LIMIT = 100_000
+from lrface.recognition.gallery.database import BUSY_SECONDS, DATABASE, KEYS, Database, now
+from lrface.recognition.gallery.names import name_key
+from lrface.recognition.gallery.protocol import EXACT_LIMIT, Face, NameTakenError, NewFace, Person, Totals, as_rows
 
 #: What the record of an index file has, see :mod:`lrface.recognition.gallery.base`.
 _RECORD = {"file", "kind", "faces", "last", "removed", "bytes", "mtime_ns", "sha256", "recall"}
@@ -22,69 +19,43 @@ _RECORD = {"file", "kind", "faces", "last", "removed", "bytes", "mtime_ns", "sha
 CHUNK = 8192
 
 
-@dataclass(frozen=True)
-class NewFace:
-    """A face to enrol.
-
-    Attributes:
-        embedding: float32 ``[dim]``, L2-normalised.
-        digest: names the image; a person has each image once.
-        source: where it came from, for people to read.
-        resolution: pixels of detail (:class:`lrface.faces.quality.Quality`); None if unknown.
-        recognisability: how much the model can do with it; None if unknown.
-        member: name of the model that made the embedding; None if unknown.
-    """
-
-    embedding: np.ndarray
-    digest: bytes
-    source: str
-    resolution: float | None = None
-    recognisability: float | None = None
-    member: str | None = None
-
-
-class Face(NamedTuple):
-    """A face that is enrolled: its id and its person's, its resolution if known, and its embedding as it is stored."""
-
-    id: int
-    person: int
-    resolution: float | None
-    embedding: bytes
-
-
-@dataclass(frozen=True)
-class Person:
-    """One of the people.
-
-    Attributes:
-        name: who.
-        faces: how many embeddings.
-    """
-
-    name: str
-    faces: int
-
-
-@dataclass(frozen=True)
-class Totals:
-    """What a snapshot of the gallery holds.
-
-    Attributes:
-        people, faces: how many.
-        removed: how many faces were ever removed; it tells whether an index may still hold one of them.
-        last: the largest id of a face; ids only grow, and none is given twice.
-        exact_limit: number of faces above which the index is approximate.
-    """
-
-    people: int
-    faces: int
-    removed: int
-    last: int
-    exact_limit: int
-
-
 class Store(Database):
-    """The people and faces of a gallery; see :class:`Database` for how it is opened."""
+    """The people and faces of a gallery; see :class:`Database` for how it is opened, and
+    :class:`~lrface.recognition.gallery.protocol.GalleryStore` for what the methods promise."""
+
+    def __init__(self, folder: str | Path, model: Callable[[], tuple[str, str, int]] | None = None) -> None:
+        super().__init__(folder, model)
+        try:
+            self._bring_up()
+        except BaseException:
+            self.close()
+            raise
+
+    def _bring_up(self) -> None:
+        """Give names that an older version wrote their key."""
+        with self.explained():
+            stale = self._keyless()
+        if stale:
+            with self.writing():
+                if "key" not in self._people_columns():  # another process may have been faster
+                    self.handle.execute("ALTER TABLE people ADD COLUMN key TEXT")
+                for statement in KEYS:
+                    self.handle.execute(statement)
+                rows = self.handle.execute("SELECT name, id FROM people WHERE key IS NULL").fetchall()
+                keys = [(name_key(_text(name)), person) for name, person in rows]
+                self.handle.executemany("UPDATE people SET key = ? WHERE id = ?", keys)
+
+    def _keyless(self) -> bool:
+        if "key" not in self._people_columns():
+            return True
+        return self.handle.execute("SELECT 1 FROM people WHERE key IS NULL LIMIT 1").fetchone() is not None
+
+    def _people_columns(self) -> set[str]:
+        return {row[1] for row in self.handle.execute("PRAGMA table_info(people)")}
+
+    def again(self) -> "Store":
+        """Another connection to the same gallery, for another thread."""
+        return Store(self.folder)
 
     def totals(self) -> Totals:
         """The counts of the snapshot, which the transactions keep: counting a million rows takes its time."""
@@ -123,28 +94,71 @@ class Store(Database):
 
     def _person(self, name: str) -> tuple[int, int]:
         """The id of a person, and 1 if it had to be made, else 0."""
-        known = self.handle.execute("SELECT id FROM people WHERE name = ?", (name,)).fetchone()
+        known = self._named(name)
         if known:
             return known[0], 0
-        made = self.handle.execute("INSERT INTO people (name) VALUES (?)", (name,)).lastrowid
+        made = self.handle.execute("INSERT INTO people (name, key) VALUES (?, ?)", (name, name_key(name))).lastrowid
         assert made is not None
         return made, 1
+
+    def _named(self, name: str) -> tuple[int, str] | None:
+        """The id of the person who is called so, and the spelling that is kept."""
+        query = "SELECT id, name FROM people WHERE key = ? ORDER BY name = ? DESC, id LIMIT 1"
+        row = self.handle.execute(query, (name_key(name), name)).fetchone()
+        return None if row is None else (row[0], _text(row[1]))
+
+    def find(self, name: str) -> str | None:
+        """How the person of this name is spelt; None if nobody is called so."""
+        with self.explained():
+            known = self._named(name)
+        return known and known[1]
 
     def _count(self, key: str, more: int) -> None:
         if more:
             self.handle.execute("UPDATE meta SET value = value + ? WHERE key = ?", (more, key))
 
+    def rename(self, name: str, new: str, merge: bool = False) -> int | None:
+        """Call a person otherwise, or merge two people; return how many faces the person had, None if there is nobody."""
+        with self.writing():
+            old, other = self._named(name), self._named(new)
+            if old is None:
+                return None
+            faces: int = self.handle.execute("SELECT count(*) FROM faces WHERE person = ?", old[:1]).fetchone()[0]
+            if other is None or other[0] == old[0]:
+                self.handle.execute("UPDATE people SET name = ?, key = ? WHERE id = ?", (new, name_key(new), old[0]))
+                return faces
+            if not merge:
+                raise NameTakenError(
+                    f"there is somebody called {other[1]} already: merge the two, or choose another name"
+                )
+            self.handle.execute("UPDATE OR IGNORE faces SET person = ? WHERE person = ?", (other[0], old[0]))
+            self._delete(old[0], "person = ?", (old[0],))  # the images that both had
+        return faces
+
     def remove(self, name: str) -> int | None:
         """Remove a person; return how many faces went, or None if nobody is called so."""
         with self.writing():
-            person = self.handle.execute("SELECT id FROM people WHERE name = ?", (name,)).fetchone()
+            person = self._named(name)
+            return None if person is None else self._delete(person[0], "person = ?", person[:1])
+
+    def remove_photo(self, name: str, source: str, digest: bytes | None) -> int | None:
+        """Remove the faces of a person that came from an image; return how many, or None if nobody is called so."""
+        with self.writing():
+            person = self._named(name)
             if person is None:
                 return None
-            gone = self.handle.execute("DELETE FROM faces WHERE person = ?", person).rowcount
-            self.handle.execute("DELETE FROM people WHERE id = ?", person)
+            gone = self._delete(person[0], "person = ? AND digest = ?", (person[0], digest)) if digest else 0
+            return gone or self._delete(person[0], "person = ? AND source = ?", (person[0], source))
+
+    def _delete(self, person: int, which: str, values: tuple[Any, ...]) -> int:
+        """Delete faces of a person, who goes with the last one; return how many."""
+        gone = self.handle.execute(f"DELETE FROM faces WHERE {which}", values).rowcount
+        left = self.handle.execute("SELECT 1 FROM faces WHERE person = ? LIMIT 1", (person,)).fetchone()
+        if left is None:
+            self.handle.execute("DELETE FROM people WHERE id = ?", (person,))
             self._count("people", -1)
-            self._count("faces", -gone)
-            self._count("removed", gone)
+        self._count("faces", -gone)
+        self._count("removed", gone)
         return gone
 
     def forget(self) -> None:
@@ -170,9 +184,20 @@ class Store(Database):
 
     def digests(self, name: str) -> set[bytes]:
         """The images that a person has."""
-        query = "SELECT digest FROM faces JOIN people ON person = people.id WHERE name = ?"
         with self.explained():
-            return {row[0] for row in self.handle.execute(query, (name,))}
+            person = self._named(name)
+            query = "SELECT digest FROM faces WHERE person = ?"
+            return {row[0] for row in self.handle.execute(query, person[:1])} if person else set()
+
+    def owners(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
+        """Image -> the names of the people who have it, for those of the images that somebody has."""
+        found: dict[bytes, list[str]] = {}
+        query = "SELECT name FROM faces JOIN people ON person = people.id WHERE digest = ? ORDER BY name"
+        with self.explained():
+            for digest in digests:
+                if names := [_text(row[0]) for row in self.handle.execute(query, (digest,))]:
+                    found[digest] = names
+        return found
 
     def ids(self, last: int) -> np.ndarray:
         """The ids of all faces up to ``last``: int64, ascending."""
@@ -188,9 +213,18 @@ class Store(Database):
 
     def fetch(self, ids: np.ndarray) -> list[Face]:
         """Those of the faces that there are, by ascending id."""
-        query = "SELECT id, person, resolution, embedding FROM faces WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        rows = self.handle.execute(query, (json.dumps(ids.tolist()),))
-        faces = [Face(*row) for row in rows]
+        return self._faces("id", ids.tolist())
+
+    def of_people(self, people: Sequence[int]) -> list[Face]:
+        """All faces of these people, by ascending id of the face."""
+        return self._faces("person", list(people))
+
+    def _faces(self, column: str, values: list[int]) -> list[Face]:
+        query = (
+            "SELECT id, person, resolution, embedding, recognisability FROM faces "
+            f"WHERE {column} IN (SELECT value FROM json_each(?)) ORDER BY id"
+        )
+        faces = [Face(*row) for row in self.handle.execute(query, (json.dumps(values),))]
         if not all(isinstance(face.resolution, float | None) for face in faces):
             raise sqlite3.DatabaseError("a resolution that is no number")
         return faces
@@ -254,33 +288,10 @@ class Store(Database):
         return ids, as_rows([row[1] for row in rows], self.meta["dim"])
 
 
-def as_rows(blobs: Sequence[bytes], dim: int) -> np.ndarray:
-    """Stored embeddings as float16 ``[n, dim]``.
-
-    Raises:
-        sqlite3.DatabaseError: one has another length, which a whole database does not allow.
-    """
-    if not all(isinstance(blob, bytes) and len(blob) == 2 * dim for blob in blobs):
-        raise sqlite3.DatabaseError("an embedding of another length")
-    return np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dim)
-
-
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise sqlite3.DatabaseError("a name that is no text")
     return value
-
-
-def checked_name(name: str) -> str:
-    """A person's name as it is kept: in Unicode's composed form, so that it is found however it was typed.
-
-    Raises:
-        LrfaceError: it is empty, longer than 200 characters, or holds control characters.
-    """
-    kept = unicodedata.normalize("NFC", name).strip()
-    if not kept or len(kept) > 200 or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in kept):
-        raise LrfaceError(f"{name!r} cannot be a person's name: give 1 to 200 characters without line breaks")
-    return kept
 
 
 def _parts(ids: np.ndarray) -> Iterator[np.ndarray]:

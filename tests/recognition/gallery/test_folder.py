@@ -81,16 +81,19 @@ def test_what_cannot_be_used_is_in_the_report(make, photos):
     (photos / "anna" / "notes.txt").write_text("not meant to be one")
     (photos / "nobody").mkdir()
     (photos / "line\nbreak").mkdir()
+    (photos / "line\nbreak" / "x.png").write_bytes(encode_image(image(8), "png"))
     (photos / "stray.png").write_bytes(encode_image(image(9), "png"))
     gallery = make()
     report = import_folder(gallery, photos, progress=False)
-    assert (report.people, report.images, report.added) == (4, 16, 14)
+    assert (report.people, report.images, report.added) == (4, 18, 14)
+    assert report.images == report.added + report.known + len(report.refused)
     reasons = {name.removeprefix(f"{photos}/"): reason for name, reason in report.refused}
-    assert set(reasons) == {"anna/text.jpg", "anna/empty.jpg", "nobody", "line\nbreak", "stray.png"}
+    assert set(reasons) == {"anna/text.jpg", "anna/empty.jpg", "line\nbreak/x.png", "stray.png"}
     assert "not an image" in reasons["anna/text.jpg"]
     assert "empty" in reasons["anna/empty.jpg"]
-    assert reasons["nobody"] == "holds no photos"
-    assert "name" in reasons["line\nbreak"]
+    assert f"{photos / 'nobody'} holds no photos" in report.notes
+    assert "1 files that are no images passed over" in report.notes
+    assert "name" in reasons["line\nbreak/x.png"]
     assert reasons["stray.png"] == "lies in no person's folder"
     assert state(gallery) == PEOPLE
 

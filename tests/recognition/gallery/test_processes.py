@@ -13,7 +13,7 @@ name = {name!r}
 for number in range(12):
     rows = embeddings(10, seed=[ord(name), number])
     assert gallery.add_embeddings([f'{{name}}{{number}}'] * 10, rows, [f'{{i}}' for i in range(10)]) == 10
-    assert gallery.search_embedding(rows[3], threshold=0.9).name == f'{{name}}{{number}}'
+    assert gallery.search_embedding(rows[3]).matches[0].name == f'{{name}}{{number}}'
     gallery.add('both', [image(1, number)])
     if number % 4 == 3:
         gallery.remove(f'{{name}}{{number - 1}}')
@@ -35,8 +35,8 @@ def test_nothing_is_lost_when_two_add(folder, made):
         for name in names:
             for number in range(12):
                 for row in embeddings(10, seed=[ord(name), number])[::5]:
-                    who = gallery.search_embedding(row, threshold=0.9).name
-                    assert who == (f"{name}{number}" if f"{name}{number}" in expected else None)
+                    best = gallery.search_embedding(row).matches[0]
+                    assert (best.name == f"{name}{number}") == (f"{name}{number}" in expected)
         assert gallery.search(image(1)).name == "both"
         assert gallery.info()["index"]["kind"] == "approximate"
     assert len(list(folder.glob("*index-*"))) == 1

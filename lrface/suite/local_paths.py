@@ -7,15 +7,15 @@ from typing import Any
 from lrface.suite.options import Options
 
 
-def without_places(value: Any, options: Options) -> Any:
+def without_local_paths(value: Any, options: Options) -> Any:
     """``value``, whatever JSON holds, with the folders of this machine named ``DATA``, ``OUT``, ... in every text of it.
 
     Rows are read elsewhere and committed: an absolute path in a complaint or a note would mean nothing there.
     """
-    return _hide(value, _places(options))
+    return _hide(value, _named_paths(options))
 
 
-def _places(options: Options) -> list[tuple[re.Pattern[str], str]]:
+def _named_paths(options: Options) -> list[tuple[re.Pattern[str], str]]:
     """What to look for and what to say instead; what lies deeper comes first."""
     named: list[tuple[Path, str]] = [(options.data, "DATA"), (options.out, "OUT")]
     named += [(options.rehearsal, "REHEARSAL")] if options.rehearsal else []
@@ -34,13 +34,13 @@ def _places(options: Options) -> list[tuple[re.Pattern[str], str]]:
     ]
 
 
-def _hide(value: Any, places: list[tuple[re.Pattern[str], str]]) -> Any:
+def _hide(value: Any, paths: list[tuple[re.Pattern[str], str]]) -> Any:
     if isinstance(value, str):
-        for pattern, name in places:
+        for pattern, name in paths:
             value = name.join(pattern.split(value))
         return value
     if isinstance(value, dict):
-        return {key: _hide(each, places) for key, each in value.items()}
+        return {key: _hide(each, paths) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_hide(each, places) for each in value]
+        return [_hide(each, paths) for each in value]
     return value

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from lrface.data.contact_sheet import TILE, grid, write_contact_sheet
 from lrface.data.crop import Settings
 from lrface.data.prepare import prepare
-from lrface.data.sheet import TILE, grid, write_contact_sheet
 from lrface.data.store import Store
 from lrface.faces.degrade import Degradation
 from lrface.faces.images import read_image

@@ -1,4 +1,4 @@
-"""The section of the hardest mistakes: faces of the data, for those who may see them."""
+"""The section of the hardest errors: faces of the data, for those who may see them."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from lrface.faces.degrade import Degradation
 from lrface.faces.images import encode_image
 from lrface.reporting.ledger import Ledger
 from lrface.reporting.style import data_uri, slug
-from lrface.suite.faces import Mistake, hardest, write_sheet
+from lrface.suite.error_pairs import ErrorPair, hardest, write_error_pairs
 from lrface.suite.options import Options
 from lrface.suite.table_parts import data_name
 from lrface.suite.task import Task
@@ -19,7 +19,7 @@ KINDS = (
 )
 
 
-def draw_mistakes(
+def draw_error_pairs(
     options: Options, tasks: list[Task], rows: list[dict[str, Any]], ledger: Ledger, folder: Path
 ) -> list[dict[str, Any]]:
     """What the page shows of each model on LFW at low resolution; sheets of the same go to ``folder``."""
@@ -32,10 +32,10 @@ def draw_mistakes(
         operator = Degradation(**task.options["degradation"])
         both = hardest(loaded, ledger.arrays(row["key"])["similarities"], operator)
         kinds = []
-        for (name, text), mistakes in zip(KINDS, both, strict=True):
-            if mistakes:
-                write_sheet(mistakes, folder / f"hardest_{name}_{slug(row['model'])}.png")
-                kinds.append((text, [_shown(mistake) for mistake in mistakes]))
+        for (name, text), errors in zip(KINDS, both, strict=True):
+            if errors:
+                write_error_pairs(errors, folder / f"hardest_{name}_{slug(row['model'])}.png")
+                kinds.append((text, [_shown(pair) for pair in errors]))
         title = f"{row['model']}, {data_name(row)} at {operator.name}"
         shown.append({"title": title, "kinds": kinds})
     return shown
@@ -46,15 +46,15 @@ def _is_main(task: Task, row: dict[str, Any], options: Options) -> bool:
     return wanted and row["mode"] == "lr-lr" and row["side"] == options.side
 
 
-def _shown(mistake: Mistake) -> dict[str, Any]:
-    first, second = mistake.names
+def _shown(pair: ErrorPair) -> dict[str, Any]:
+    first, second = pair.names
     people = f"{first} and {second}, " if first else ""
     faces = [
         {"size": size, "uri": _uri(image, size), "alt": f"{name or 'a face'}, {text}"}
-        for size, images, text in (("full", mistake.full, "full size"), ("low", mistake.low, "as the model saw it"))
-        for image, name in zip(images, mistake.names, strict=True)
+        for size, images, text in (("full", pair.full, "full size"), ("low", pair.low, "as the model saw it"))
+        for image, name in zip(images, pair.names, strict=True)
     ]
-    return {"faces": faces, "caption": f"{people}similarity {mistake.similarity:.3f}"}
+    return {"faces": faces, "caption": f"{people}similarity {pair.similarity:.3f}"}
 
 
 def _uri(image: Any, size: str) -> str:

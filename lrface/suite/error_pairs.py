@@ -1,4 +1,4 @@
-"""The hardest mistakes as pairs of faces, at full size and at the resolution that the model saw."""
+"""The hardest errors as pairs of faces, at full size and at the resolution that the model saw."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ TILE = 112
 
 
 @dataclass(frozen=True)
-class Mistake:
+class ErrorPair:
     """A pair that a model gets most wrong.
 
     Attributes:
@@ -32,7 +32,7 @@ class Mistake:
 
 def hardest(
     pairs: PairSet, scores: np.ndarray, operator: Degradation, count: int = 6
-) -> tuple[list[Mistake], list[Mistake]]:
+) -> tuple[list[ErrorPair], list[ErrorPair]]:
     """The pairs of different people that are most alike, and the pairs of one person that are least.
 
     Args:
@@ -45,28 +45,28 @@ def hardest(
     order = np.argsort(scores, kind="stable")
     accepts = [at for at in order[::-1] if not same[at]][:count]
     rejects = [at for at in order if same[at]][:count]
-    return tuple([_mistake(pairs, int(at), scores, operator) for at in chosen] for chosen in (accepts, rejects))  # type: ignore[return-value]
+    return tuple([_error_pair(pairs, int(at), scores, operator) for at in chosen] for chosen in (accepts, rejects))  # type: ignore[return-value]
 
 
-def _mistake(pairs: PairSet, at: int, scores: np.ndarray, operator: Degradation) -> Mistake:
+def _error_pair(pairs: PairSet, at: int, scores: np.ndarray, operator: Degradation) -> ErrorPair:
     first, second = int(pairs.a[at]), int(pairs.b[at])
     full = (pairs.images[first], pairs.images[second])
     names = (_person(pairs.names[first]), _person(pairs.names[second])) if pairs.names else ("", "")
-    return Mistake(names, float(scores[at]), full, (operator(full[0]), operator(full[1])))
+    return ErrorPair(names, float(scores[at]), full, (operator(full[0]), operator(full[1])))
 
 
 def _person(name: str) -> str:
     return Path(name).stem.replace("_", " ")
 
 
-def write_sheet(mistakes: list[Mistake], path: Path) -> None:
+def write_error_pairs(errors: list[ErrorPair], path: Path) -> None:
     """All of them as one PNG: a pair's faces at full size above what the model saw."""
-    from lrface.data.sheet import grid
+    from lrface.data.contact_sheet import grid
 
     tiles = [
-        np.vstack([np.hstack([resize(face, TILE) for face in mistake.full]),
-                   np.hstack([resize(face, TILE, "nearest", antialias=False) for face in mistake.low])])
-        for mistake in mistakes
+        np.vstack([np.hstack([resize(face, TILE) for face in pair.full]),
+                   np.hstack([resize(face, TILE, "nearest", antialias=False) for face in pair.low])])
+        for pair in errors
     ]  # fmt: skip
     with atomic_write(path) as file:
         file.write(encode_image(grid(tiles, 6), "png"))

@@ -1,4 +1,4 @@
-"""Work that is done ahead of whoever uses its results."""
+"""A parallel map that computes results before they are asked for."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -10,12 +10,12 @@ Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 
 
-def in_order(
-    pool: Executor, work: Callable[[Chunk], Result], chunks: Iterable[Chunk], ahead: int
+def prefetched_map(
+    pool: Executor, work: Callable[[Chunk], Result], chunks: Iterable[Chunk], prefetch: int
 ) -> Generator[Result, None, None]:
-    """``work(chunk)`` of chunk after chunk, in order, ``ahead`` of them in hand or done before they are asked for."""
+    """``work(chunk)`` of chunk after chunk, in order, ``prefetch`` of them computed before they are asked for."""
     remaining = iter(chunks)
-    waiting: deque[Future[Result]] = deque(pool.submit(work, chunk) for chunk in islice(remaining, ahead))
+    waiting: deque[Future[Result]] = deque(pool.submit(work, chunk) for chunk in islice(remaining, prefetch))
     while waiting:
         result = waiting.popleft().result()
         waiting.extend(pool.submit(work, chunk) for chunk in islice(remaining, 1))

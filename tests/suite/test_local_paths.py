@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lrface.errors import LrfaceError
+from lrface.suite.local_paths import without_local_paths
 from lrface.suite.peers import Model
-from lrface.suite.places import without_places
 from lrface.suite.run import run
 
 Make = Callable[..., Any]
@@ -30,7 +30,7 @@ def test_no_folder_of_the_machine_is_named(options: Make, tmp_path: Path, data: 
     }
 
     for text, shown in texts.items():
-        assert without_places({"why": [text]}, wanted) == {"why": [shown]}
+        assert without_local_paths({"why": [text]}, wanted) == {"why": [shown]}
 
 
 def test_a_rehearsal_stands_in_for_what_is_absent(options: Make, quiet: Say, data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""What the commands of ``lrface gallery`` share: options, and how a gallery is opened."""
+
+from typing import Any
+
+import click
+
+from lrface.cli.options import (
+    DEVICE,
+    ENCODER_DETECTOR,
+    FACE_OR_ALL,
+    FACE_TO_ENROL,
+    MIN_FACE,
+    MODEL,
+    RUNTIME,
+    SHARP,
+    THREADS,
+    TURN,
+    FilePath,
+)  # fmt: skip
+
+GALLERY = click.option(
+    "--gallery", "folder", envvar="LRFACE_GALLERY", default="gallery", show_default="LRFACE_GALLERY, else gallery",
+    type=FilePath(), help="Folder of the gallery.",
+)  # fmt: skip
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def _encoder_options(function: Any, face: Any) -> Any:
+    for option in (THREADS, SHARP, RUNTIME, DEVICE, TURN, face, MIN_FACE, ENCODER_DETECTOR, MODEL):
+        function = option(function)
+    return function
+
+
+def search_options(function: Any) -> Any:
+    """Options of the model and its detector, for a search."""
+    return _encoder_options(function, FACE_OR_ALL)
+
+
+def enrol_options(function: Any) -> Any:
+    """Those for enrolling, where nobody may have said which face is meant."""
+    return _encoder_options(function, FACE_TO_ENROL)
+
+
+def model_options(function: Any) -> Any:
+    """Those of the model alone."""
+    for option in (THREADS, SHARP, RUNTIME, DEVICE, MODEL):
+        function = option(function)
+    return function
+
+
+def open_gallery(folder: str, model: dict[str, Any], **options: Any) -> Any:
+    """The gallery, with its model; ``model`` has the values of the options above, those of the detector if need be."""
+    from lrface.recognition.encoder import FaceEncoder
+    from lrface.recognition.gallery import Gallery
+    from lrface.recognition.gallery.index import load_faiss
+    from lrface.recognition.gallery.stores import open_store
+
+    load_faiss()  # that it is missing, or that there is no gallery, should not come out after a model was loaded
+    if not options.get("create", True):
+        open_store(folder).close()
+    encoder = FaceEncoder.load(
+        model["model"],
+        model.get("detector", "none"),
+        model.get("face"),
+        model["device"],
+        model["runtime"],
+        model["threads"],
+        model.get("min_face"),
+        model.get("turn", True),
+        model["sharp"],
+    )
+    return Gallery.open(folder, encoder, notify=notify, **options)
+
+
+def notify(line: str) -> None:
+    """Print a line about what takes its time."""
+    click.echo(line, err=True)

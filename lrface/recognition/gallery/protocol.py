@@ -1,0 +1,210 @@
+"""What a gallery asks of the store that keeps its people and faces, whatever database that is."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+
+#: Above this number of faces the index is approximate, unless the gallery says otherwise.
+EXACT_LIMIT = 100_000
+
+
+class Damage(Exception):
+    """The store holds what no gallery writes. Within ``reading()`` a store turns it into an LrfaceError that says where."""
+
+
+class NameTakenError(LrfaceError):
+    """A person cannot be renamed, because somebody else is called so."""
+
+
+@dataclass(frozen=True)
+class NewFace:
+    """A face to enrol.
+
+    Attributes:
+        embedding: float32 ``[dim]``, L2-normalised.
+        digest: names the image; a person has each image once.
+        source: where it came from, for people to read.
+        resolution: pixels of detail (:class:`lrface.faces.quality.Quality`); None if unknown.
+        recognisability: how much the model can do with it; None if unknown.
+        member: name of the model that made the embedding; None if unknown.
+    """
+
+    embedding: np.ndarray
+    digest: bytes
+    source: str
+    resolution: float | None = None
+    recognisability: float | None = None
+    member: str | None = None
+
+
+class Face(NamedTuple):
+    """A face that is enrolled: its id and its person's, its resolution if known, its embedding as it is stored (float16),
+    and how much the model can do with it if known."""
+
+    id: int
+    person: int
+    resolution: float | None
+    embedding: bytes
+    recognisability: float | None = None
+
+
+@dataclass(frozen=True)
+class Person:
+    """One of the people.
+
+    Attributes:
+        name: who.
+        faces: how many embeddings.
+    """
+
+    name: str
+    faces: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a snapshot of the gallery holds.
+
+    Attributes:
+        people, faces: how many.
+        removed: how many faces were ever removed; it tells whether an index may still hold one of them.
+        last: the largest id of a face; ids only grow, and none is given twice.
+        exact_limit: number of faces above which the index is approximate.
+    """
+
+    people: int
+    faces: int
+    removed: int
+    last: int
+    exact_limit: int
+
+
+class GalleryStore(Protocol):
+    """The people and faces of a gallery: one truth, used by several processes and threads at once.
+
+    Names come checked (:func:`lrface.recognition.gallery.names.checked_name`) and mean the person whose name has the same
+    :func:`~lrface.recognition.gallery.names.name_key`; the spelling that was enrolled first is kept. Where an older
+    gallery has several such people, the one spelt exactly so counts, else the oldest.
+
+    Every change is one transaction, and is lasting when its method returns: ``insert``, ``remove``, ``remove_photo``,
+    ``rename``, ``write_base``, ``write_meta``. Methods marked (r) are called within ``reading()`` and see one state; the
+    others may be called at any time. All errors that a user can mend are LrfaceErrors.
+
+    Attributes:
+        folder: where the index files are written, on this machine.
+        meta: what the gallery said of itself when it was opened: ``model`` (fingerprint), ``model_name``, ``created``,
+            ``dim``, ``people``, ``faces``, ``removed``, and ``exact_limit`` if one was given.
+    """
+
+    folder: Path
+    meta: dict[str, Any]
+
+    def close(self) -> None:
+        """Close the connection."""
+
+    def again(self) -> "GalleryStore":
+        """Another connection to the same gallery, for another thread."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """A block that sees one state of the gallery, whatever others write. Not nested."""
+
+    def totals(self) -> Totals:
+        """(r) The counts."""
+
+    def insert(self, faces: Sequence[tuple[str, NewFace]]) -> int:
+        """Enrol faces, each with the name of its person, who is made if need be; an image that the person has stays.
+
+        Returns:
+            How many are new.
+        """
+
+    def find(self, name: str) -> str | None:
+        """How the person of this name is spelt; None if nobody is called so."""
+
+    def rename(self, name: str, new: str, merge: bool = False) -> int | None:
+        """Call a person ``new``. If somebody else is called so, ``merge`` the two: ids of faces stay, the spelling is that of
+        ``new``'s person, and images that both have count once (the others are removed).
+
+        Returns:
+            How many faces the person called ``name`` had; None if nobody is called so.
+
+        Raises:
+            NameTakenError: somebody else is called ``new``, and ``merge`` is not set.
+        """
+
+    def remove(self, name: str) -> int | None:
+        """Remove a person; return how many faces went, or None if nobody is called so."""
+
+    def remove_photo(self, name: str, source: str, digest: bytes | None) -> int | None:
+        """Remove the faces of a person that came from an image: those with this digest, else those from this source.
+
+        The person goes with the last face.
+
+        Returns:
+            How many faces went, 0 if there is no such image; None if nobody is called so.
+        """
+
+    def forget(self) -> None:
+        """Take what was deleted out of every file of the database, as far as that can be done at once."""
+
+    def people(self) -> list[Person]:
+        """Everybody, by name."""
+
+    def members(self) -> dict[str, int]:
+        """How many faces each model embedded, by its name; empty where the gallery does not say."""
+
+    def digests(self, name: str) -> set[bytes]:
+        """The images that a person has; empty if nobody is called so."""
+
+    def owners(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
+        """Image -> the names of the people who have it, for those of the images that somebody has."""
+
+    def ids(self, last: int) -> np.ndarray:
+        """(r) The ids of all faces up to ``last``: int64, ascending."""
+
+    def embeddings(self, after: int, last: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(r) Ids, int64 ``[n]``, and embeddings, float16 ``[n, dim]``, of the faces ``after < id <= last``, in parts."""
+
+    def fetch(self, ids: np.ndarray) -> list[Face]:
+        """(r) Those of the faces that there are, by ascending id."""
+
+    def of_people(self, people: Sequence[int]) -> list[Face]:
+        """(r) All faces of these people (ids), by ascending id of the face."""
+
+    def sample(self, ids: np.ndarray) -> np.ndarray:
+        """(r) The embeddings of some faces, float16 ``[n, dim]``, by ascending id."""
+
+    def describe(self, face: int) -> tuple[str, str]:
+        """(r) The name of the person of a face, and the source of its image."""
+
+    def read_base(self) -> dict[str, Any] | None:
+        """(r) The record of the index file that counts, if there is one."""
+
+    def write_base(self, record: dict[str, Any] | None) -> None:
+        """Say which index file counts from now on."""
+
+    def read_meta(self) -> dict[str, Any]:
+        """What the gallery says of itself now; see ``meta``."""
+
+    def write_meta(self, key: str, value: Any) -> None:
+        """Change one of ``read_meta``."""
+
+    def check(self) -> list[str]:
+        """Look through the whole database; return what is wrong, one line each."""
+
+
+def as_rows(blobs: Sequence[bytes], dim: int) -> np.ndarray:
+    """Stored embeddings as float16 ``[n, dim]``.
+
+    Raises:
+        Damage: one has another length, which a whole database does not allow.
+    """
+    if not all(isinstance(blob, bytes) and len(blob) == 2 * dim for blob in blobs):
+        raise Damage("an embedding of another length")
+    return np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dim)

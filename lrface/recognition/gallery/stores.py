@@ -1,0 +1,20 @@
+"""Which store keeps a gallery."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lrface.recognition.gallery.protocol import GalleryStore
+from lrface.recognition.gallery.store import Store
+
+
+def open_store(place: str | Path, model: Callable[[], tuple[str, str, int]] | None = None) -> GalleryStore:
+    """Open the store of a gallery: a folder with a SQLite file.
+
+    Args:
+        place: of the gallery.
+        model: called if there is no gallery, to make one: fingerprint and name of the model, size of its embeddings.
+
+    Raises:
+        LrfaceError: there is no gallery and none is to be made, it is damaged, or it cannot be read or written.
+    """
+    return Store(place, model)

@@ -1,0 +1,139 @@
+"""Faces that may be enrolled under a wrong name: those that resemble somebody else more than their own person, or nobody."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.recognition.encoder import FaceEncoder
+from lrface.recognition.gallery.judge import Judge
+from lrface.recognition.gallery.protocol import Face
+from lrface.recognition.gallery.ranking import best_people, unit_rows
+from lrface.recognition.gallery.snapshot import Snapshots
+
+#: A face resembles a person whose faces are, in the median, above the threshold for this false accept rate.
+LIKE_FAR = 0.01
+
+#: A face resembles its own person no more than strangers do where they are, in the median, below the threshold for this one.
+UNLIKE_FAR = 0.1
+
+#: Among so many other people, those of the nearest faces, somebody is looked for whom a face resembles more.
+_OTHERS = 3
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A face to look at.
+
+    Attributes:
+        name, photo: whose it is said to be, and where it came from.
+        own: the median of its cosines to the other faces of that person; None if there are no others.
+        other: whom it resembles more; None for nobody at all.
+        similarity: the median of its cosines to the faces of ``other``, or of the nearest other person; None if there are
+            no others.
+    """
+
+    name: str
+    photo: str
+    own: float | None
+    other: str | None
+    similarity: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, as JSON writes them."""
+        return asdict(self)
+
+    @property
+    def reason(self) -> str:
+        """In words."""
+        own = "the only one of this person" if self.own is None else f"{self.own:.4f} to its own person"
+        if self.other is None:
+            return f"resembles nobody: {own}"
+        return f"resembles {self.other} more: {self.similarity:.4f}, and {own}"
+
+
+def find_suspects(snapshots: Snapshots, encoder: FaceEncoder, progress: bool = False) -> list[Suspect]:
+    """Compare each face with its own person and with the people of the nearest faces.
+
+    The median decides, so that several wrong photos of one other person do not vouch for each other, as long as they are
+    the minority.
+
+    Args:
+        snapshots, encoder: of the gallery.
+        progress: show a bar.
+
+    Returns:
+        By name.
+
+    Raises:
+        LrfaceError: the model carries no thresholds, or the gallery cannot be read.
+    """
+    from tqdm import tqdm
+
+    if not encoder.thresholds:
+        raise LrfaceError("this model carries no calibrated thresholds: faces of a gallery cannot be checked with it")
+    store, found = snapshots.store, list[Suspect]()
+    with snapshots.take():
+        totals = store.totals()
+        seen = set[int]()
+        with tqdm(total=totals.faces, unit="face", desc="check", disable=None if progress else True) as bar:
+            for ids, _ in store.embeddings(0, totals.last):
+                for person in dict.fromkeys(face.person for face in store.fetch(ids)):
+                    if person not in seen:
+                        own = store.of_people([person])
+                        found += _suspects(snapshots, encoder, own, totals.people)
+                        seen.add(person)
+                        bar.update(len(own))
+    return sorted(found, key=lambda suspect: (suspect.name, suspect.photo))
+
+
+def _suspects(snapshots: Snapshots, encoder: FaceEncoder, own: list[Face], people: int) -> list[Suspect]:
+    """Those among the faces of one person."""
+    store, found = snapshots.store, list[Suspect]()
+    rows = unit_rows(own, store.meta["dim"])
+    for at, (face, row) in enumerate(zip(own, rows, strict=True)):
+        like, unlike = (_judge(encoder, far, face) for far in (LIKE_FAR, UNLIKE_FAR))
+        rest = own[:at] + own[at + 1 :]
+        mine = _compare(row, rest, like)
+        near = best_people(store, snapshots.cache, row, min(1 + _OTHERS, people), like)
+        chosen = [each.person for each in near if each.person != face.person]
+        theirs = [_compare(row, list(group), like) for _, group in _by_person(store.of_people(chosen))]
+        best = max(theirs, key=lambda each: each.margin, default=None)
+        resembles = best is not None and best.margin > max(0.0, mine.margin if rest else 0.0)
+        if resembles or (rest and _compare(row, rest, unlike).margin < 0):
+            name, photo = store.describe(face.id)
+            other = store.describe(best.face)[0] if resembles and best else None
+            found.append(
+                Suspect(name, photo, mine.median if rest else None, other, None if best is None else best.median)
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class _Likeness:
+    """The median cosine of a face to those of a person and the median margin over the thresholds; one face of the person."""
+
+    median: float
+    margin: float
+    face: int
+
+
+def _compare(row: np.ndarray, faces: list[Face], judge: Judge) -> _Likeness:
+    if not faces:
+        return _Likeness(0.0, -np.inf, 0)
+    cosines = unit_rows(faces, len(row)) @ row
+    margins = cosines - judge.thresholds(np.array([face.resolution for face in faces], np.float64))
+    return _Likeness(round(float(np.median(cosines)), 4), float(np.median(margins)), faces[0].id)
+
+
+def _by_person(faces: list[Face]) -> Iterator[tuple[int, Iterator[Face]]]:
+    return groupby(sorted(faces, key=lambda face: face.person), key=lambda face: face.person)
+
+
+def _judge(encoder: FaceEncoder, far: float, face: Face) -> Judge:
+    """For the rate, or the nearest that the model is calibrated for."""
+    known = encoder.thresholds
+    return Judge(encoder, float(np.clip(far, min(known), max(known))), None, face.resolution)

@@ -1,0 +1,139 @@
+"""One person or two, where several photos or faces of each are given."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.faces.calibration import interpolation_note
+from lrface.models.family import Family
+from lrface.recognition.embed_files import list_images
+from lrface.recognition.encoder import DEFAULT_FAR, FaceEncoder, Image, ImageError, Look, Verification
+from lrface.recognition.template import SetScore, compare_sets, weigh
+
+
+def list_side(text: str) -> list[str]:
+    """The photos of one side of a comparison: a file, a folder of them, or several of both with commas between.
+
+    A file or folder whose own name holds commas is that one.
+
+    Raises:
+        LrfaceError: a folder holds no images, or there is no such file.
+    """
+    if Path(text).exists() or "," not in text:
+        return [str(path) for path in list_images([text])] if Path(text).is_dir() else [text]
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise LrfaceError(f"{text}: there is nothing between two commas; give files as a.jpg,b.jpg")
+    return [str(path) for path in list_images(parts)]
+
+
+def look_at_side(encoder: FaceEncoder, photos: Sequence[Image], every: bool) -> tuple[list[Look], list[str]]:
+    """The faces of one side, and a note for each photo that cannot be used.
+
+    Args:
+        encoder: the model and its detector.
+        photos: of one person.
+        every: all faces of each photo, instead of the main one.
+
+    Raises:
+        ImageError: no photo can be used; the first one's reason.
+        LrfaceError: the detector cannot be had.
+    """
+    looks, notes = list[Look](), list[str]()
+    failed: ImageError | None = None
+    for photo in photos:
+        try:
+            found = encoder.looks(photo) if every else [encoder.look(photo)]
+            if not found:
+                raise ImageError(f"{photo}: no face found" if isinstance(photo, str | Path) else "no face found")
+            looks += found
+        except ImageError as error:
+            failed = failed or error
+            notes.append(f"left out {error}")
+    if failed is not None and not looks:
+        raise failed
+    return looks, notes
+
+
+def verify_several(
+    encoder: FaceEncoder,
+    a: Sequence[Look],
+    b: Sequence[Look],
+    far: float = DEFAULT_FAR,
+    threshold: float | None = None,
+    any_pair: bool = False,
+) -> Verification:
+    """Tell whether two sides show one person; see :mod:`lrface.recognition.template` for how several faces decide together.
+
+    Args:
+        encoder: the model.
+        a, b: the faces of each side, one at least.
+        far: the false accept rate to promise of one comparison.
+        threshold: a cosine to use instead.
+        any_pair: whether the faces of a side may be of different people: the best pair of faces decides alone.
+
+    Returns:
+        The answer; resolutions and models are those of the pair that fits best. Without a probability where the sides have
+        several faces: that of a pair would not be theirs.
+
+    Raises:
+        LrfaceError: a side is empty, the model carries no threshold for this rate, or the one given is no cosine.
+    """
+    if not a or not b:
+        raise LrfaceError("give one face at least for each side")
+    if len(a) == len(b) == 1:
+        return encoder.compare(a[0], b[0], far, threshold)
+    encoder.check_threshold(far, threshold)
+    limits = np.array(
+        [[encoder.threshold(far, x.quality, y.quality) if threshold is None else threshold for y in b] for x in a]
+    )
+    looks = [*a, *b]
+    rows = encoder.embed_crops([look.crop for look in looks], resolutions=[look.quality.resolution for look in looks])
+    left, right = rows[: len(a)], rows[len(a) :]
+    weights = weigh([look.quality.recognisability for look in a]), weigh([look.quality.recognisability for look in b])
+    score = compare_sets(left, right, limits, weights)
+    if any_pair:
+        cosine = float(np.clip(left[score.best[0]] @ right[score.best[1]], -1, 1))
+        score = SetScore(cosine, float(limits[score.best]), score.best)
+    pair = a[score.best[0]], b[score.best[1]]
+    promised = far if threshold is None else None
+    notes = tuple(note for look in looks for note in look.notes) + _explain(score, a, b, promised, any_pair)
+    notes += interpolation_note(encoder.thresholds, far) if promised else ()
+    resolutions = (pair[0].quality.resolution, pair[1].quality.resolution)
+    members = None
+    if isinstance(encoder.embedder, Family):
+        members = (encoder.embedder.member_name(resolutions[0]), encoder.embedder.member_name(resolutions[1]))
+    warnings = tuple(f"{look.name}: {text}" for look in pair for text in look.quality.warnings)
+    return Verification(
+        score.similarity, score.margin > 0, score.threshold, promised, tuple(dict.fromkeys(notes)), None, resolutions,
+        warnings, members,
+    )  # fmt: skip
+
+
+def _explain(
+    score: SetScore, a: Sequence[Look], b: Sequence[Look], far: float | None, any_pair: bool
+) -> tuple[str, ...]:
+    """How it was decided, and what it does to the promised rate."""
+    first, second = a[score.best[0]], b[score.best[1]]
+    best = f"{_place(first, any_pair)} and {_place(second, any_pair)}"
+    count = len(a) * len(b)
+    how = f"the best of {len(a)} x {len(b)} pairs of faces: {best}"
+    if not any_pair:
+        how = f"{len(a)} x {len(b)} faces: the best pair ({best}) and the means of both sides decide together"
+    notes = [how]
+    if far is not None:
+        risk = 100 * (1 - (1 - far) ** count)
+        notes.append(
+            f"{count} pairs are compared: at a false accept rate of {far:g} each, strangers are accepted with a chance of up "
+            f"to about {risk:.2g} %"
+        )
+    return tuple(notes)
+
+
+def _place(look: Look, boxed: bool) -> str:
+    if not boxed or look.face is None:
+        return look.name
+    left, top, right, bottom = (round(float(edge)) for edge in look.box)
+    return f"{look.name} at {left},{top} to {right},{bottom}"

@@ -1,0 +1,61 @@
+"""Several faces of one person against one or several of another: the best pair of faces and the templates decide together.
+
+A template is the mean of a person's embeddings, each weighted by how much the model can do with the face, L2-normalised. Measured
+on LFW View 1 (``benchmarks/results/templates.md``), the mean of the best pair's margin over its threshold and the templates'
+margin names more people right than either alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+#: The least weight of a face: one of which nothing can be told still counts if there is no other.
+_LEAST = 0.01
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """How alike two people are.
+
+    Attributes:
+        similarity: the mean of the best pair's cosine and the templates'.
+        threshold: the mean of the best pair's threshold and the weighted mean of all pairs' thresholds.
+        best: the faces, one of each side, that are farthest above their threshold.
+    """
+
+    similarity: float
+    threshold: float
+    best: tuple[int, int]
+
+    @property
+    def margin(self) -> float:
+        """How far the similarity is above the threshold."""
+        return self.similarity - self.threshold
+
+
+def weigh(recognisability: Sequence[float | None]) -> np.ndarray:
+    """The weights of faces in a template, float64 ``[n]``; all alike where the model is not calibrated by quality."""
+    return np.array([1.0 if part is None else max(part, _LEAST) for part in recognisability])
+
+
+def compare_sets(a: np.ndarray, b: np.ndarray, limits: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> SetScore:
+    """Compare the faces of one person with those of another; of one face each this is their cosine.
+
+    Args:
+        a, b: float32 ``[n, dim]`` and ``[m, dim]``, L2-normalised.
+        limits: the threshold of each pair, float64 ``[n, m]``.
+        weights: of the faces of each side, float64 ``[n]`` and ``[m]``, positive; see :func:`weigh`.
+    """
+    cosines = np.clip(a @ b.T, -1, 1)
+    left, right = np.unravel_index(int(np.argmax(cosines - limits)), limits.shape)
+    shares = [weight / weight.sum() for weight in weights]
+    template = float(np.clip(_normalised(shares[0] @ a) @ _normalised(shares[1] @ b), -1, 1))
+    similarity = (float(cosines[left, right]) + template) / 2
+    threshold = (float(limits[left, right]) + float(shares[0] @ limits @ shares[1])) / 2
+    return SetScore(similarity, threshold, (int(left), int(right)))
+
+
+def _normalised(row: np.ndarray) -> np.ndarray:
+    unit: np.ndarray = row / max(float(np.linalg.norm(row)), 1e-12)
+    return unit

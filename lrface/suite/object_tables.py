@@ -1,0 +1,94 @@
+"""Sweeps over distillation methods of objects: ours under the published figures, the budget in every row."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lrface.errors import LrfaceError
+from lrface.reporting.tables import Column, Line, Table
+from lrface.suite.published import Published
+from lrface.sweep.plan import point_name, value_name
+from lrface.sweep.report import FIGURES, make_table
+from lrface.sweep.spec import SweepSpec
+
+Sweep = dict[str, Any]
+#: What the published rows had, as their papers and the compared tables say.
+PUBLISHED_BUDGET = "as published"
+
+
+def is_of_objects(sweep: Sweep) -> bool:
+    """Whether a sweep's runs were of objects: they name their budget."""
+    return any("budget" in run for run in sweep["runs"])
+
+
+def object_table(sweep: Sweep, spec: SweepSpec, published: Path | None) -> Table:
+    """A line for each point, under the column of the literature that the sweep names.
+
+    Raises:
+        LrfaceError: the sweep names a published column that is not there.
+    """
+    plain = make_table(spec, Path(sweep["base"]), sweep["rows"], sweep["runs"])
+    title, scale, digits = FIGURES[spec.figure]
+    lines = [
+        Line(
+            "published",
+            {"method": row.model, "budget": PUBLISHED_BUDGET, "figure": row.values["accuracy"]},
+            "published",
+        )
+        for row in (published_column(published, spec.published) if spec.published else [])
+    ]
+    for row in sweep["rows"]:
+        budgets = {run["budget"] for run in sweep["runs"] if run["point"] == row["point"] and "budget" in run}
+        values = {
+            "method": _method(row["point"]),
+            "budget": "; ".join(sorted(budgets)), "seeds": row["seeds"], "status": row["status"],
+            "figure": (row["mean"], row["std"]) if row["mean"] is not None else None,
+        }  # fmt: skip
+        lines.append(Line("this run", values, "ours"))
+    columns = (
+        Column("method", "Method"), Column("budget", "Budget"), Column("figure", title, scale, digits, "higher"),
+        Column("seeds", "Seeds", 1, 0), Column("status", "Not finished"),
+    )  # fmt: skip
+    notes = (
+        [*plain.notes, "Published rows are compared with ours at the same budget alone."]
+        if spec.published
+        else plain.notes
+    )
+    return Table(spec.name, spec.name, columns, lines, notes).pruned()
+
+
+def _method(point: dict[str, Any]) -> str:
+    """A point as a row's name; how the teacher is asked is no part of it."""
+    shown = {key: value for key, value in point.items() if key != "teacher.cache"}
+    return value_name(shown["loss"]) if list(shown) == ["loss"] else point_name(shown)
+
+
+def published_column(folder: Path | None, place: str) -> list[Published]:
+    """One pair of networks, or one set, of a published table of objects.
+
+    Args:
+        folder: of the tables; nothing is found without one, or where it lacks the table.
+        place: the table's name and the column's, with a space between. ``cifar100_transfer`` has a row for each set.
+
+    Returns:
+        A row for each method that has a figure, with ``accuracy`` as a fraction.
+
+    Raises:
+        LrfaceError: the table has no such column, or a cell that is no number.
+    """
+    name, _, column = place.partition(" ")
+    path = folder / f"{name}.csv" if folder else None
+    if path is None or not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    found = {str(row["method"]): row[column] for row in rows if "method" in row and column in row}
+    for row in rows:
+        if row.get("target") == column:
+            found = {key: text for key, text in row.items() if key != "target"}
+    if not found:
+        raise LrfaceError(f"{path} has no column {column}, which the sweep names under published")
+    try:
+        return [Published(key, "", "", {"accuracy": float(text) / 100}) for key, text in found.items() if text]
+    except ValueError as error:
+        raise LrfaceError(f"{path}: column {column} is not as published tables are: {error}") from error
