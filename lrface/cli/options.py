@@ -44,8 +44,9 @@ MODEL = click.option(
     "none.",
 )
 SHARP = click.option(
-    "--sharp", multiple=True, type=FilePath(), metavar="FILE",
-    help="The files of the teachers that taught the family, one option each, in its order: they embed sharp faces.",
+    "--sharp", multiple=True, type=FilePath(), metavar="dlib|FILE",
+    help="The teacher of the family, which then embeds sharp faces: dlib, of the extra lrface[sharp], or a file; one option for "
+    "each teacher, in the family's order.",
 )  # fmt: skip
 
 
