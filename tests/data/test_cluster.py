@@ -80,9 +80,9 @@ def dying(killed):
 
 
 @pytest.mark.slow
-def test_embeddings_by_ray_are_those_of_one_machine(face_folder, model, tmp_path, monkeypatch):
+def test_embeddings_by_ray_are_those_of_one_machine(face_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("lrface.recognition.embed_cluster.CHUNK", 4)
-    options = (str(model), "none", "largest", "cpu", "auto", 1, None, False, ())
+    options = ("lrface-small-16px", "none", "largest", "cpu", "auto", 1, None, False, ())
     report = embed_on_ray(options, [face_folder], tmp_path / "many.npz", progress=False)
     expected = embed_files(FaceEncoder.load(*options), [face_folder], tmp_path / "one.npz", progress=False)
     assert report == expected
@@ -102,8 +102,13 @@ def test_a_machine_that_does_not_see_the_source_is_named(tmp_path):
 @pytest.mark.slow
 def test_an_error_of_a_task_is_one_line(tmp_path):
     with pytest.raises(LrfaceError, match=r"^there is nothing to do$"):
-        cluster.run_tasks(_refuse, [()])
+        cluster.run_tasks(refusing(), [()])
 
 
-def _refuse():
-    raise LrfaceError("there is nothing to do")
+def refusing():
+    """A function that Ray sends by its content: workers do not have this file."""
+
+    def work():
+        raise LrfaceError("there is nothing to do")
+
+    return work
