@@ -67,12 +67,13 @@ class SplitMargin(nn.Module):
         columns = labels[mine] - self.first
         return cosine.index_put((mine, columns), self._head[0].with_margin(cosine[mine, columns]))
 
-    def whole(self) -> Tensor:
-        """The centres of all classes ``[num_classes, D]``, in every process."""
+    def whole(self, own: Tensor | None = None) -> Tensor:
+        """The centres of all classes ``[num_classes, D]``, in every process; or other rows of classes of which each has its own."""
+        own = self.weight.detach() if own is None else own
         sizes = [share(self.num_classes, rank, self.world) for rank in range(self.world)]
         longest = max(stop - first for first, stop in sizes)
-        padded = self.weight.detach().new_zeros(longest, self.weight.shape[1])
-        padded[: len(self.weight)] = self.weight.detach()
+        padded = own.new_zeros(longest, own.shape[1])
+        padded[: len(own)] = own
         parts = _gather(padded, self._group).split(longest)
         return torch.cat([part[: stop - first] for part, (first, stop) in zip(parts, sizes, strict=True)])
 
