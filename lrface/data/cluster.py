@@ -38,7 +38,9 @@ def connected(address: str = "") -> Iterator[None]:
         ray.init(log_to_driver=False, logging_level="error", **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise LrfaceError(f"--ray {address}: there is no such Ray cluster ({reason}); `ray status` tells more") from error
+        raise LrfaceError(
+            f"--ray {address}: there is no such Ray cluster ({reason}); `ray status` tells more"
+        ) from error
     try:
         yield
     finally:

@@ -53,7 +53,9 @@ def prepare_on_ray(
     jobs = [(source, out, settings, landmarks, shard, shards, device) for shard in range(shards)]
     with (
         connected(address),
-        tqdm(total=sum(sizes), unit="img", smoothing=0.05, desc=f"prepare {shards} shards", disable=not progress) as bar,
+        tqdm(
+            total=sum(sizes), unit="img", smoothing=0.05, desc=f"prepare {shards} shards", disable=not progress
+        ) as bar,
     ):
         check_shared(out, [source, *([landmarks] if landmarks else [])])
 
@@ -68,7 +70,9 @@ def _shard(
     source: Path, out: Path, settings: Settings, landmarks: str | Path | None, shard: int, shards: int, device: str,
 ) -> Summary:  # fmt: skip
     if not out.is_dir():
-        raise LrfaceError(f"a machine of the Ray cluster does not see {out}: --ray needs folders that all machines share")
+        raise LrfaceError(
+            f"a machine of the Ray cluster does not see {out}: --ray needs folders that all machines share"
+        )
     return prepare(source, out, settings, landmarks, shard, shards, 1, device, progress=False)
 
 

@@ -49,7 +49,9 @@ class SplitMargin(nn.Module):
         check_matrix("embeddings", embeddings, columns=self.weight.shape[1])
         check_ids("labels", labels, len(embeddings))
         if labels.device.type == "cpu" and int(labels.max()) >= self.num_classes:
-            raise LrfaceError(f"labels run to {int(labels.max())}: the classifier has classes 0 to {self.num_classes - 1}")
+            raise LrfaceError(
+                f"labels run to {int(labels.max())}: the classifier has classes 0 to {self.num_classes - 1}"
+            )
         with full_precision(embeddings):
             dtype = at_least_float32(self.weight.dtype)
             rows = _Gather.apply(embeddings.to(dtype), self._group)
@@ -59,7 +61,9 @@ class SplitMargin(nn.Module):
                 return embeddings.sum() * 0 + self.weight.sum() * 0
             rows, everyone = rows[known], everyone[known]
             cosine = F.linear(F.normalize(rows), F.normalize(self.weight.to(dtype)))
-            return _SplitCrossEntropy.apply(self.scale * self._penalised(cosine, everyone), everyone - self.first, self._group)
+            return _SplitCrossEntropy.apply(
+                self.scale * self._penalised(cosine, everyone), everyone - self.first, self._group
+            )
 
     def _penalised(self, cosine: Tensor, labels: Tensor) -> Tensor:
         """With the margin where the true class is one of this process's."""

@@ -49,7 +49,14 @@ def embed_on_ray(
     parts = Path(f"{Path(out).resolve()}.parts")
     chunks = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
     jobs = [
-        (options, chunk, str(Path.cwd()), parts / f"{_name(fingerprint, options, chunk, every)}.part", batch_size, every)
+        (
+            options,
+            chunk,
+            str(Path.cwd()),
+            parts / f"{_name(fingerprint, options, chunk, every)}.part",
+            batch_size,
+            every,
+        )
         for chunk in chunks
     ]
     with (

@@ -166,7 +166,9 @@ class Loop:
         student = self.objective.student
         tensors = [*self.objective.parameters(), *(each for each in student.buffers() if each.is_floating_point())]
         finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all().to(torch.int32)
-        if not bool(self.fabric.all_reduce(finite, reduce_op="min")):  # the centres of a split classifier are each one's own
+        if not bool(
+            self.fabric.all_reduce(finite, reduce_op="min")
+        ):  # the centres of a split classifier are each one's own
             self._give_up(f"the weights are not finite after step {self.progress.step}")
 
     def _give_up(self, what: str) -> NoReturn:

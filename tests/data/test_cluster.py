@@ -94,7 +94,7 @@ def test_embeddings_by_ray_are_those_of_one_machine(face_folder, tmp_path, monke
 
 @pytest.mark.slow
 def test_a_machine_that_does_not_see_the_source_is_named(tmp_path):
-    with pytest.raises(LrfaceError, match="does not see .*nowhere: --ray needs folders"):
+    with pytest.raises(LrfaceError, match=r"does not see .*nowhere: --ray needs folders"):
         cluster.check_shared(tmp_path, [tmp_path / "nowhere"])
     assert list(Path(tmp_path).iterdir()) == []
 

@@ -76,9 +76,11 @@ def test_two_machines_train_as_one_process_does(data_root, write_recipe, recipe,
     torch.testing.assert_close(*heads, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("changes", [{"optim": {"clip_norm": 1.0}}, {"loss": {"kd": {}, "classification": {"split": True}}}])
+@pytest.mark.parametrize(
+    "changes", [{"optim": {"clip_norm": 1.0}}, {"loss": {"kd": {}, "classification": {"split": True}}}]
+)
 def test_what_needs_all_centres_is_refused(recipe, changes):
-    with pytest.raises(LrfaceError, match="loss.classification.split goes without"):
+    with pytest.raises(LrfaceError, match=r"loss\.classification\.split goes without"):
         recipe(**({"loss": {"classification": {"split": True}}} | changes))
 
 
