@@ -220,11 +220,11 @@ class Recipe(Section):
             raise ValueError("whiten turns the embeddings out of the space of teacher.map: use one of them")
         if self.whiten and self.loss.classification is not None:
             raise ValueError("whiten turns the embeddings away from the head of loss.classification: use one of them")
-        if self.loss.classification and self.loss.classification.split:
-            if self.loss.kd or self.loss.methods or self.optim.clip_norm:
-                raise ValueError(
-                    "loss.classification.split goes without loss.kd, loss.methods and optim.clip_norm, which need all centres"
-                )
+        split = self.loss.classification is not None and self.loss.classification.split
+        if split and (self.loss.kd or self.loss.methods or self.optim.clip_norm):
+            raise ValueError(
+                "loss.classification.split goes without loss.kd, loss.methods and optim.clip_norm, which need all centres"
+            )
         if self.data.resolution == "high" and not self.augment.only_flips:
             raise ValueError("augment beyond flips is for data.resolution: low")
         if self.validation.pairs and not self.validation.images:

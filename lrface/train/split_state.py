@@ -21,10 +21,13 @@ def whole_state(objective: Objective, optimizers: Sequence[Any]) -> tuple[dict[s
     head = objective.head
     if isinstance(head, SplitMargin):
         state["head.weight"] = head.whole()
-        kept = states[0]["state"].get(_number(head, optimizers[0]), {})
+        number = _number(head, optimizers[0])
+        kept = dict(states[0]["state"].get(number, {}))  # a copy: the optimizer's own goes on with its share
         for key, value in kept.items():
             if isinstance(value, Tensor) and value.shape == head.weight.shape:
                 kept[key] = head.whole(value)
+        if kept:
+            states[0]["state"][number] = kept
     return state, states
 
 
