@@ -108,12 +108,12 @@ class _Gather(torch.autograd.Function):
     """The rows of all processes; backward, the sum of what all processes say of the own rows, times their number."""
 
     @staticmethod
-    def forward(ctx, rows, group):  # type: ignore[no-untyped-def]
+    def forward(ctx, rows, group):
         ctx.group = group
         return _gather(rows, group)
 
     @staticmethod
-    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
+    def backward(ctx, gradient):
         gradient = gradient.contiguous()
         dist.all_reduce(gradient, group=ctx.group)
         world, rank = dist.get_world_size(ctx.group), dist.get_rank(ctx.group)
@@ -124,7 +124,7 @@ class _SplitCrossEntropy(torch.autograd.Function):
     """Mean cross-entropy of logits ``[N, C]`` of which each process has some columns, with ``labels`` counted from its first."""
 
     @staticmethod
-    def forward(ctx, logits, labels, group):  # type: ignore[no-untyped-def]
+    def forward(ctx, logits, labels, group):
         highest = logits.max(dim=1).values
         dist.all_reduce(highest, dist.ReduceOp.MAX, group=group)
         exponents = (logits - highest[:, None]).exp_()
@@ -140,5 +140,5 @@ class _SplitCrossEntropy(torch.autograd.Function):
         return (total.log() - true).mean()
 
     @staticmethod
-    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+    def backward(ctx, upstream):
         return ctx.saved_tensors[0] * upstream, None, None
