@@ -143,3 +143,9 @@ ANTIALIAS = click.option(
     "--antialias/--sampled", default=True, show_default=True,
     help="Widen the kernel over all source pixels (Pillow, torchvision), or sample at centres (OpenCV's INTER_LINEAR).",
 )  # fmt: skip
+
+RAY = click.option(
+    "--ray", is_flag=False, flag_value="", default=None, metavar="[ADDRESS]",
+    help="Share the work over a Ray cluster; without ADDRESS that of RAY_ADDRESS, else Ray is started on this machine. Put it "
+    "last. All folders have to be shared by all machines. Needs the extra `ray`.",
+)  # fmt: skip

@@ -64,23 +64,58 @@ def embed_files(
         raise LrfaceError(f"--out {out}: embeddings are written as NumPy .npz or as .parquet, call it so")
     passed = Passed()
     paths = list_images(sources, passed)
-    kept: list[tuple[str, CroppedFace]] = []
-    parts: list[np.ndarray] = []
-    refused: list[tuple[str, str]] = []
-    notes = list(passed.notes())
     # The file is opened first: that it cannot be written should not come out at the end.
     with atomic_write(out) as file:
-        for faces, crops in _batches(_crops(encoder, paths, refused, notes, progress, every), batch_size):
-            kept += faces
-            details = [cropped.quality.resolution for _, cropped in faces]
-            parts.append(encoder.embed_crops(crops, batch_size, details))
-        if not kept:
-            name, reason = refused[0]
-            raise LrfaceError(f"none of the {len(paths)} images can be used; the first one, {name}: {reason}")
-        table = _table(kept, np.concatenate(parts))
-        write: Callable[..., None] = np.savez if Path(out).suffix == ".npz" else _write_parquet
-        write(file, **table, model=encoder.embedder.fingerprint)
-    return Report(len(kept), refused + passed.rows, notes, tuple(cropped for _, cropped in kept))
+        part = embed_paths(encoder, paths, batch_size, progress, every)
+        return write_parts(file, out, [part], encoder.embedder.fingerprint, passed)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images embedded.
+
+    Attributes:
+        table: column -> array, a row a face; None if there is no face. See :func:`embed_files`.
+        refused, notes, faces: see :class:`Report`.
+    """
+
+    table: dict[str, np.ndarray] | None
+    refused: list[tuple[str, str]]
+    notes: list[str]
+    faces: tuple[CroppedFace, ...] = ()
+
+
+def embed_paths(encoder: FaceEncoder, paths: list[str], batch_size: int, progress: bool, every: bool) -> Part:
+    """Embed the faces of image files; see :func:`embed_files`."""
+    kept: list[tuple[str, CroppedFace]] = []
+    rows: list[np.ndarray] = []
+    refused: list[tuple[str, str]] = []
+    notes: list[str] = []
+    for faces, crops in _batches(_crops(encoder, paths, refused, notes, progress, every), batch_size):
+        kept += faces
+        details = [cropped.quality.resolution for _, cropped in faces]
+        rows.append(encoder.embed_crops(crops, batch_size, details))
+    table = _table(kept, np.concatenate(rows)) if kept else None
+    return Part(table, refused, notes, tuple(cropped for _, cropped in kept))
+
+
+def write_parts(file: IO[bytes], out: str | Path, parts: Sequence[Part], fingerprint: str, passed: Passed) -> Report:
+    """Write what was embedded, in the order of the parts, as ``out``'s name says, and say what became of the images.
+
+    Raises:
+        LrfaceError: no image could be used.
+    """
+    refused = [each for part in parts for each in part.refused]
+    tables = [part.table for part in parts if part.table is not None]
+    if not tables:
+        name, reason = refused[0]
+        raise LrfaceError(f"none of the {len(refused)} images can be used; the first one, {name}: {reason}")
+    table = {key: np.concatenate([each[key] for each in tables]) for key in tables[0]}
+    write: Callable[..., None] = np.savez if Path(out).suffix == ".npz" else _write_parquet
+    write(file, **table, model=fingerprint)
+    notes = [*passed.notes(), *(note for part in parts for note in part.notes)]
+    faces = tuple(face for part in parts for face in part.faces)
+    return Report(len(table["paths"]), refused + passed.rows, notes, faces)
 
 
 def list_images(sources: Iterable[str | Path], passed: Passed | None = None) -> list[str]:

@@ -108,6 +108,15 @@ class ClassificationSection(Section):
     weight: float = Field(default=1.0, ge=0)
     scale: float = Field(default=64.0, gt=0)
     margin: float = Field(default=0.5, ge=0)
+    split: bool = False  # the class centres over the processes, each a share: for identities too many for one
+
+    @model_serializer(mode="wrap")
+    def _without_split(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Recipes from before there was a choice stay the same recipes, and a run may go on split or whole."""
+        content: dict[str, Any] = handler(self)
+        if not self.split:
+            content.pop("split", None)
+        return content
 
 
 class KDSection(Section):
@@ -224,6 +233,11 @@ class Recipe(Section):
             raise ValueError("whiten turns the embeddings out of the space of teacher.map: use one of them")
         if self.whiten and self.loss.classification is not None:
             raise ValueError("whiten turns the embeddings away from the head of loss.classification: use one of them")
+        split = self.loss.classification is not None and self.loss.classification.split
+        if split and (self.loss.kd or self.loss.methods or self.optim.clip_norm):
+            raise ValueError(
+                "loss.classification.split goes without loss.kd, loss.methods and optim.clip_norm, which need all centres"
+            )
         if self.data.resolution == "high" and not self.augment.only_flips:
             raise ValueError("augment beyond flips is for data.resolution: low")
         if self.validation.pairs and not self.validation.images:
