@@ -126,7 +126,7 @@ class FaceFinder:
         if min(height, width) < TINY:
             return replace(whole, notes=(f"{name}: {width} x {height} pixels, {TAKEN}",))
         crop, detector = _may_be_a_crop(pixels), self._detector()
-        faces, degrees = detect_turned(detector, pixels, self._turn and not crop)
+        faces, degrees = detect_turned(detector, pixels, self._turn)
         if not faces and crop:
             note = f"{name}: {detector.name} found no face in {width} x {height} pixels, {TAKEN}"
             return replace(whole, notes=(note,), missed=True)

@@ -7,7 +7,7 @@ from lrface.cli import options
 from lrface.faces.align import TEMPLATE, norm_crop
 from lrface.faces.detect import FACE_RULES, Face, create_detector, is_upright, of_like_size
 from lrface.faces.detect.base import best_first
-from lrface.faces.turn import detect_turned
+from lrface.faces.turn import FITTING, detect_turned, misfit
 
 MIRRORED = TEMPLATE[[1, 0, 2, 4, 3]]
 
@@ -149,3 +149,23 @@ def test_mtcnn_on_a_photo_that_lies_on_its_side():
     assert degrees == 270
     back = np.stack([511 - found.landmarks[:, 1], found.landmarks[:, 0]], axis=1)
     np.testing.assert_allclose(back, upright.landmarks, atol=3)
+
+
+def test_a_face_seen_in_a_lying_photo_is_not_believed():
+    """What a detector takes for an upright face there misses the template, whatever its score."""
+    squashed = TEMPLATE * [1.6, 0.5]
+    assert misfit(TEMPLATE) == pytest.approx(0, abs=1e-4)
+    assert misfit(squashed) > FITTING
+    assert misfit(np.zeros((5, 2))) == np.inf
+
+    class Believing:
+        name = "believing"
+
+        def detect(self, image):
+            wide = image.shape[1] > image.shape[0]
+            return [face(0.9, squashed) if wide else face(0.85)]
+
+    lying, upright = np.zeros((50, 90, 3), np.uint8), np.zeros((90, 50, 3), np.uint8)
+    assert detect_turned(Believing(), lying)[1] == 90
+    assert detect_turned(Believing(), upright)[1] == 0
+    assert detect_turned(Believing(), lying, turn=False)[1] == 0

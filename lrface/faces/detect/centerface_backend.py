@@ -26,7 +26,7 @@ _STRIDE = 4
 #: No tile holds more faces: a texture can have thousands of places that resemble one.
 _MOST = 500
 
-TUNING = Tuning(threshold=0.4, wanted=17, best=50)
+TUNING = Tuning(threshold=0.4, wanted=17, best=50, sure=0.75)
 
 
 def create(device: str = "cpu", threads: int | None = None, min_face: float | None = None) -> Detector:

@@ -4,6 +4,7 @@ A detection network finds faces between about 20 and 300 pixels of what it is sh
 several scales, each a quarter of the one before. What two scales or two tiles find in one place is one face.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -81,11 +82,13 @@ class Tuning:
         threshold: of the score; see ``WEAKER``.
         wanted: pixels that the smallest face is enlarged to.
         best: pixels of a face at which its landmarks are most accurate.
+        sure: a best score below it is worth a look at the other turns of the image; see :mod:`lrface.faces.turn`.
     """
 
     threshold: float
     wanted: float
     best: float
+    sure: float = -math.inf
 
 
 class Search:
@@ -105,6 +108,7 @@ class Search:
         if min_face is not None and not 4 <= min_face <= 10_000:
             raise LrfaceError(f"a smallest face of {min_face:g} pixels makes no sense: choose 4 to 10000")
         self.name = name
+        self.sure = tuning.sure
         self._network, self._tuning, self._min_face = network, tuning, min_face
 
     def detect(self, image: np.ndarray) -> list[Face]:
