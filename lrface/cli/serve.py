@@ -5,9 +5,8 @@ from typing import Any
 
 import click
 
-from lrface.cli.gallery.options import GALLERY, search_options
+from lrface.cli.gallery.options import GALLERY, enrol_options
 from lrface.cli.options import FilePath
-from lrface.errors import LrfaceError
 
 
 @click.command("serve")
@@ -31,7 +30,7 @@ from lrface.errors import LrfaceError
     "--keep-crops", type=FilePath(file_okay=False), default=None, metavar="FOLDER",
     help="Keep the crops of enrolled people there; none are kept otherwise.",
 )  # fmt: skip
-@search_options
+@enrol_options
 def command(
     folder: str, host: str, port: int, token_file: str | None, workers: int, waiting: int, seconds: float, max_mb: int,
     keep_crops: str | None, **model: Any,
@@ -44,8 +43,6 @@ def command(
     from lrface.serve.settings import Settings, read_token
 
     check_installed()
-    if model["face"] == "all":
-        raise LrfaceError("--face all goes with a photo: the service has /faces and /search for all faces")
     crops = None if keep_crops is None else Path(keep_crops)
     settings = Settings(host, read_token(token_file), workers, waiting, seconds, max_mb << 20, crops)
     parts = ("model", "detector", "face", "device", "runtime", "threads", "min_face", "turn", "sharp")
