@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,8 @@ class Engine:
             self.crops.erase_others({name_key(person.name) for person in self.gallery.people()})
 
     def _main(self, image: bytes, name: str) -> Any:
-        return _named(name, lambda: self.encoder.look(image))
+        look = _named(name, lambda: self.encoder.look(image))
+        return replace(look, name=name, notes=tuple(_plain(note, name) for note in look.notes))
 
 
 def _named(name: str, look: Callable[[], Any]) -> Any:
@@ -143,8 +145,9 @@ def _named(name: str, look: Callable[[], Any]) -> Any:
 
 def _plain(text: str, name: str) -> str:
     """A message without what only the command line has, and with the image's name in the request."""
-    text = text.split("; if this is an aligned crop")[0].split("; --force")[0].split(": --force")[0]
-    return text.replace("the image", name).replace("an image in memory", name)
+    for said in ("; if this is an aligned crop", "; --force", ": --force", " (--force", " (--face"):
+        text = text.split(said)[0]
+    return text.replace("an image in memory", name).replace("the image", name)
 
 
 def _facts(look: Any, crops: bool) -> dict[str, Any]:
