@@ -95,7 +95,6 @@ def test_a_path_of_this_machine_is_not_told(client, picture, tmp_path):
         ({"image": b"no picture"}, 422, "not an image"),
         ({"image": b""}, 422, "image"),
         ({}, 422, "image"),
-        ({"image": "text"}, 422, "base64"),
         ({"image": b"x", "unknown": "1"}, 422, "unknown"),
         ({"image": b"x", "top": "0"}, 422, "top"),
         ({"image": b"x", "far": "nan"}, 422, "far"),
@@ -112,6 +111,8 @@ def test_other_bodies_are_refused(client):
     assert client.post("/faces", content=b"{", headers={"content-type": "application/json"}).status_code == 400
     form = {"content-type": "multipart/form-data"}
     assert client.post("/faces", content=b"x", headers=form).status_code == 400
+    answer = client.post("/faces", json={"image": "text"})
+    assert (answer.status_code, "base64" in answer.json()["error"]) == (422, True)
     assert client.get("/nowhere").json() == {"error": "Not Found"}
     assert client.get("/page/../app.py").status_code == 404
 

@@ -37,7 +37,7 @@ function line({ answer, detail, notes }) {
   const facts = [`${detail.toFixed(0)} pixels of detail`];
   if (best) {
     facts.push(`${answer.name ? "" : `nearest ${best.name}, `}similarity ${best.similarity.toFixed(3)}, threshold ${best.threshold.toFixed(3)}`);
-    if (best.risk !== null) facts.push(`a stranger gets this far with a risk of ${best.risk_bound ? `${best.risk_bound} ` : ""}${percent(best.risk)}`);
+    if (best.risk !== null) facts.push(`a stranger gets this far with a risk of ${best.risk_bound && best.risk >= 0.001 ? `${best.risk_bound} ` : ""}${percent(best.risk)}`);
   }
   const warnings = [...new Set([...answer.warnings, ...answer.notes, ...notes])];
   return make("li", {}, make("b", {}, answer.name ?? "Unknown"), make("p", {}, facts.join(" · ")), ...warnings.map((text) => say("warn", text)));
