@@ -11,13 +11,17 @@ from lrface.cli.options import FilePath
 
 @click.command("serve")
 @GALLERY
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others than loopback need a token.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; others than loopback need a token."
+)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option(
     "--token-file", type=FilePath(dir_okay=False), default=None,
     help="File of the token that requests have to show.  [default: LRFACE_TOKEN, else none]",
 )  # fmt: skip
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Requests worked on at once.")
+@click.option(
+    "--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Requests worked on at once."
+)
 @click.option(
     "--queue", "waiting", default=32, show_default=True, type=click.IntRange(0, 10_000),
     help="Requests that may wait; the next one is answered 503 with Retry-After.",

@@ -146,7 +146,7 @@ def _explain_errors(app: FastAPI) -> None:
     async def mistaken(_: Request, error: LrfaceError) -> JSONResponse:
         if isinstance(error, UnknownPersonError):
             return answer(404, str(error))
-        if isinstance(error, ImageError) or not isinstance(error.__cause__, OSError) and "/" not in str(error):
+        if isinstance(error, ImageError) or "/" not in str(error):
             return answer(422, str(error))
         _log.error("%s", error)
         return answer(503, "the gallery cannot be used now: see the service's log", {"retry-after": str(RETRY_SECONDS)})

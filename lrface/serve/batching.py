@@ -84,7 +84,7 @@ class BatchingEncoder(FaceEncoder):
             job.done.set_result(part)
 
     @cached_property
-    def _detector(self) -> "_OneAtATime":  # type: ignore[override]
+    def _detector(self) -> "_OneAtATime":
         return _OneAtATime(super()._detector)
 
 

@@ -47,8 +47,8 @@ class Engine:
     def verify(self, a: bytes, b: bytes, far: float, threshold: float | None, crops: bool) -> dict[str, Any]:
         """Whether two images show one person; as ``lrface verify --json``, with both faces and their distributions."""
         self.encoder.check_threshold(far, threshold)
-        looks = [self._main(image, f"picture {letter}") for image, letter in ((a, "A"), (b, "B"))]
-        result = self.encoder.compare(*looks, far, threshold)
+        looks = self._main(a, "picture A"), self._main(b, "picture B")
+        result = self.encoder.compare(looks[0], looks[1], far, threshold)
         return {
             **result.as_dict(),
             "faces": [_facts(look, crops) for look in looks],
@@ -91,7 +91,10 @@ class Engine:
 
     def enrol(self, name: str, image: bytes, force: bool) -> dict[str, Any]:
         """Enrol the main face; when this returns it is on the disk."""
-        name = checked_name(name)
+        try:
+            name = checked_name(name)
+        except LrfaceError as error:
+            raise ImageError("name: 1 to 200 characters without line breaks are needed") from error
         report = self.gallery.add(name, [image], force)
         if self.crops and report.added:
             self.crops.keep(name_key(name), self._main(image, "the picture").crop)

@@ -35,6 +35,7 @@ def open_engine(folder: str | Path, settings: Settings, *model: Any) -> Any:
     from lrface.serve.engine import Engine
 
     encoder = BatchingEncoder.load(*model)
+    assert isinstance(encoder, BatchingEncoder)
     crops = None if settings.crops is None else Crops(settings.crops)
     return Engine(encoder, Gallery.open(folder, encoder), crops)
 

@@ -20,7 +20,8 @@ def test_twenty_uploads_at_once_share_batches(address, picture):
         assert [answer.status_code for answer in answers] == [200] * 20
         rows = [answer.json()["embedding"] for answer in answers]
         alone = [
-            httpx.post(f"{url}/embed", files={"image": picture(who)}, timeout=120).json()["embedding"] for who in (0, 19)
+            httpx.post(f"{url}/embed", files={"image": picture(who)}, timeout=120).json()["embedding"]
+            for who in (0, 19)
         ]
         assert rows[0] == pytest.approx(alone[0], abs=1e-4)
         assert rows[19] == pytest.approx(alone[1], abs=1e-4)
