@@ -61,14 +61,16 @@ def measure(
     for source in sources:
         images = chosen_images(source, faces, rng)
 
-        def look(side: int | None, blur: float, source: Source = source, images: np.ndarray = images) -> QualitySamples:
+        def cropped_face(
+            side: int | None, blur: float, source: Source = source, images: np.ndarray = images
+        ) -> QualitySamples:
             variants = [Variant(side, blur, draw_route(rng)) for _ in images]
             return sample_variants(embedder, [source], [images], [variants])
 
-        sharp = look(None, 0.0)
+        sharp = cropped_face(None, 0.0)
         for side in SIDES:
             for blur in BLURS:
-                seen = look(side, blur)
+                seen = cropped_face(side, blur)
                 for kind, others in zip(KINDS, (sharp, seen), strict=True):
                     key = (source.name, str(side or "native"), blur, kind)
                     results[key] = _rates(calibration, others, seen)

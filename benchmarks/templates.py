@@ -78,9 +78,9 @@ def observe(
     if sides is not None:
         drawn = np.random.default_rng(seed).integers(sides[0], sides[1], len(crops), endpoint=True).tolist()
         crops = [resize(crop, side) for crop, side in zip(crops, drawn, strict=True)]
-    looks = [assess(crop, calibration=encoder.calibration) for crop in crops]
-    details = [look.resolution for look in looks]
-    weights = np.array([max(look.recognisability or 0, 0.01) for look in looks])
+    all_cropped = [assess(crop, calibration=encoder.calibration) for crop in crops]
+    details = [cropped.resolution for cropped in all_cropped]
+    weights = np.array([max(cropped.recognisability or 0, 0.01) for cropped in all_cropped])
     return Faces(encoder.embed_crops(crops, 64, details), np.array(details), weights, people)
 
 

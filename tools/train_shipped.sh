@@ -19,7 +19,6 @@ lrface prepare "$data/lfw/images" --detector mtcnn --eyes 103,112,146,111 --out 
 
 # The last epoch is shipped: at the end of a cosine schedule the epochs differ by less than the validation can tell.
 view1=(--images "$data/lfw_mtcnn" --pairs "$data/lfw/pairsDevTrain.txt" --pairs "$data/lfw/pairsDevTest.txt")
-teachers=(--teacher "$data/facenet_casia.onnx" --teacher "$data/dlib_resnet.onnx")
 
 make_model() {  # RECIPE NAME STORE [OPTIONS of ship.py]: train, calibrate, ship
   local recipe=$1 name=$2 store=$3 run=$runs/$1 resume=()
@@ -32,6 +31,13 @@ make_model() {  # RECIPE NAME STORE [OPTIONS of ship.py]: train, calibrate, ship
 make_model shipped_r18_16px lrface-r18-16px celeba_store
 make_model shipped_small_16px lrface-small-16px celeba_store
 
-# The family: a map from the teachers into the space of lrface-r18-16px teaches the student for larger faces.
-[ -f "$data/family_map.safetensors" ] || python tools/fit_family.py lrface-r18-16px --store "$data/joined_store" "${teachers[@]}" --out "$data/family_map.safetensors"
-make_model family_r18_32px lrface-r18-32px joined_store --int8-only
+# The family: maps from dlib's network into the space of lrface-r18-16px. One teaches further students, the other, nearer to the
+# teacher's own space, is for the teacher itself as the top rung; see benchmarks/results/trials.md.
+fit_map() {  # POWER FILE
+  [ -f "$data/$2" ] || python tools/fit_family.py lrface-r18-16px --power "$1" --store "$data/joined_store" \
+    --teacher "$data/dlib_resnet.onnx" --out "$data/$2"
+}
+fit_map 0.5 family_map.safetensors
+fit_map 0.25 family_top.safetensors
+python tools/ship_family.py lrface --member lrface-r18-16px:0 --map "$data/family_top.safetensors" --sharp 28 \
+  --teacher "$data/dlib_resnet.onnx" --store "$data/joined_store" "${view1[@]}" --faces 6000

@@ -28,7 +28,7 @@ def check_draw(face: str, photos: Sequence[str], draw: str | None) -> None:
 
 
 def report_face(
-    photo: str, number: int, count: int, look: Any, answer: dict[str, Any], text: str, as_json: bool
+    photo: str, number: int, count: int, cropped: Any, answer: dict[str, Any], text: str, as_json: bool
 ) -> None:
     """Print one face: a line of text, with more lines below it, or one JSON object.
 
@@ -36,28 +36,28 @@ def report_face(
         photo: the image's path.
         number: of the face, from 1, from left to right.
         count: of faces in the image.
-        look: the face, see :meth:`lrface.recognition.encoder.FaceEncoder.looks`.
+        cropped: the face, see :meth:`lrface.recognition.encoder.FaceEncoder.cropped_faces`.
         answer: for JSON.
         text: for people.
         as_json: which of them.
     """
     if as_json:
-        click.echo(json.dumps({"photo": photo, **facts(look), **answer}))
+        click.echo(json.dumps({"photo": photo, **facts(cropped), **answer}))
         return
-    left, top, right, bottom = (round(float(edge)) for edge in look.box)
-    place = f"{left},{top} to {right},{bottom}, {look.quality.resolution:.1f} pixels of detail"
+    left, top, right, bottom = (round(float(edge)) for edge in cropped.box)
+    place = f"{left},{top} to {right},{bottom}, {cropped.quality.resolution:.1f} pixels of detail"
     click.echo(f"{photo}: face {number} of {count} ({place}): {text}")
 
 
-def facts(look: Any) -> dict[str, Any]:
+def facts(cropped: Any) -> dict[str, Any]:
     """Where a face is and what is known of it, as JSON writes it."""
-    face = look.face
+    face = cropped.face
     return {
-        "box": [round(float(edge), 2) for edge in look.box],
+        "box": [round(float(edge), 2) for edge in cropped.box],
         "landmarks": None if face is None else np.round(face.landmarks.astype(float), 2).tolist(),
         "score": None if face is None else round(face.score, 4),
-        "detail": round(look.quality.resolution, 2),
-        "face_warnings": list(look.quality.warnings),
+        "detail": round(cropped.quality.resolution, 2),
+        "face_warnings": list(cropped.quality.warnings),
     }
 
 
@@ -73,17 +73,19 @@ def draw_answers(photo: str, answers: Sequence[tuple[Any, str | None, float]], o
     from lrface.faces.images import read_image
 
     labels = [
-        (look.box, f"{name or 'unknown'} {similarity:.2f}", name is not None) for look, name, similarity in answers
+        (cropped.box, f"{name or 'unknown'} {similarity:.2f}", name is not None)
+        for cropped, name, similarity in answers
     ]
     draw_faces(read_image(photo), labels, out)
 
 
-def draw_looks(photo: str, looks: Sequence[Any], out: str) -> None:
+def draw_cropped_faces(photo: str, all_cropped: Sequence[Any], out: str) -> None:
     """Draw all faces of an image, each with its row in the file, from 0, and its pixels of detail."""
     from lrface.faces.draw import draw_faces
     from lrface.faces.images import read_image
 
     labels = [
-        (look.box, f"{row}: {look.quality.resolution:.0f} px", look.quality.usable) for row, look in enumerate(looks)
+        (cropped.box, f"{row}: {cropped.quality.resolution:.0f} px", cropped.quality.usable)
+        for row, cropped in enumerate(all_cropped)
     ]
     draw_faces(read_image(photo), labels, out)

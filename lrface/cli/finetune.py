@@ -9,6 +9,7 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, FACE, MODEL, TURN, File
 from lrface.errors import LrfaceError
 
 if TYPE_CHECKING:
+    from lrface.finetune.cross_validation import CrossValidation
     from lrface.finetune.finetune_data import FinetuneData
     from lrface.finetune.labelled_images import KnownFaces
     from lrface.finetune.unfreeze import BackboneSettings

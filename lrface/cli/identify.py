@@ -87,21 +87,23 @@ def _identify_all(
         click.echo(f"note: {line}", err=True)
     for photo in paths:
         try:
-            looks = people.encoder.looks(photo)
+            all_cropped = people.encoder.cropped_faces(photo)
         except ImageError as error:
             click.echo(f"error: {error}", err=True)
             status = 2
             continue
-        if not looks:
+        if not all_cropped:
             click.echo(f"{photo}: no face found", err=True)
-        answers = people.identify_crops([look.crop for look in looks], *choice) if looks else []
-        for number, (look, answer) in enumerate(zip(looks, answers, strict=True), 1):
+        answers = people.identify_crops([cropped.crop for cropped in all_cropped], *choice) if all_cropped else []
+        for number, (cropped, answer) in enumerate(zip(all_cropped, answers, strict=True), 1):
             count += 1
             status = max(status, 0 if answer.known else 1)
             text = f"{answer.name or 'unknown'}, similarity {answer.similarity:.4f}, threshold {answer.threshold:.4f}"
-            report_face(photo, number, len(looks), look, answer.as_dict(), text, as_json)
+            report_face(photo, number, len(all_cropped), cropped, answer.as_dict(), text, as_json)
         if draw:
-            named = [(look, answer.name, answer.similarity) for look, answer in zip(looks, answers, strict=True)]
+            named = [
+                (cropped, answer.name, answer.similarity) for cropped, answer in zip(all_cropped, answers, strict=True)
+            ]
             draw_answers(photo, named, draw)
     return status if count else 2
 

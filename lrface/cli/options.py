@@ -44,8 +44,9 @@ MODEL = click.option(
     "none.",
 )
 SHARP = click.option(
-    "--sharp", multiple=True, type=FilePath(), metavar="FILE",
-    help="The files of the teachers that taught the family, one option each, in its order: they embed sharp faces.",
+    "--sharp", multiple=True, type=FilePath(), metavar="dlib|FILE",
+    help="The teacher of the family, which then embeds sharp faces: dlib, of the extra lrface[sharp], or a file; one option for "
+    "each teacher, in the family's order.",
 )  # fmt: skip
 
 
@@ -141,4 +142,10 @@ KERNEL = click.option(
 ANTIALIAS = click.option(
     "--antialias/--sampled", default=True, show_default=True,
     help="Widen the kernel over all source pixels (Pillow, torchvision), or sample at centres (OpenCV's INTER_LINEAR).",
+)  # fmt: skip
+
+RAY = click.option(
+    "--ray", is_flag=False, flag_value="", default=None, metavar="[ADDRESS]",
+    help="Share the work over a Ray cluster; without ADDRESS that of RAY_ADDRESS, else Ray is started on this machine. Put it "
+    "last. All folders have to be shared by all machines. Needs the extra `ray`.",
 )  # fmt: skip

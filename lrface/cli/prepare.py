@@ -1,11 +1,16 @@
 """``lrface prepare``."""
 
 import os
+from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
 
-from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, LOW_SIZE, TURN, FilePath
+from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, LOW_SIZE, RAY, TURN, FilePath
 from lrface.errors import LrfaceError
+
+if TYPE_CHECKING:
+    from lrface.data.prepare import Summary
 
 
 def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> tuple[int, int]:
@@ -47,17 +52,21 @@ def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> 
 )
 @DEVICE
 @click.option("--overwrite", is_flag=True, help="Begin anew instead of going on.")
+@RAY
+@click.option("--shards", default=16, show_default=True, type=click.IntRange(1), help="How many shards --ray makes.")
 def command(
     source: str, out: str, detector: str | None, landmarks: str | None, eyes: tuple[float, float, float, float] | None,
     face: str, turn: bool, size: int, low_size: int, kernel: str, antialias: bool, encoding: str, quality: int,
     shard: tuple[int, int], workers: int, device: str, overwrite: bool,
+    ray: str | None, shards: int,
 ) -> None:  # fmt: skip
     """Turn SOURCE, a folder per identity or an insightface .rec, into a store that training reads.
 
-    Killed at any moment, the same command goes on where it was. Many machines can share the work: one --shard i/n each.
+    Killed at any moment, the same command goes on where it was. Many machines can share the work: one --shard i/n each, or --ray.
     """
     from lrface.data.crop import Settings
     from lrface.data.prepare import prepare
+    from lrface.data.prepare_cluster import prepare_on_ray
     from lrface.data.sources import is_record
     from lrface.faces.degrade import Degradation
 
@@ -66,15 +75,24 @@ def command(
     if (detector == "landmarks") != (landmarks is not None):
         raise LrfaceError("--detector landmarks and --landmarks FILE go together")
     settings = Settings(size, detector, eyes, face, Degradation(low_size, kernel, antialias), encoding, quality, turn)
-    summary = prepare(source, out, settings, landmarks, *shard, workers, device, overwrite)
-    total = sum(summary.counts.values())
-    listed = ", ".join(
-        f"{count:,} {status}" for status, count in sorted(summary.counts.items(), key=lambda item: -item[1])
-    )
-    click.echo(f"{total:,} images: {listed}")
-    for note in summary.notes:
+    if ray is None:
+        summaries = [prepare(source, out, settings, landmarks, *shard, workers, device, overwrite)]
+    elif shard != (0, 1):
+        raise LrfaceError("--ray makes all shards: give --shards N instead of --shard")
+    else:
+        summaries = prepare_on_ray(source, out, settings, landmarks, shards, ray, device, overwrite)
+    _report(summaries)
+
+
+def _report(summaries: "list[Summary]") -> None:
+    counts: Counter[str] = sum((Counter(summary.counts) for summary in summaries), Counter())
+    listed = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items(), key=lambda item: -item[1]))
+    click.echo(f"{counts.total():,} images: {listed}")
+    for note in summaries[0].notes:  # of the whole folder, whichever shard looked at it
         click.echo(note)
-    if summary.turned:
-        click.echo(f"{summary.turned:,} of them had no upright face and were turned; the manifest says which")
-    click.echo(f"{summary.identities:,} identities, {summary.single:,} of them with a single image")
-    click.echo(f"fingerprint {summary.fingerprint[:16]}; look at {summary.folder / 'contact.png'}")
+    if turned := sum(summary.turned for summary in summaries):
+        click.echo(f"{turned:,} of them had no upright face and were turned; the manifest says which")
+    identities, single = (sum(getattr(summary, name) for summary in summaries) for name in ("identities", "single"))
+    click.echo(f"{identities:,} identities, {single:,} of them with a single image")
+    for summary in summaries:
+        click.echo(f"fingerprint {summary.fingerprint[:16]}; look at {summary.folder / 'contact.png'}")

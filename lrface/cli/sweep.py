@@ -40,7 +40,7 @@ def command(
     """
     from lrface.sweep.run import run_sweep
     from lrface.sweep.spec import SweepSpec, load_sweep
-    from lrface.train.recipe import parse
+    from lrface.train.schema import parse
 
     specs = [(Path(file), load_sweep(file)) for file in files]  # all are checked before one is run
     failed = 0

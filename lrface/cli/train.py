@@ -25,8 +25,9 @@ def command(
     On several GPUs: torchrun --nproc-per-node 4 -m lrface train RECIPE. Ctrl-C leaves a run that --resume goes on with.
     """
     from lrface.objects.recipe import is_object_recipe
-    from lrface.train.recipe import parse_recipe, read_yaml
+    from lrface.train.recipe import parse_recipe
     from lrface.train.run import train
+    from lrface.train.schema import read_yaml
 
     content = read_yaml(recipe, "recipe", overrides)
     if is_object_recipe(content):

@@ -23,6 +23,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.files import file_digest, read_json
+from lrface.models import dlib_resnet
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.models.preprocessing import Preprocessing
 from lrface.models.teacher_map import TeacherMap
@@ -128,7 +129,8 @@ def open_family(
 
     Args:
         path: its file, ``*.json``.
-        sharp: the teachers' files in the family's order, to embed the sharpest faces; none: the students embed all.
+        sharp: the teachers in the family's order, to embed the sharpest faces: files, or ``dlib`` for the network that the extra
+            ``sharp`` installs. None: the students embed all.
         device, threads, runtime: see :func:`lrface.models.embedder.open_embedder`.
 
     Raises:
@@ -157,7 +159,7 @@ def open_family(
 def _teachers(path: Path, top: dict[str, Any], files: Sequence[str | Path], device: str, threads: int | None) -> Member:
     """The top rung: it is checked at once that these are the teachers, so that no other network fuses unnoticed."""
     mapping = TeacherMap.load(path.with_name(str(top["map"])))
-    teachers = [open_embedder(file, device, threads) for file in files]
+    teachers = [open_embedder(_teacher_file(file), device, threads) for file in files]
     if tuple(teacher.fingerprint for teacher in teachers) != mapping.fingerprints:
         raise LrfaceError(
             f"--sharp {' '.join(map(str, files))}: only the networks that taught the space of {path.stem} can embed for it, "
@@ -166,6 +168,11 @@ def _teachers(path: Path, top: dict[str, Any], files: Sequence[str | Path], devi
     digest = file_digest(path.with_name(str(top["map"])))
     embedder = Embedder(TeacherNetwork(teachers, mapping), Preprocessing(SHARP_SIDE), digest, {"name": SHARP})
     return Member(SHARP, embedder.fingerprint, float(top["detail"]), lambda: embedder)
+
+
+def _teacher_file(name: str | Path) -> Path:
+    """A teacher's file: ``dlib`` is the network of the package face-recognition-models."""
+    return dlib_resnet.cached_file() if str(name) == "dlib" and not Path(name).exists() else Path(name)
 
 
 class TeacherNetwork:

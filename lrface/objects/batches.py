@@ -59,8 +59,7 @@ class ObjectBatches:
         self._labels = torch.from_numpy(self.pictures.labels)
         if self.teacher is not None:
             self._layout = layout_of(self.teacher)
-            moved = self.teacher.to(self.device).to(memory_format=self._layout)
-            self.teacher = moved.eval().requires_grad_(False)
+            self.teacher = self.teacher.to(self.device).to(memory_format=self._layout).eval().requires_grad_(False)
 
     @property
     def steps(self) -> int:

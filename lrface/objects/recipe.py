@@ -6,7 +6,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from lrface.objects.data import Pictures, open_set
-from lrface.train.recipe import CRRCDSection, KDSection, ModelSection, OptimSection, RegressionSection, Section, parse
+from lrface.train.recipe import CRRCDSection, KDSection, ModelSection, OptimSection, RegressionSection
+from lrface.train.schema import Section, parse
 
 
 class ObjectData(Section):

@@ -8,7 +8,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.calibration import rate_weights
 from lrface.faces.quality import Quality
-from lrface.recognition.finder import Look
+from lrface.recognition.finder import CroppedFace
 
 #: False accept rate that verification promises unless another is asked for.
 DEFAULT_FAR = 0.01
@@ -35,10 +35,10 @@ class FoundFace:
     embedding: np.ndarray
 
     @classmethod
-    def of(cls, look: Look, embedding: np.ndarray) -> "FoundFace":
+    def of(cls, cropped: CroppedFace, embedding: np.ndarray) -> "FoundFace":
         """A face that has been looked at, with its embedding."""
-        landmarks, score = (None, None) if look.face is None else (look.face.landmarks, look.face.score)
-        return cls(look.box, landmarks, score, look.crop, look.quality, embedding)
+        landmarks, score = (None, None) if cropped.face is None else (cropped.face.landmarks, cropped.face.score)
+        return cls(cropped.box, landmarks, score, cropped.crop, cropped.quality, embedding)
 
     @property
     def detail(self) -> float:

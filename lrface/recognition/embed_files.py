@@ -12,7 +12,7 @@ from lrface.data.folders import Passed, walk
 from lrface.errors import LrfaceError
 from lrface.faces.formats import SUFFIXES
 from lrface.files import atomic_write, looked_in, require_path
-from lrface.recognition.encoder import FaceEncoder, ImageError, Look
+from lrface.recognition.encoder import CroppedFace, FaceEncoder, ImageError
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Report:
     embedded: int
     refused: list[tuple[str, str]]
     notes: list[str]
-    faces: tuple[Look, ...] = ()
+    faces: tuple[CroppedFace, ...] = ()
 
 
 def embed_files(
@@ -64,23 +64,58 @@ def embed_files(
         raise LrfaceError(f"--out {out}: embeddings are written as NumPy .npz or as .parquet, call it so")
     passed = Passed()
     paths = list_images(sources, passed)
-    kept: list[tuple[str, Look]] = []
-    parts: list[np.ndarray] = []
-    refused: list[tuple[str, str]] = []
-    notes = list(passed.notes())
     # The file is opened first: that it cannot be written should not come out at the end.
     with atomic_write(out) as file:
-        for faces, crops in _batches(_crops(encoder, paths, refused, notes, progress, every), batch_size):
-            kept += faces
-            details = [look.quality.resolution for _, look in faces]
-            parts.append(encoder.embed_crops(crops, batch_size, details))
-        if not kept:
-            name, reason = refused[0]
-            raise LrfaceError(f"none of the {len(paths)} images can be used; the first one, {name}: {reason}")
-        table = _table(kept, np.concatenate(parts))
-        write: Callable[..., None] = np.savez if Path(out).suffix == ".npz" else _write_parquet
-        write(file, **table, model=encoder.embedder.fingerprint)
-    return Report(len(kept), refused + passed.rows, notes, tuple(look for _, look in kept))
+        part = embed_paths(encoder, paths, batch_size, progress, every)
+        return write_parts(file, out, [part], encoder.embedder.fingerprint, passed)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images embedded.
+
+    Attributes:
+        table: column -> array, a row a face; None if there is no face. See :func:`embed_files`.
+        refused, notes, faces: see :class:`Report`.
+    """
+
+    table: dict[str, np.ndarray] | None
+    refused: list[tuple[str, str]]
+    notes: list[str]
+    faces: tuple[CroppedFace, ...] = ()
+
+
+def embed_paths(encoder: FaceEncoder, paths: list[str], batch_size: int, progress: bool, every: bool) -> Part:
+    """Embed the faces of image files; see :func:`embed_files`."""
+    kept: list[tuple[str, CroppedFace]] = []
+    rows: list[np.ndarray] = []
+    refused: list[tuple[str, str]] = []
+    notes: list[str] = []
+    for faces, crops in _batches(_crops(encoder, paths, refused, notes, progress, every), batch_size):
+        kept += faces
+        details = [cropped.quality.resolution for _, cropped in faces]
+        rows.append(encoder.embed_crops(crops, batch_size, details))
+    table = _table(kept, np.concatenate(rows)) if kept else None
+    return Part(table, refused, notes, tuple(cropped for _, cropped in kept))
+
+
+def write_parts(file: IO[bytes], out: str | Path, parts: Sequence[Part], fingerprint: str, passed: Passed) -> Report:
+    """Write what was embedded, in the order of the parts, as ``out``'s name says, and say what became of the images.
+
+    Raises:
+        LrfaceError: no image could be used.
+    """
+    refused = [each for part in parts for each in part.refused]
+    tables = [part.table for part in parts if part.table is not None]
+    if not tables:
+        name, reason = refused[0]
+        raise LrfaceError(f"none of the {len(refused)} images can be used; the first one, {name}: {reason}")
+    table = {key: np.concatenate([each[key] for each in tables]) for key in tables[0]}
+    write: Callable[..., None] = np.savez if Path(out).suffix == ".npz" else _write_parquet
+    write(file, **table, model=fingerprint)
+    notes = [*passed.notes(), *(note for part in parts for note in part.notes)]
+    faces = tuple(face for part in parts for face in part.faces)
+    return Report(len(table["paths"]), refused + passed.rows, notes, faces)
 
 
 def list_images(sources: Iterable[str | Path], passed: Passed | None = None) -> list[str]:
@@ -114,43 +149,45 @@ def _crops(
     notes: list[str],
     progress: bool,
     every: bool,
-) -> Iterator[tuple[tuple[str, Look], np.ndarray]]:
+) -> Iterator[tuple[tuple[str, CroppedFace], np.ndarray]]:
     from tqdm import tqdm
 
     for path in tqdm(paths, unit="img", desc="embed", disable=None if progress else True):
         try:
-            looks = encoder.looks(path) if every else [encoder.look(path)]
+            all_cropped = encoder.cropped_faces(path) if every else [encoder.cropped_face(path)]
         except ImageError as error:
             refused.append((path, str(error).removeprefix(f"{path}: ")))
             continue
-        if not looks:
+        if not all_cropped:
             refused.append((path, "no face found"))
-        for look in looks:
-            notes += look.notes
-            crop = encoder.embedder.member(look.quality.resolution).compact(look.crop)
-            yield (path, replace(look, crop=crop)), crop  # so that no large photo has to be held
+        for cropped in all_cropped:
+            notes += cropped.notes
+            crop = encoder.embedder.member(cropped.quality.resolution).compact(cropped.crop)
+            yield (path, replace(cropped, crop=crop)), crop  # so that no large photo has to be held
 
 
 def _batches(
-    crops: Iterator[tuple[tuple[str, Look], np.ndarray]], size: int
-) -> Iterator[tuple[tuple[tuple[str, Look], ...], tuple[np.ndarray, ...]]]:
+    crops: Iterator[tuple[tuple[str, CroppedFace], np.ndarray]], size: int
+) -> Iterator[tuple[tuple[tuple[str, CroppedFace], ...], tuple[np.ndarray, ...]]]:
     while batch := list(islice(crops, size)):
         faces, images = zip(*batch, strict=True)
         yield faces, images
 
 
-def _table(faces: list[tuple[str, Look]], embeddings: np.ndarray) -> dict[str, np.ndarray]:
+def _table(faces: list[tuple[str, CroppedFace]], embeddings: np.ndarray) -> dict[str, np.ndarray]:
     """The columns of the file."""
     nowhere = np.full((5, 2), np.nan, np.float32)
     return {
         "embeddings": embeddings,
         "paths": np.array([path for path, _ in faces]),
         "boxes": np.stack(
-            [np.full(4, np.nan, np.float32) if look.face is None else look.face.box for _, look in faces]
+            [np.full(4, np.nan, np.float32) if cropped.face is None else cropped.face.box for _, cropped in faces]
         ),
-        "landmarks": np.stack([nowhere if look.face is None else look.face.landmarks for _, look in faces]),
-        "scores": np.array([np.nan if look.face is None else look.face.score for _, look in faces], np.float32),
-        "details": np.array([look.quality.resolution for _, look in faces], np.float32),
+        "landmarks": np.stack([nowhere if cropped.face is None else cropped.face.landmarks for _, cropped in faces]),
+        "scores": np.array(
+            [np.nan if cropped.face is None else cropped.face.score for _, cropped in faces], np.float32
+        ),
+        "details": np.array([cropped.quality.resolution for _, cropped in faces], np.float32),
     }
 
 

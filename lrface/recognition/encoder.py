@@ -22,9 +22,9 @@ from lrface.recognition.answers import (
     known_thresholds,
     threshold_between,
 )
-from lrface.recognition.finder import FACE_RULE, FaceFinder, Image, ImageError, Look
+from lrface.recognition.finder import FACE_RULE, CroppedFace, FaceFinder, Image, ImageError
 
-__all__ = ["DEFAULT_FAR", "FaceEncoder", "Image", "ImageError", "Look", "Verification"]
+__all__ = ["DEFAULT_FAR", "CroppedFace", "FaceEncoder", "Image", "ImageError", "Verification"]
 
 
 class FaceEncoder:
@@ -138,9 +138,13 @@ class FaceEncoder:
         if isinstance(self.embedder, Embedder):  # whatever the detail is: no need to look
             crop, note = self.crop(image)
             return self.embedder.compact(crop), np.nan, note
-        look = self.look(image)
-        resolution = look.quality.resolution
-        return self.embedder.member(resolution).compact(look.crop), resolution, next(iter(look.notes), None)
+        cropped = self.cropped_face(image)
+        resolution = cropped.quality.resolution
+        return (
+            self.embedder.member(resolution).compact(cropped.crop),
+            resolution,
+            next(iter(cropped.notes), None),
+        )
 
     def embed_crops(
         self, crops: Sequence[np.ndarray], batch_size: int = 64, resolutions: Sequence[float] | None = None
@@ -172,7 +176,7 @@ class FaceEncoder:
         """The aligned face of an image.
 
         Returns:
-            uint8 RGB crop, and a note where something should be known of it (see :class:`Look`), else None.
+            uint8 RGB crop, and a note where something should be known of it (see :class:`CroppedFace`), else None.
 
         Raises:
             ImageError: the image cannot be read or shows no face.
@@ -181,15 +185,15 @@ class FaceEncoder:
         found = self._finder.main(image)
         return found.crop, "; ".join(found.notes) or None
 
-    def look(self, image: Image) -> Look:
+    def cropped_face(self, image: Image) -> CroppedFace:
         """The aligned face of an image, and what is known of it before it is compared.
 
         Raises:
             ImageError, LrfaceError: see :meth:`crop`.
         """
-        return self._finder.main(image).look(self.calibration)
+        return self._finder.main(image).cropped_face(self.calibration)
 
-    def looks(self, image: Image) -> list[Look]:
+    def cropped_faces(self, image: Image) -> list[CroppedFace]:
         """All faces of an image, from left to right, and what is known of each; an empty list where there is none.
 
         With the detector ``none`` the image is the one face.
@@ -198,7 +202,7 @@ class FaceEncoder:
             ImageError: the image cannot be read.
             LrfaceError: the detector cannot be had.
         """
-        return [found.look(self.calibration) for found in self._finder.all(image)]
+        return [found.cropped_face(self.calibration) for found in self._finder.all(image)]
 
     def faces(self, image: Image, batch_size: int = 64) -> list[FoundFace]:
         """All faces of an image, from left to right, each embedded; an empty list where there is none.
@@ -208,14 +212,14 @@ class FaceEncoder:
             batch_size: how many go through the network at once.
 
         Raises:
-            ImageError, LrfaceError: see :meth:`looks`.
+            ImageError, LrfaceError: see :meth:`all_cropped`.
         """
-        looks = self.looks(image)
-        if not looks:
+        all_cropped = self.cropped_faces(image)
+        if not all_cropped:
             return []
-        details = [look.quality.resolution for look in looks]
-        embeddings = self.embed_crops([look.crop for look in looks], batch_size, details)
-        return [FoundFace.of(look, row) for look, row in zip(looks, embeddings, strict=True)]
+        details = [cropped.quality.resolution for cropped in all_cropped]
+        embeddings = self.embed_crops([cropped.crop for cropped in all_cropped], batch_size, details)
+        return [FoundFace.of(cropped, row) for cropped, row in zip(all_cropped, embeddings, strict=True)]
 
     def verify(self, a: Image, b: Image, far: float = DEFAULT_FAR, threshold: float | None = None) -> Verification:
         """Tell whether two images show one person.
@@ -231,9 +235,11 @@ class FaceEncoder:
                 cannot be had.
         """
         self.check_threshold(far, threshold)  # before anything that takes time
-        return self.compare(self.look(a), self.look(b), far, threshold)
+        return self.compare(self.cropped_face(a), self.cropped_face(b), far, threshold)
 
-    def compare(self, a: Look, b: Look, far: float = DEFAULT_FAR, threshold: float | None = None) -> Verification:
+    def compare(
+        self, a: CroppedFace, b: CroppedFace, far: float = DEFAULT_FAR, threshold: float | None = None
+    ) -> Verification:
         """:meth:`verify` of two faces that have been looked at.
 
         Raises:
@@ -249,7 +255,7 @@ class FaceEncoder:
         probability = None
         if self.calibration is not None:
             probability = float(self.calibration.probability(similarity, *resolutions))
-        warnings = tuple(f"{look.name}: {warning}" for look in (a, b) for warning in look.quality.warnings)
+        warnings = tuple(f"{cropped.name}: {warning}" for cropped in (a, b) for warning in cropped.quality.warnings)
         notes = a.notes + b.notes + (interpolation_note(self.thresholds, far) if promised else ())
         members = None
         if isinstance(self.embedder, Family):

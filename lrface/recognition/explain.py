@@ -12,7 +12,7 @@ from lrface.faces.align import TEMPLATE_SIZE
 from lrface.faces.degrade import resize
 from lrface.faces.images import read_image
 from lrface.files import atomic_write
-from lrface.recognition.encoder import FaceEncoder, Image, Look, Verification
+from lrface.recognition.encoder import CroppedFace, FaceEncoder, Image, Verification
 from lrface.reporting.style import colour, drawing
 
 #: Photos are drawn from no more pixels than this.
@@ -23,7 +23,11 @@ SMOOTHING = 0.04
 
 
 def draw(
-    encoder: FaceEncoder, images: tuple[Image, Image], looks: tuple[Look, Look], answer: Verification, out: str | Path
+    encoder: FaceEncoder,
+    images: tuple[Image, Image],
+    all_cropped: tuple[CroppedFace, CroppedFace],
+    answer: Verification,
+    out: str | Path,
 ) -> None:
     """Draw the answer about two images as a PNG file.
 
@@ -52,8 +56,8 @@ def draw(
             wspace=0.12,
             hspace=0.30,
         )
-        for row, (image, look) in enumerate(zip(images, looks, strict=True)):
-            _draw_face([figure.add_subplot(grid[row, column]) for column in range(3)], encoder, image, look)
+        for row, (image, cropped) in enumerate(zip(images, all_cropped, strict=True)):
+            _draw_face([figure.add_subplot(grid[row, column]) for column in range(3)], encoder, image, cropped)
         _draw_similarity(figure.add_subplot(grid[:, 3]), encoder, answer)
         _write_answer(figure, answer)
         with atomic_write(out) as file:
@@ -70,31 +74,31 @@ def check(out: str | Path) -> None:
         raise LrfaceError("--explain needs matplotlib: pip install 'lrface[benchmark]'") from error
 
 
-def _draw_face(axes: list[Any], encoder: FaceEncoder, image: Image, look: Look) -> None:
-    photo = image if isinstance(image, np.ndarray) else read_image(image, look.name)
+def _draw_face(axes: list[Any], encoder: FaceEncoder, image: Image, cropped: CroppedFace) -> None:
+    photo = image if isinstance(image, np.ndarray) else read_image(image, cropped.name)
     height, width = photo.shape[:2]
     step = max(1, max(height, width) // PHOTO_SIDE)
     left, middle, right = axes
     left.imshow(photo[::step, ::step], extent=(0, width, height, 0), interpolation="antialiased")
     left.set_xlim(0, width)
     left.set_ylim(height, 0)
-    if look.face is not None:
+    if cropped.face is not None:
         from matplotlib.patches import Rectangle
 
-        x, y, x2, y2 = (float(value) for value in look.face.box)
+        x, y, x2, y2 = (float(value) for value in cropped.face.box)
         for shade, thickness in (("white", 3.2), (colour("c1"), 1.6)):
             left.add_patch(Rectangle((x, y), x2 - x, y2 - y, fill=False, edgecolor=shade, linewidth=thickness))
-        left.plot(*look.face.landmarks.T, "o", color=colour("c1"), markersize=3.2, markeredgecolor="white", mew=0.7)
-    quality = look.quality
-    left.set_title(_short(look.name), fontsize=9.5)
-    found = "taken as the face itself" if look.face is None else f"face of {quality.pixels:.0f} px"
+        left.plot(*cropped.face.landmarks.T, "o", color=colour("c1"), markersize=3.2, markeredgecolor="white", mew=0.7)
+    quality = cropped.quality
+    left.set_title(_short(cropped.name), fontsize=9.5)
+    found = "taken as the face itself" if cropped.face is None else f"face of {quality.pixels:.0f} px"
     left.set_xlabel(f"{width} × {height} px, {found}")
-    middle.imshow(resize(look.crop, TEMPLATE_SIZE), interpolation="nearest")
-    middle.set_title("as it is" if look.face is None else f"aligned, {TEMPLATE_SIZE} px", fontsize=9.5)
+    middle.imshow(resize(cropped.crop, TEMPLATE_SIZE), interpolation="nearest")
+    middle.set_title("as it is" if cropped.face is None else f"aligned, {TEMPLATE_SIZE} px", fontsize=9.5)
     middle.set_xlabel(f"detail of {_pixels(quality.resolution)}")
     preprocessing = encoder.embedder.member(quality.resolution).preprocessing
     side = preprocessing.input_size
-    right.imshow(preprocessing.fit(look.crop), interpolation="nearest")
+    right.imshow(preprocessing.fit(cropped.crop), interpolation="nearest")
     right.set_title(f"what the model saw, {side} px", fontsize=9.5)
     if quality.recognisability is not None:
         right.set_xlabel(f"recognisability {quality.recognisability:.2f}")

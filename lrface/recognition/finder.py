@@ -39,7 +39,7 @@ class ImageError(LrfaceError):
 
 
 @dataclass(frozen=True)
-class Look:
+class CroppedFace:
     """The main face of an image.
 
     Attributes:
@@ -78,12 +78,12 @@ class Found:
     missed: bool = False
     others: int = 0
 
-    def look(self, calibration: Calibration | None) -> Look:
+    def cropped_face(self, calibration: Calibration | None) -> CroppedFace:
         """What is known of the face before it is compared."""
         # Black corners, where a crop reaches beyond the photo, would be taken for detail.
         seen = self.crop if self.face is None else norm_crop(self.photo, self.face.landmarks, mirrored=True)
         quality = assess(seen, self.pixels, calibration, self.face is None, self.missed)
-        return Look(self.name, self.crop, quality, self.face, self.notes, self.others)
+        return CroppedFace(self.name, self.crop, quality, self.face, self.notes, self.others)
 
 
 class FaceFinder:

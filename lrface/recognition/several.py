@@ -9,7 +9,7 @@ from lrface.errors import LrfaceError
 from lrface.faces.calibration import interpolation_note
 from lrface.models.family import Family
 from lrface.recognition.embed_files import list_images
-from lrface.recognition.encoder import DEFAULT_FAR, FaceEncoder, Image, ImageError, Look, Verification
+from lrface.recognition.encoder import DEFAULT_FAR, CroppedFace, FaceEncoder, Image, ImageError, Verification
 from lrface.recognition.template import SetScore, compare_sets, weigh
 
 
@@ -29,7 +29,7 @@ def list_side(text: str) -> list[str]:
     return [str(path) for path in list_images(parts)]
 
 
-def look_at_side(encoder: FaceEncoder, photos: Sequence[Image], every: bool) -> tuple[list[Look], list[str]]:
+def look_at_side(encoder: FaceEncoder, photos: Sequence[Image], every: bool) -> tuple[list[CroppedFace], list[str]]:
     """The faces of one side, and a note for each photo that cannot be used.
 
     Args:
@@ -41,26 +41,26 @@ def look_at_side(encoder: FaceEncoder, photos: Sequence[Image], every: bool) -> 
         ImageError: no photo can be used; the first one's reason.
         LrfaceError: the detector cannot be had.
     """
-    looks, notes = list[Look](), list[str]()
+    all_cropped, notes = list[CroppedFace](), list[str]()
     failed: ImageError | None = None
     for photo in photos:
         try:
-            found = encoder.looks(photo) if every else [encoder.look(photo)]
+            found = encoder.cropped_faces(photo) if every else [encoder.cropped_face(photo)]
             if not found:
                 raise ImageError(f"{photo}: no face found" if isinstance(photo, str | Path) else "no face found")
-            looks += found
+            all_cropped += found
         except ImageError as error:
             failed = failed or error
             notes.append(f"left out {error}")
-    if failed is not None and not looks:
+    if failed is not None and not all_cropped:
         raise failed
-    return looks, notes
+    return all_cropped, notes
 
 
 def verify_several(
     encoder: FaceEncoder,
-    a: Sequence[Look],
-    b: Sequence[Look],
+    a: Sequence[CroppedFace],
+    b: Sequence[CroppedFace],
     far: float = DEFAULT_FAR,
     threshold: float | None = None,
     any_pair: bool = False,
@@ -89,23 +89,29 @@ def verify_several(
     limits = np.array(
         [[encoder.threshold(far, x.quality, y.quality) if threshold is None else threshold for y in b] for x in a]
     )
-    looks = [*a, *b]
-    rows = encoder.embed_crops([look.crop for look in looks], resolutions=[look.quality.resolution for look in looks])
+    all_cropped = [*a, *b]
+    rows = encoder.embed_crops(
+        [cropped.crop for cropped in all_cropped],
+        resolutions=[cropped.quality.resolution for cropped in all_cropped],
+    )
     left, right = rows[: len(a)], rows[len(a) :]
-    weights = weigh([look.quality.recognisability for look in a]), weigh([look.quality.recognisability for look in b])
+    weights = (
+        weigh([cropped.quality.recognisability for cropped in a]),
+        weigh([cropped.quality.recognisability for cropped in b]),
+    )
     score = compare_sets(left, right, limits, weights)
     if any_pair:
         cosine = float(np.clip(left[score.best[0]] @ right[score.best[1]], -1, 1))
         score = SetScore(cosine, float(limits[score.best]), score.best)
     pair = a[score.best[0]], b[score.best[1]]
     promised = far if threshold is None else None
-    notes = tuple(note for look in looks for note in look.notes) + _explain(score, a, b, promised, any_pair)
+    notes = tuple(note for cropped in all_cropped for note in cropped.notes) + _explain(score, a, b, promised, any_pair)
     notes += interpolation_note(encoder.thresholds, far) if promised else ()
     resolutions = (pair[0].quality.resolution, pair[1].quality.resolution)
     members = None
     if isinstance(encoder.embedder, Family):
         members = (encoder.embedder.member_name(resolutions[0]), encoder.embedder.member_name(resolutions[1]))
-    warnings = tuple(f"{look.name}: {text}" for look in pair for text in look.quality.warnings)
+    warnings = tuple(f"{cropped.name}: {text}" for cropped in pair for text in cropped.quality.warnings)
     return Verification(
         score.similarity, score.margin > 0, score.threshold, promised, tuple(dict.fromkeys(notes)), None, resolutions,
         warnings, members,
@@ -113,7 +119,7 @@ def verify_several(
 
 
 def _explain(
-    score: SetScore, a: Sequence[Look], b: Sequence[Look], far: float | None, any_pair: bool
+    score: SetScore, a: Sequence[CroppedFace], b: Sequence[CroppedFace], far: float | None, any_pair: bool
 ) -> tuple[str, ...]:
     """How it was decided, and what it does to the promised rate."""
     first, second = a[score.best[0]], b[score.best[1]]
@@ -132,8 +138,8 @@ def _explain(
     return tuple(notes)
 
 
-def _place(look: Look, boxed: bool) -> str:
-    if not boxed or look.face is None:
-        return look.name
-    left, top, right, bottom = (round(float(edge)) for edge in look.box)
-    return f"{look.name} at {left},{top} to {right},{bottom}"
+def _place(cropped: CroppedFace, boxed: bool) -> str:
+    if not boxed or cropped.face is None:
+        return cropped.name
+    left, top, right, bottom = (round(float(edge)) for edge in cropped.box)
+    return f"{cropped.name} at {left},{top} to {right},{bottom}"

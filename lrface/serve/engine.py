@@ -47,37 +47,37 @@ class Engine:
     def verify(self, a: bytes, b: bytes, far: float, threshold: float | None, crops: bool) -> dict[str, Any]:
         """Whether two images show one person; as ``lrface verify --json``, with both faces and their distributions."""
         self.encoder.check_threshold(far, threshold)
-        looks = self._main(a, "picture A"), self._main(b, "picture B")
-        result = self.encoder.compare(looks[0], looks[1], far, threshold)
+        all_cropped = self._main(a, "picture A"), self._main(b, "picture B")
+        result = self.encoder.compare(all_cropped[0], all_cropped[1], far, threshold)
         return {
             **result.as_dict(),
-            "faces": [_facts(look, crops) for look in looks],
+            "faces": [_facts(cropped, crops) for cropped in all_cropped],
             "distributions": _distributions(self.encoder.calibration, *(result.resolutions or (0.0, 0.0))),
         }
 
     def faces(self, image: bytes, crops: bool) -> dict[str, Any]:
         """All faces of an image, from left to right."""
-        looks = _named("the picture", lambda: self.encoder.looks(image))
-        return {"faces": [_facts(look, crops) for look in looks]}
+        all_cropped = _named("the picture", lambda: self.encoder.cropped_faces(image))
+        return {"faces": [_facts(cropped, crops) for cropped in all_cropped]}
 
     def embed(self, image: bytes) -> dict[str, Any]:
         """The embedding of the main face."""
-        look = self._main(image, "the picture")
-        row = self.encoder.embed_crops([look.crop], resolutions=[look.quality.resolution])[0]
+        cropped = self._main(image, "the picture")
+        row = self.encoder.embed_crops([cropped.crop], resolutions=[cropped.quality.resolution])[0]
         card, fingerprint = self.encoder.embedder.card, self.encoder.embedder.fingerprint
         model = {"model": str(card.get("name", "unnamed")), "fingerprint": fingerprint}
-        return {"embedding": row.tolist(), **model, "face": _facts(look, False)}
+        return {"embedding": row.tolist(), **model, "face": _facts(cropped, False)}
 
     def search(self, image: bytes, top: int, far: float, threshold: float | None, every: bool) -> dict[str, Any]:
         """Who the faces of an image are; each as ``lrface gallery search --json``."""
         self.encoder.check_threshold(far, threshold)
-        looks = _named("the picture", lambda: self.encoder.looks(image)) if every else []
+        all_cropped = _named("the picture", lambda: self.encoder.cropped_faces(image)) if every else []
         found = []
-        for look in looks or [self._main(image, "the picture")]:
-            answer = self.gallery.search_face(look, top, far, threshold).as_dict()
+        for cropped in all_cropped or [self._main(image, "the picture")]:
+            answer = self.gallery.search_face(cropped, top, far, threshold).as_dict()
             for match in answer["matches"]:
                 match["photo"] = Path(match["photo"]).name  # where this machine keeps its photos is nobody's business
-            found.append({**_facts(look, False), "answer": answer})
+            found.append({**_facts(cropped, False), "answer": answer})
         return {"faces": found}
 
     def people(self) -> dict[str, Any]:
@@ -134,11 +134,11 @@ class Engine:
             self.crops.erase_others({name_key(person.name) for person in self.gallery.people()})
 
     def _main(self, image: bytes, name: str) -> Any:
-        look = _named(name, lambda: self.encoder.look(image))
-        return replace(look, name=name, notes=tuple(_plain(note, name) for note in look.notes))
+        cropped = _named(name, lambda: self.encoder.cropped_face(image))
+        return replace(cropped, name=name, notes=tuple(_plain(note, name) for note in cropped.notes))
 
 
-def _named(name: str, look: Callable[[], Any]) -> Any:
+def _named(name: str, cropped: Callable[[], Any]) -> Any:
     """What ``look`` returns; an image that cannot be used is called by its name in the request."""
     try:
         return look()
@@ -153,17 +153,17 @@ def _plain(text: str, name: str) -> str:
     return text.replace("an image in memory", name).replace("the image", name)
 
 
-def _facts(look: Any, crops: bool) -> dict[str, Any]:
+def _facts(cropped: Any, crops: bool) -> dict[str, Any]:
     """Where a face is and what is known of it."""
     facts = {
-        "box": [round(float(edge), 2) for edge in look.box],
-        "landmarks": None if look.face is None else np.round(look.face.landmarks.astype(float), 2).tolist(),
-        "score": None if look.face is None else round(float(look.face.score), 4),
-        "detail": round(float(look.quality.resolution), 2),
-        "quality": look.quality.as_dict(),
-        "notes": list(look.notes),
+        "box": [round(float(edge), 2) for edge in cropped.box],
+        "landmarks": None if cropped.face is None else np.round(cropped.face.landmarks.astype(float), 2).tolist(),
+        "score": None if cropped.face is None else round(float(cropped.face.score), 4),
+        "detail": round(float(cropped.quality.resolution), 2),
+        "quality": cropped.quality.as_dict(),
+        "notes": list(cropped.notes),
     }
-    return facts | ({"crops": _shown(look.crop)} if crops else {})
+    return facts | ({"crops": _shown(cropped.crop)} if crops else {})
 
 
 def _shown(crop: np.ndarray) -> dict[str, str]:

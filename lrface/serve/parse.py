@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -41,6 +42,8 @@ async def parse(request: Request, model: type[M]) -> M:
         return model.model_validate(fields)
     except ValidationError as error:
         raise HTTPException(422, _first(error)) from error
+    except ClientDisconnect as error:  # nobody hears the answer
+        raise HTTPException(400, "the request ended early") from error
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "the body cannot be read") from error
 

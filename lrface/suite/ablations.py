@@ -12,7 +12,7 @@ from lrface.reporting.tables import Table
 from lrface.suite.object_tables import is_of_objects, object_table
 from lrface.sweep.report import draw_curve, make_table
 from lrface.sweep.spec import SweepSpec
-from lrface.train.recipe import parse
+from lrface.train.schema import parse
 
 #: What the report needs of each run; its history would be most of ``results.json``.
 _RUN_KEYS = ("point", "seed", "value", "status", "reason", "seconds", "code", "budget", "hardware")

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from lrface.errors import LrfaceError
 from lrface.objects.recipe import ObjectRecipe, is_object_recipe, parse_object_recipe
-from lrface.train.recipe import Recipe, Section, parse, parse_recipe, read_yaml
+from lrface.train.recipe import Recipe, parse_recipe
+from lrface.train.schema import Section, parse, read_yaml
 
 ProbeSet = Literal["shapes", "cifar100", "svhn", "stl10", "tinyimagenet"]
 Figure = Literal["accuracy", "auc", "eer", "test", "shapes", "cifar100", "svhn", "stl10", "tinyimagenet"]

@@ -10,17 +10,16 @@ from torch import Tensor
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, file_digest
-from lrface.losses import ArcFace, CosFace
 from lrface.train.split import Split
 
 FILE = "head.safetensors"
 
 
-def save_head(model: Path, head: ArcFace | CosFace, store: Store, split: Split) -> None:
-    """Write a margin classifier's weights ``[classes, dim]`` beside the model file that they were trained with."""
+def save_head(model: Path, centres: Tensor, store: Store, split: Split) -> None:
+    """Write a margin classifier's ``centres``, float32 ``[classes, dim]``, beside the model file that they were trained with."""
     import safetensors.torch
 
-    content = {"weight": head.weight.detach().cpu().contiguous()}
+    content = {"weight": centres.cpu().contiguous()}
     with atomic_write(model.parent / FILE) as file:
         file.write(safetensors.torch.save(content, {"of": _owner(model, store, split)}))
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lrface.data.sets.pair_set import PairSet
 from lrface.errors import LrfaceError
+from lrface.losses.split_margin import SplitMargin
 from lrface.models.embedder import Embedder
 from lrface.models.preprocessing import Preprocessing
 from lrface.runtimes.torch import TorchNetwork
@@ -21,6 +22,7 @@ from lrface.train.log import RunLog
 from lrface.train.objective import Objective
 from lrface.train.recipe import Recipe
 from lrface.train.schedule import learning_rate
+from lrface.train.split_state import cut_state, whole_state
 from lrface.train.validation import validate
 
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -65,6 +67,7 @@ class Loop:
         self.optimizers: list[Any] = [fabric.setup_optimizers(optimizer) for optimizer in optimizers]
         self.average = _average(objective.student, recipe.optim.average)
         self.progress = Progress()
+        self._saved_centres: Tensor | None = None  # of a split classifier, all of them, as saved or loaded last
         self._terms: tuple[str, ...] = ()
         self._first_bad = torch.full((), NEVER, device=fabric.device)  # by term: the first step that was not finite
 
@@ -162,7 +165,10 @@ class Loop:
         """Stop if the network is not finite: a gradient can be infinite while its loss is not yet."""
         student = self.objective.student
         tensors = [*self.objective.parameters(), *(each for each in student.buffers() if each.is_floating_point())]
-        if not bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all()):
+        finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all().to(torch.int32)
+        if not bool(
+            self.fabric.all_reduce(finite, reduce_op="min")
+        ):  # the centres of a split classifier are each one's own
             self._give_up(f"the weights are not finite after step {self.progress.step}")
 
     def _give_up(self, what: str) -> NoReturn:
@@ -210,10 +216,13 @@ class Loop:
         """Write a checkpoint, from the first process. Raises LrfaceError instead if anything in it is not finite."""
         self._check_terms()
         self._check_weights()
+        objective, optimizers = whole_state(self.objective, self.optimizers)  # by all processes
+        if isinstance(self.objective.head, SplitMargin):
+            self._saved_centres = objective["head.weight"]
         if self.fabric.is_global_zero:
             content = {
-                "objective": self.objective.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "objective": objective,
+                "optimizers": optimizers,
                 "average": None if self.average is None else self.average.state_dict(),
                 "progress": vars(self.progress),
                 "recipe": self.recipe.model_dump(mode="json"),
@@ -224,10 +233,20 @@ class Loop:
             save_checkpoint(self.out / name, content)
         self.fabric.barrier()
 
+    def centres(self) -> Tensor | None:
+        """Of the classifier, all of them: float32 ``[classes, dim]``; None without one. Of a split one, as saved or loaded last."""
+        head = self.objective.head
+        if head is None or isinstance(head, SplitMargin):
+            return self._saved_centres
+        return head.weight.detach()
+
     def load(self, name: str) -> None:
         """Go back to a checkpoint. Raises LrfaceError if it is missing or of another run."""
         path = self.out / name
         content: dict[str, Any] = load_checkpoint(path, self.recipe.model_dump(mode="json"), self.store_fingerprint)
+        if isinstance(self.objective.head, SplitMargin):
+            self._saved_centres = content["objective"]["head.weight"]
+            cut_state(self.objective, self.optimizers, content)
         restore(self.objective, content["objective"], path)
         for optimizer, state in zip(self.optimizers, content["optimizers"], strict=True):
             rates = [group["full_lr"] for group in optimizer.param_groups]

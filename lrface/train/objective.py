@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lrface import losses
 from lrface.errors import LrfaceError
 from lrface.losses.method import Outputs, Setting, Shape
+from lrface.losses.split_margin import SplitMargin
 from lrface.losses.terms import build_terms, needs_logits
 from lrface.train.batches import Batch
 from lrface.train.recipe import LossSection
@@ -46,7 +47,7 @@ class Objective(nn.Module):
         self._call: list[Callable[[Tensor], Tensor]] = [self.student]  # in a list, or it would be a second submodule
         self.section = section
         dim = int(student.embedding_dim)  # type: ignore[arg-type]
-        self.head: losses.ArcFace | losses.CosFace | None = None
+        self.head: losses.ArcFace | losses.CosFace | SplitMargin | None = None
         self.logits = needs_logits(section.methods)
         if section.classification or section.kd or self.logits:
             kind = section.classification
@@ -77,6 +78,12 @@ class Objective(nn.Module):
             total = total + weight * value
         return {"loss": total, **terms}, embeddings
 
+    def split(self) -> None:
+        """Keep only this process's share of the classifier's centres; DDP is told to leave them alone."""
+        assert isinstance(self.head, losses.ArcFace | losses.CosFace)
+        self.head = SplitMargin(self.head)
+        nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, SplitMargin.own(self))
+
     def compile(self) -> None:
         """Train with a student compiled by ``torch.compile``; its weights and names stay as they are."""
         self._call = [torch.compile(self.student, dynamic=False)]
@@ -86,12 +93,18 @@ class Objective(nn.Module):
         section, result = self.section, []
         known = batch.labels >= 0  # of the others nobody knows who they are
         if section.classification and self.head is not None:
-            value = self.head(embeddings[known], batch.labels[known]) if bool(known.any()) else embeddings.sum() * 0
+            if isinstance(self.head, SplitMargin):  # every process takes part, whomever it knows
+                value = self.head(embeddings, batch.labels)
+            elif bool(known.any()):
+                value = self.head(embeddings[known], batch.labels[known])
+            else:
+                value = embeddings.sum() * 0
             result.append((section.classification.weight, value, {"classification": value}))
         if batch.teacher is None:
             return result
         if section.kd and self.head is not None:
             if bool(known.any()):
+                assert not isinstance(self.head, SplitMargin)
                 value = self.kd(self.head.logits(embeddings[known]), self._teacher_logits(batch.teacher[known]))
             else:
                 value = embeddings.sum() * 0
@@ -124,6 +137,7 @@ class Objective(nn.Module):
         """What methods read of the student and of the teacher: a face teacher gives no feature maps."""
         if not self.logits or self.head is None:
             return Outputs(embedding=embeddings), Outputs(embedding=teacher)
+        assert not isinstance(self.head, SplitMargin)
         logits = self.head.logits(embeddings), self._teacher_logits(teacher)
         return Outputs(logits[0], embeddings), Outputs(logits[1], teacher)
 

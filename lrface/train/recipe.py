@@ -1,31 +1,14 @@
 """The recipe: everything that decides a training run, as a typed, closed schema.
 
-Read from YAML with OmegaConf (interpolation and ``--set`` overrides), checked by pydantic: an unknown or mistyped key
-is an error that names the nearest right one.
+See :mod:`lrface.train.schema` for how it is read and checked.
 """
 
-import difflib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from lrface.errors import LrfaceError
-from lrface.files import looked_in, require_path
-
-
-class Section(BaseModel):
-    """A part of a closed schema: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from lrface.train.schema import Section, parse, read_yaml
 
 
 class DataSection(Section):
@@ -125,6 +108,15 @@ class ClassificationSection(Section):
     weight: float = Field(default=1.0, ge=0)
     scale: float = Field(default=64.0, gt=0)
     margin: float = Field(default=0.5, ge=0)
+    split: bool = False  # the class centres over the processes, each a share: for identities too many for one
+
+    @model_serializer(mode="wrap")
+    def _without_split(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Recipes from before there was a choice stay the same recipes, and a run may go on split or whole."""
+        content: dict[str, Any] = handler(self)
+        if not self.split:
+            content.pop("split", None)
+        return content
 
 
 class KDSection(Section):
@@ -241,6 +233,11 @@ class Recipe(Section):
             raise ValueError("whiten turns the embeddings out of the space of teacher.map: use one of them")
         if self.whiten and self.loss.classification is not None:
             raise ValueError("whiten turns the embeddings away from the head of loss.classification: use one of them")
+        split = self.loss.classification is not None and self.loss.classification.split
+        if split and (self.loss.kd or self.loss.methods or self.optim.clip_norm):
+            raise ValueError(
+                "loss.classification.split goes without loss.kd, loss.methods and optim.clip_norm, which need all centres"
+            )
         if self.data.resolution == "high" and not self.augment.only_flips:
             raise ValueError("augment beyond flips is for data.resolution: low")
         if self.validation.pairs and not self.validation.images:
@@ -261,52 +258,6 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     return parse_recipe(read_yaml(path, "recipe", overrides), str(path))
 
 
-def read_yaml(path: str | Path, what: str, overrides: tuple[str, ...] = ()) -> Any:
-    """The mapping that a YAML file holds, interpolations resolved; ``what`` it ought to be is named in errors.
-
-    Args:
-        path: YAML file.
-        what: ``recipe``, ``sweep``.
-        overrides: ``section.key=value``, applied on top.
-
-    Raises:
-        LrfaceError: the file is missing or not YAML.
-    """
-    from omegaconf import DictConfig, OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    if not Path(require_path(path)).is_file():
-        raise LrfaceError(f"no such {what}: {path} ({looked_in(path)})")
-    try:
-        content = OmegaConf.load(path)
-        if not isinstance(content, DictConfig):
-            raise LrfaceError(f"{path} is not a {what}: it holds a list")
-        for text in overrides:
-            content.merge_with(_parse_override(text))
-        return OmegaConf.to_container(content, resolve=True)
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
-        raise LrfaceError(f"{path} is not a {what} that can be read: {_line(error)}") from error
-
-
-def _parse_override(text: str) -> Any:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    key, sign, _ = text.partition("=")
-    if not sign or not all(part.isidentifier() for part in key.split(".")):
-        raise LrfaceError(f"--set {text}: write it as section.key=value")
-    try:
-        return OmegaConf.from_dotlist([text])
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise LrfaceError(f"--set {text}: the value is not YAML: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
 def parse_recipe(content: Any, where: str) -> Recipe:
     """Check a recipe's content; ``where`` is named in errors.
 
@@ -314,42 +265,3 @@ def parse_recipe(content: Any, where: str) -> Recipe:
         LrfaceError: a key is unknown, mistyped or missing.
     """
     return parse(Recipe, content, where)
-
-
-Schema = TypeVar("Schema", bound=Section)
-
-
-def parse(schema: type[Schema], content: Any, where: str) -> Schema:
-    """Check content against any closed schema; ``where`` is named in errors.
-
-    Raises:
-        LrfaceError: a key is unknown, mistyped or missing.
-    """
-    try:
-        return schema.model_validate(content)
-    except ValidationError as error:
-        faults = "; ".join(_explain(schema, fault) for fault in error.errors())
-        raise LrfaceError(f"{where}: {faults}") from error
-
-
-def _explain(schema: type[Section], fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        known = _known_keys(schema, fault["loc"][:-1])
-        nearest = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(known)}"
-        return f"unknown key {place!r}: {hint}"
-    if fault["type"] == "missing":
-        return f"the key {place!r} is missing"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{place}: {message} (got {fault['input']!r})" if place else message
-
-
-def _known_keys(schema: type[Section], place: tuple[Any, ...]) -> list[str]:
-    """The keys of the section at ``place``; optional sections are unwrapped."""
-    section: Any = schema
-    for part in place:
-        annotation = section.model_fields[part].annotation
-        inner = [kind for kind in getattr(annotation, "__args__", ()) if kind is not type(None)]
-        section = inner[0] if inner else annotation
-    return sorted(section.model_fields)

@@ -136,6 +136,8 @@ def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Pat
         targets, dim, classifier = _teach(recipe, fabric, store, split, root, student)
     labels = torch.from_numpy(split.labels)
     objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier, labels)
+    if recipe.loss.classification and recipe.loss.classification.split and fabric.world_size > 1:
+        objective.split()
     if recipe.compile:
         objective.compile()
     section, low = recipe.augment, recipe.data.resolution == "low"
@@ -198,8 +200,9 @@ def _write_models(loop: Loop, store: Store, split: Split, out: Path) -> None:
     else:  # one epoch is both: it need not be whitened and calibrated twice
         with atomic_write(model) as file:
             file.write(last.read_bytes())
-    if loop.objective.head is not None:
-        save_head(model, loop.objective.head, store, split)
+    centres = loop.centres()
+    if centres is not None:
+        save_head(model, centres, store, split)
 
 
 def _write_model(loop: Loop, store: Store, split: Split, path: Path) -> None:

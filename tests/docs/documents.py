@@ -12,7 +12,8 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from lrface.cli.main import cli
 from lrface.objects.recipe import is_object_recipe, parse_object_recipe
 from lrface.sweep.spec import load_sweep
-from lrface.train.recipe import parse_recipe, read_yaml
+from lrface.train.recipe import parse_recipe
+from lrface.train.schema import read_yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -98,7 +98,7 @@ def test_an_answer_says_who_embedded():
     assert FaceEncoder(single(16), "none").verify(photo, photo).members is None
     np.testing.assert_allclose(
         encoder.embed([photo])[0],
-        encoder.embed_crops([photo], resolutions=[encoder.look(photo).quality.resolution])[0],
+        encoder.embed_crops([photo], resolutions=[encoder.cropped_face(photo).quality.resolution])[0],
         atol=1e-6,
     )
 

@@ -149,3 +149,13 @@ def test_counts_are_checked():
         open_set("cifar10", None, "train")
     with pytest.raises(LrfaceError, match="unknown split 'val'"):
         open_set("shapes", None, "val")
+
+
+def test_the_first_classes_alone():
+    whole = draw_shapes(2, side=16)
+    part = whole.first(3)
+    assert part.names == whole.names[:3]
+    assert part.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert (part.images == whole.images[:6]).all()
+    with pytest.raises(LrfaceError, match=r"21 classes are asked for, and the set has 20: lower data\.classes"):
+        whole.first(21)

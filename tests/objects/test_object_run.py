@@ -197,3 +197,18 @@ def test_linear_probe_chooses_on_training_pictures(recipe, tmp_path):
     assert 0 <= found.accuracy <= 1
     assert found.strength in (0.01, 0.1, 1.0, 10.0)
     assert found.held_out > 0.06  # chance is 0.05; an untrained network's features tell more than nothing
+
+
+def test_a_part_of_the_classes(recipe, tmp_path):
+    result = train_objects(recipe(data={"classes": 8}, optim={"epochs": 1}), tmp_path, device="cpu")
+    network, card = load_network(result.model)
+    assert network.fc.out_features == len(card["classes"]) == 8
+    assert card["data"]["pictures"] == 8 * 5
+
+
+def test_a_compiled_student_keeps_its_names(recipe, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda call, dynamic: compiled.append(call) or call)
+    result = train_objects(recipe(compile=True, optim={"epochs": 1}), tmp_path, device="cpu")
+    assert len(compiled) == 1
+    assert load_network(result.model)[0](torch.zeros(1, 3, 8, 8)).shape == (1, 20)

@@ -283,20 +283,20 @@ def calibration(**changes):
 def test_thresholds_depend_on_both_faces(make, faces):
     encoder = make(quality=calibration())
     small, large = faces[0], faces[1]
-    looks = [encoder.look(np.asarray(Image.fromarray(image).resize((side, side)))) for image, side in
+    all_cropped = [encoder.cropped_face(np.asarray(Image.fromarray(image).resize((side, side)))) for image, side in
              ((small, 8), (small, 30), (large, 8))]  # fmt: skip
-    assert [look.quality.resolution for look in looks[::2]] == [8, 8]
-    sizes = [look.quality for look in looks]
+    assert [cropped.quality.resolution for cropped in all_cropped[::2]] == [8, 8]
+    sizes = [cropped.quality for cropped in all_cropped]
     assert encoder.threshold(0.01, sizes[0], sizes[2]) == pytest.approx(0.8)
     assert encoder.threshold(0.01, sizes[0], sizes[1]) == encoder.threshold(0.01, sizes[1], sizes[0]) < 0.7
     assert encoder.threshold(0.001, sizes[0], sizes[2]) == pytest.approx(0.85)
     assert encoder.threshold(0.01) == 0.25  # the card's, where nothing is known of the faces
-    answer = encoder.compare(looks[0], looks[2])
+    answer = encoder.compare(all_cropped[0], all_cropped[2])
     assert answer.threshold == pytest.approx(0.8)
     assert answer.resolutions == (8, 8)
     assert answer.far == 0.01
     assert answer.probability == pytest.approx(1 / (1 + np.exp(2 - 5 * answer.similarity)))
-    given = encoder.compare(looks[0], looks[2], threshold=0.1)
+    given = encoder.compare(all_cropped[0], all_cropped[2], threshold=0.1)
     assert (given.threshold, given.far, given.probability) == (0.1, None, answer.probability)
 
 
@@ -304,7 +304,7 @@ def test_a_model_without_tables_answers_as_ever(make, faces):
     answer = make().verify(faces[0], faces[1])
     assert (answer.threshold, answer.probability, answer.warnings) == (0.25, None, ())
     assert len(answer.resolutions) == 2
-    assert make().look(faces[0]).quality.recognisability is None
+    assert make().cropped_face(faces[0]).quality.recognisability is None
 
 
 def test_damaged_tables_are_an_error(make, faces):
@@ -316,19 +316,19 @@ def test_what_is_seen_of_a_face(make, faces):
     photo = np.full((300, 400, 3), 90, np.uint8)
     photo[100:156, 50:106] = np.asarray(Image.fromarray(faces[0]).resize((56, 56), Image.Resampling.BILINEAR))
     finder = Finder(found(50, 100, 56))
-    look = make("mtcnn", finder, quality=calibration()).look(photo)
-    assert look.quality.pixels == pytest.approx(56, rel=1e-3)
-    assert look.quality.resolution <= look.quality.pixels * 1.001
-    assert look.quality.recognisability == 1
-    assert look.face is finder.faces[0]
-    assert (look.notes, look.name) == ((), "the image")
+    cropped = make("mtcnn", finder, quality=calibration()).cropped_face(photo)
+    assert cropped.quality.pixels == pytest.approx(56, rel=1e-3)
+    assert cropped.quality.resolution <= cropped.quality.pixels * 1.001
+    assert cropped.quality.recognisability == 1
+    assert cropped.face is finder.faces[0]
+    assert (cropped.notes, cropped.name) == ((), "the image")
 
 
 def test_the_end_of_the_photo_is_no_detail(make, faces):
     small = Image.fromarray(faces[0]).resize((9, 9), Image.Resampling.BILINEAR)
     photo = np.asarray(small.resize((60, 60), Image.Resampling.BICUBIC))
-    whole = make("mtcnn", Finder(found(0, 0, 60))).look(photo).quality
-    beyond = make("mtcnn", Finder(found(-8, 6, 64))).look(photo)
+    whole = make("mtcnn", Finder(found(0, 0, 60))).cropped_face(photo).quality
+    beyond = make("mtcnn", Finder(found(-8, 6, 64))).cropped_face(photo)
     assert (beyond.crop[:, :8] == 0).all()
     assert beyond.quality.resolution == pytest.approx(whole.resolution, rel=0.35)
     assert beyond.quality.resolution < 16
@@ -344,11 +344,11 @@ def test_warnings_name_the_image(make, faces, tmp_path):
 
 
 def test_a_small_image_without_a_face_is_taken_as_a_crop(make, faces):
-    look = make("mtcnn", Finder()).look(faces[0])
-    assert look.face is None
-    np.testing.assert_array_equal(look.crop, faces[0])
-    assert "finder found no face in 112 x 112 pixels, taken as the face itself" in look.notes[0]
-    assert not look.quality.usable
+    cropped = make("mtcnn", Finder()).cropped_face(faces[0])
+    assert cropped.face is None
+    np.testing.assert_array_equal(cropped.crop, faces[0])
+    assert "finder found no face in 112 x 112 pixels, taken as the face itself" in cropped.notes[0]
+    assert not cropped.quality.usable
     for wrong in (np.tile(faces[0], (2, 2, 1)), faces[0][:60], np.full((100, 100, 3), 7, np.uint8)):
         with pytest.raises(ImageError, match="found no face, however it is turned; if this is an aligned crop"):
-            make("mtcnn", Finder()).look(wrong)
+            make("mtcnn", Finder()).cropped_face(wrong)

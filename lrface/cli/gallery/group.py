@@ -3,7 +3,7 @@
 import click
 
 from lrface.cli.gallery.enrol import add, import_
-from lrface.cli.gallery.look import check, info, list_
+from lrface.cli.gallery.inspect import check, info, list_
 from lrface.cli.gallery.people import remove, rename
 from lrface.cli.gallery.search import search
 

@@ -74,7 +74,7 @@ def _tell_all(photo: str, found: list[Any], draw: str | None, as_json: bool) -> 
     if not found:
         click.echo(f"{photo}: no face found", err=True)
     named = []
-    for number, (look, answer) in enumerate(found, 1):
+    for number, (cropped, answer) in enumerate(found, 1):
         best = answer.matches[0] if answer.matches else None
         text = answer.name or "unknown"
         if best is not None:
@@ -82,8 +82,8 @@ def _tell_all(photo: str, found: list[Any], draw: str | None, as_json: bool) -> 
             text += f"{nearest}, similarity {best.similarity:.4f}, threshold {best.threshold:.4f}"
             if best.risk is not None:
                 text += f", risk of a stranger {percent(best.risk, best.risk_bound)}"
-        report_face(photo, number, len(found), look, answer.as_dict(), text, as_json)
-        named.append((look, answer.name, best.similarity if best else 0.0))
+        report_face(photo, number, len(found), cropped, answer.as_dict(), text, as_json)
+        named.append((cropped, answer.name, best.similarity if best else 0.0))
     if draw:
         draw_answers(photo, named, draw)
     return 2 if not found else int(not any(answer.name for _, answer in found))

@@ -1,7 +1,7 @@
 """From images to faces that can be enrolled, and a report of those that cannot."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from lrface.files import file_digest
 from lrface.recognition.encoder import FaceEncoder, Image, ImageError
 from lrface.recognition.gallery.answers import Report
 from lrface.recognition.gallery.names import checked_name, name_key
+from lrface.recognition.gallery.protocol import NewFace
 
 #: What a message says that leaves an image out.
 FORCED = "--force enrols it all the same"
@@ -106,18 +107,18 @@ def _find(
     encoder: FaceEncoder, name: str, source: str, digest: bytes, image: Image, force: bool, report: Report
 ) -> Found:
     """The main face of an image. Raises ImageError if there is none that is to be enrolled."""
-    look = encoder.look(image)
-    quality = look.quality
+    cropped = encoder.cropped_face(image)
+    quality = cropped.quality
     if not quality.usable and not force:
         raise ImageError(f"{'; '.join(quality.warnings)} ({FORCED})")
-    if look.others and not encoder.chooses and not force:
+    if cropped.others and not encoder.chooses and not force:
         raise ImageError(
-            f"shows {look.others + 1} faces of like size: say which with --face, or --force takes the one in the middle"
+            f"shows {cropped.others + 1} faces of like size: say which with --face, or --force takes the one in the middle"
         )
-    report.notes += look.notes
+    report.notes += cropped.notes
     report.notes += [f"{source}: {warning}" for warning in quality.warnings]
     resolution = round(quality.resolution, 2)  # as the gallery keeps it: it decides which member embeds the face
-    crop = encoder.embedder.member(resolution).compact(look.crop)
+    crop = encoder.embedder.member(resolution).compact(cropped.crop)
     member = encoder.embedder.member_name(resolution)
     return Found(name, digest, source, crop, resolution, quality.recognisability, member)
 
@@ -141,3 +142,26 @@ def image_digest(image: Image) -> bytes:
     if isinstance(image, bytes):
         return hashlib.sha256(image).digest()[:16]
     return hashlib.sha256(str((image.shape, image.dtype)).encode() + image.tobytes()).digest()[:16]
+
+
+def embedded_faces(
+    names: Sequence[str], embeddings: np.ndarray, sources: Sequence[str], dim: int
+) -> list[tuple[str, NewFace]]:
+    """Faces that were embedded elsewhere; see :meth:`lrface.recognition.gallery.gallery.Gallery.add_embeddings`.
+
+    Raises:
+        LrfaceError: the counts or the size of the embeddings are not right, or a row is not of length 1.
+    """
+    wanted = (len(names), dim)
+    if embeddings.shape != wanted or len(sources) != len(names):
+        raise LrfaceError(
+            f"{len(names)} names and {len(sources)} sources want embeddings {wanted}, not {embeddings.shape}"
+        )
+    rows = np.asarray(embeddings, np.float32)
+    if not (abs(np.linalg.norm(rows, axis=1) - 1) < 0.01).all():
+        raise LrfaceError("embeddings of a gallery have to be L2-normalised")
+    checked = {name: checked_name(name) for name in set(names)}
+    return [
+        (checked[name], NewFace(row, image_digest(source.encode()), source))
+        for name, row, source in zip(names, rows, sources, strict=True)
+    ]

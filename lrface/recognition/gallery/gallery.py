@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.recognition.encoder import FaceEncoder, Image, ImageError, Look
+from lrface.recognition.encoder import CroppedFace, FaceEncoder, Image, ImageError
 from lrface.recognition.gallery import base
 from lrface.recognition.gallery.alike import find_alike
 from lrface.recognition.gallery.answers import Answer, Report
 from lrface.recognition.gallery.builder import Builder
 from lrface.recognition.gallery.decision import DecisionRule
-from lrface.recognition.gallery.enrol import find_faces, image_digest, image_source, leave_out_alike
+from lrface.recognition.gallery.enrol import embedded_faces, find_faces, image_digest, image_source, leave_out_alike
+from lrface.recognition.gallery.info import describe, encoder_of
 from lrface.recognition.gallery.names import checked_name
 from lrface.recognition.gallery.protocol import EXACT_LIMIT, GalleryStore, NewFace, Person
-from lrface.recognition.gallery.risk import stranger_risk
 from lrface.recognition.gallery.search import SEARCH_FAR, search_embedding
 from lrface.recognition.gallery.snapshot import Snapshots
 from lrface.recognition.gallery.stores import open_store
@@ -75,7 +75,7 @@ class Gallery:
             store = open_store(path, lambda: (embedder.fingerprint, name, embedder.dim))
         try:
             if encoder is not None:
-                encoder = _of_gallery(encoder, store)
+                encoder = encoder_of(store, encoder)
             if exact_limit is not None and store.meta.get("exact_limit", EXACT_LIMIT) != exact_limit:
                 store.write_meta("exact_limit", exact_limit)
             return cls(store, Builder(store, notify or _silent), encoder)
@@ -144,21 +144,7 @@ class Gallery:
         Raises:
             LrfaceError: the counts or the size of the embeddings are not right, or a row is not of length 1.
         """
-        wanted = (len(names), self._store.meta["dim"])
-        if embeddings.shape != wanted or len(sources) != len(names):
-            raise LrfaceError(
-                f"{len(names)} names and {len(sources)} sources want embeddings {wanted}, not {embeddings.shape}"
-            )
-        rows = np.asarray(embeddings, np.float32)
-        if not (abs(np.linalg.norm(rows, axis=1) - 1) < 0.01).all():
-            raise LrfaceError("embeddings of a gallery have to be L2-normalised")
-        checked = {name: checked_name(name) for name in set(names)}
-        return self._insert(
-            [
-                (checked[name], NewFace(row, image_digest(source.encode()), source))
-                for name, row, source in zip(names, rows, sources, strict=True)
-            ]
-        )
+        return self._insert(embedded_faces(names, embeddings, sources, self._store.meta["dim"]))
 
     def _insert(self, faces: list[tuple[str, NewFace]]) -> int:
         with self._lock:
@@ -184,22 +170,24 @@ class Gallery:
         """
         encoder = self._needed_encoder
         DecisionRule(encoder, far, threshold, None)  # a rate that the model does not know should come out at once
-        return self.search_face(encoder.look(image), top, far, threshold)
+        return self.search_face(encoder.cropped_face(image), top, far, threshold)
 
     def search_all(
         self, image: Image, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
-    ) -> list[tuple[Look, Answer]]:
+    ) -> list[tuple[CroppedFace, Answer]]:
         """:meth:`search` for all faces of an image, from left to right; an empty list where there is none."""
         encoder = self._needed_encoder
         DecisionRule(encoder, far, threshold, None)
-        return [(look, self.search_face(look, top, far, threshold)) for look in encoder.looks(image)]
+        return [(cropped, self.search_face(cropped, top, far, threshold)) for cropped in encoder.cropped_faces(image)]
 
-    def search_face(self, look: Look, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None) -> Answer:
+    def search_face(
+        self, cropped: CroppedFace, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
+    ) -> Answer:
         """:meth:`search` for a face that was found before."""
-        embedding = self._needed_encoder.embed_crops([look.crop], resolutions=[look.quality.resolution])[0]
-        answer = self.search_embedding(embedding, top, far, threshold, look.quality.resolution)
-        warnings = tuple(f"{look.name}: {warning}" for warning in look.quality.warnings)
-        return replace(answer, notes=look.notes + answer.notes, warnings=warnings)
+        embedding = self._needed_encoder.embed_crops([cropped.crop], resolutions=[cropped.quality.resolution])[0]
+        answer = self.search_embedding(embedding, top, far, threshold, cropped.quality.resolution)
+        warnings = tuple(f"{cropped.name}: {warning}" for warning in cropped.quality.warnings)
+        return replace(answer, notes=cropped.notes + answer.notes, warnings=warnings)
 
     def search_embedding(
         self,
@@ -298,25 +286,8 @@ class Gallery:
     def info(self) -> dict[str, Any]:
         """What the gallery is: people, faces, model, index and its recall, sizes on the disk, and the
         risk that a stranger gets some name at the default rate of a search."""
-        with self._lock, self._store.reading():
-            totals, record = self._store.totals(), self._store.read_base()
-            meta, members = self._store.read_meta(), self._store.members()
-        files = [file for file in self._store.folder.iterdir() if file.is_file()]
-        return {
-            "folder": str(self._store.folder),
-            "people": totals.people,
-            "faces": totals.faces,
-            "model": meta["model"],
-            "model_name": meta["model_name"],
-            "members": members,
-            "dim": meta["dim"],
-            "created": meta["created"],
-            "exact_limit": totals.exact_limit,
-            "risk": stranger_risk(SEARCH_FAR, totals.faces),
-            "risk_far": SEARCH_FAR,
-            "index": record and {key: record[key] for key in ("kind", "faces", "bytes", "recall")},
-            "bytes": sum(file.stat().st_size for file in files),
-        }
+        with self._lock:
+            return describe(self._store)
 
     def check(self) -> list[str]:
         """Look through every file, and compare them; return what is wrong, one line each."""
@@ -334,28 +305,6 @@ class Gallery:
         if self._encoder is None:
             raise LrfaceError("this gallery was opened without a model: open it with an encoder to add or search")
         return self._encoder
-
-
-def _of_gallery(encoder: FaceEncoder, store: GalleryStore) -> FaceEncoder:
-    """The encoder that a gallery was made with: the one given, or a member of its family.
-
-    Raises:
-        LrfaceError: it was made with neither.
-    """
-    own = encoder.embedder.fingerprint
-    if store.meta["model"] == own:
-        return encoder
-    single = encoder.only(store.meta["model"])
-    if single is not None:
-        return single
-    name = store.meta["model_name"]
-    hint = "name that model with --model"
-    if encoder.embedder.card.get("name") == name:
-        hint = f"{name} had other members then: give the same --sharp as then, or none"
-    raise LrfaceError(
-        f"the gallery {store.folder} was made with the model {name} ({store.meta['model'][:12]}), and this one is "
-        f"{own[:12]}: {hint}, or enrol the people in a new gallery"
-    )
 
 
 def _silent(line: str) -> None:

