@@ -138,10 +138,10 @@ class Engine:
         return replace(cropped, name=name, notes=tuple(_plain(note, name) for note in cropped.notes))
 
 
-def _named(name: str, cropped: Callable[[], Any]) -> Any:
-    """What ``look`` returns; an image that cannot be used is called by its name in the request."""
+def _named(name: str, find: Callable[[], Any]) -> Any:
+    """What ``find`` returns; an image that cannot be used is called by its name in the request."""
     try:
-        return look()
+        return find()
     except ImageError as error:
         raise ImageError(_plain(str(error), name)) from error
 
