@@ -23,6 +23,7 @@ COMMANDS = {
     "identify": "Tell who is on a photo, among the people of a classifier.",
     "prepare": "Turn photos or records into a store that training reads.",
     "probe": "Measure an object network's features on another set, by a linear classifier.",
+    "serve": "Serve a web page and an HTTP interface over a model and a gallery.",
     "sweep": "Train a recipe many times, and compare: ablations.",
     "train": "Train what a recipe describes.",
     "verify": "Tell whether two images show one person.",

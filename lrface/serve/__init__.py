@@ -1,0 +1,1 @@
+"""A service and a page over :mod:`lrface.recognition`: ``lrface serve``. Needs the extra ``serve``."""

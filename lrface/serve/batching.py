@@ -1,0 +1,100 @@
+"""An encoder that many threads share: their faces go through the network together."""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lrface.faces.detect import Detector, Face
+from lrface.faces.quality import assess
+from lrface.recognition.encoder import FaceEncoder
+
+#: How many faces go through the network at once.
+BATCH = 64
+
+
+@dataclass
+class _Job:
+    crops: list[np.ndarray]
+    resolutions: list[float]
+    done: "Future[np.ndarray]" = field(default_factory=Future)
+
+
+class BatchingEncoder(FaceEncoder):
+    """A :class:`lrface.recognition.encoder.FaceEncoder` for threads.
+
+    One thread embeds. While it does, the faces of other requests gather, and go through the network as one batch: nobody
+    waits for a batch to fill. The detector is used by one thread at a time, as some keep state between calls.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._jobs: queue.Queue[_Job | None] = queue.Queue()
+        self.notify: Callable[[int], None] = lambda _: None
+        self._thread = threading.Thread(target=self._work, name="lrface-embed", daemon=True)
+        self._thread.start()
+
+    def embed_crops(
+        self, crops: Sequence[np.ndarray], batch_size: int = BATCH, resolutions: Sequence[float] | None = None
+    ) -> np.ndarray:
+        """See :meth:`lrface.recognition.encoder.FaceEncoder.embed_crops`."""
+        if not len(crops):
+            return super().embed_crops(crops, batch_size, resolutions)
+        if resolutions is None:
+            resolutions = [assess(crop).resolution for crop in crops]
+        job = _Job(list(crops), list(resolutions))
+        self._jobs.put(job)
+        return job.done.result()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            jobs = [self._jobs.get()]
+            while jobs[-1] is not None and sum(len(job.crops) for job in jobs if job) < BATCH:
+                try:
+                    jobs.append(self._jobs.get_nowait())
+                except queue.Empty:
+                    break
+            todo = [job for job in jobs if job is not None]
+            if todo:
+                self._embed(todo)
+            if len(todo) < len(jobs):
+                return
+
+    def _embed(self, jobs: list[_Job]) -> None:
+        crops = [crop for job in jobs for crop in job.crops]
+        try:
+            rows = super().embed_crops(crops, BATCH, [each for job in jobs for each in job.resolutions])
+        except BaseException as error:
+            for job in jobs:
+                job.done.set_exception(error)
+            return
+        self.notify(len(crops))
+        ends = np.cumsum([len(job.crops) for job in jobs])[:-1]
+        for job, part in zip(jobs, np.split(rows, ends), strict=True):
+            job.done.set_result(part)
+
+    @cached_property
+    def _detector(self) -> "_OneAtATime":
+        return _OneAtATime(super()._detector)
+
+
+class _OneAtATime:
+    """A detector behind a lock."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.name = detector.name
+        self._wrapped, self._lock = detector, threading.Lock()
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        with self._lock:
+            return self._wrapped.detect(image)

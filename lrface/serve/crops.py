@@ -1,0 +1,57 @@
+"""The crops of people who were enrolled, kept only where somebody asked for it."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.faces.images import encode_image
+from lrface.files import atomic_write
+
+
+class Crops:
+    """A folder of crops: a folder per person, named by a digest of the name, so that no name becomes a path.
+
+    Args:
+        folder: made if need be, readable for its owner alone.
+
+    Raises:
+        LrfaceError: it cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise LrfaceError(f"cannot write {folder}: {error.strerror or error}") from error
+
+    def keep(self, person: str, crop: np.ndarray) -> None:
+        """Keep a crop, uint8 RGB, of the person with this key."""
+        data = encode_image(crop, "png")
+        with atomic_write(self._of(person) / f"{hashlib.sha256(data).hexdigest()[:32]}.png") as file:
+            file.write(data)
+
+    def find(self, person: str) -> bytes | None:
+        """The first crop of a person, PNG; None if there is none."""
+        path = min(self._of(person).glob("[!.]*.png"), default=None)
+        try:
+            return None if path is None else path.read_bytes()
+        except FileNotFoundError:  # erased meanwhile
+            return None
+
+    def erase(self, person: str) -> None:
+        """Erase all crops of a person."""
+        shutil.rmtree(self._of(person), ignore_errors=True)
+
+    def erase_others(self, people: set[str]) -> None:
+        """Erase the crops of everybody but these."""
+        kept = {self._of(person).name for person in people}
+        for path in self._folder.iterdir():
+            if path.is_dir() and len(path.name) == 32 and path.name not in kept:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _of(self, person: str) -> Path:
+        return self._folder / hashlib.sha256(person.encode("utf-8", "replace")).hexdigest()[:32]

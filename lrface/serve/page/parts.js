@@ -1,0 +1,101 @@
+// What the views share: elements, requests, and a place to put a picture. Text is only ever set as text, never as HTML.
+
+export const find = (id) => document.getElementById(id);
+
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+export const say = (kind, text) => make("p", { class: `message ${kind}`, role: kind === "bad" ? "alert" : null }, text);
+
+export const percent = (share) => {
+  const value = 100 * share;
+  if (value > 99.9 && value < 100) return "over 99.9 %";
+  return `${value > 0 && value < 0.1 ? "under 0.1" : value.toLocaleString("en", { maximumSignificantDigits: 2 })} %`;
+};
+
+export const plural = (count, one, many) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+
+// Asks the service; where it is busy, asks again a few times. Throws an Error whose message is for people.
+export async function ask(path, options = {}) {
+  for (let tries = 0; ; tries += 1) {
+    const token = sessionStorage.getItem("token");
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    let answer;
+    try {
+      answer = await fetch(path, { ...options, headers });
+    } catch {
+      throw new Error("The service does not answer. Is it still running?");
+    }
+    if (answer.ok) return answer;
+    if (answer.status === 503 && tries < 3) {
+      await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("retry-after") ?? 1)));
+      continue;
+    }
+    const body = await answer.json().catch(() => ({}));
+    if (answer.status === 401) document.dispatchEvent(new CustomEvent("token", { detail: Boolean(token) }));
+    throw new Error(body.error ?? `The service answered ${answer.status}.`);
+  }
+}
+
+export function form(fields) {
+  const data = new FormData();
+  for (const [key, value] of Object.entries(fields)) data.append(key, value);
+  return { method: "POST", body: data };
+}
+
+// Runs one thing at a time for a form: its button waits, and a failure is said where the answer would be.
+export async function during(out, button, work) {
+  out.replaceChildren(make("p", { class: "hint" }, "Looking …"));
+  if (button) button.disabled = true;
+  try {
+    out.replaceChildren(...(await work()));
+  } catch (error) {
+    out.replaceChildren(say("bad", error.message));
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+// A field for a picture: chosen, dropped, or pasted while the pointer or the focus is on it.
+export function pictureField(which, changed = () => {}) {
+  const label = find(`drop-${which}`);
+  const input = find(`file-${which}`);
+  const field = { file: null };
+  const take = (file) => {
+    if (!file) return;
+    field.file = file;
+    label.querySelector("img")?.remove();
+    const image = make("img", { alt: "" });
+    image.addEventListener("error", () => image.remove());
+    image.src = URL.createObjectURL(file);
+    label.prepend(image);
+    label.classList.add("full");
+    label.querySelector("b").textContent = file.name || "pasted picture";
+    changed(file);
+  };
+  field.clear = () => {
+    field.file = null;
+    input.value = "";
+    label.querySelector("img")?.remove();
+    label.classList.remove("full");
+  };
+  input.addEventListener("change", () => take(input.files[0]));
+  label.addEventListener("dragover", (event) => { event.preventDefault(); label.classList.add("over"); });
+  label.addEventListener("dragleave", () => label.classList.remove("over"));
+  label.addEventListener("drop", (event) => {
+    event.preventDefault();
+    label.classList.remove("over");
+    take(event.dataTransfer.files[0]);
+  });
+  document.addEventListener("paste", (event) => {
+    if (label.matches(":hover, :focus-within")) take(event.clipboardData.files[0]);
+  });
+  return field;
+}

@@ -1,0 +1,66 @@
+"""Starting the service."""
+
+from pathlib import Path
+from typing import Any
+
+from lrface.errors import LrfaceError
+from lrface.recognition.gallery import Gallery
+from lrface.serve.settings import Settings
+
+
+def check_installed() -> None:
+    """Raise LrfaceError unless the extra is installed."""
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise LrfaceError(f"the service needs more packages ({error}): pip install 'lrface[serve]'") from error
+
+
+def open_engine(folder: str | Path, settings: Settings, *model: Any) -> Any:
+    """An :class:`lrface.serve.engine.Engine` over the gallery in ``folder``, which is made if there is none.
+
+    Args:
+        folder: of the gallery.
+        settings: of the service.
+        model: the arguments of :meth:`lrface.recognition.encoder.FaceEncoder.load`.
+
+    Raises:
+        LrfaceError: the model or the gallery cannot be opened, or the folder of crops not be made.
+    """
+    from lrface.serve.batching import BatchingEncoder
+    from lrface.serve.crops import Crops
+    from lrface.serve.engine import Engine
+
+    encoder = BatchingEncoder.load(*model)
+    assert isinstance(encoder, BatchingEncoder)
+    crops = None if settings.crops is None else Crops(settings.crops)
+    return Engine(encoder, Gallery.open(folder, encoder), crops)
+
+
+def serve(engine: Any, settings: Settings, port: int) -> None:
+    """Answer until Ctrl-C.
+
+    Raises:
+        LrfaceError: the address cannot be bound to.
+    """
+    import socket
+
+    import uvicorn
+
+    from lrface.serve.app import create_app
+
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, port))
+    except OSError as error:
+        raise LrfaceError(f"cannot listen on {settings.host} port {port}: {error.strerror or error}") from error
+    config = uvicorn.Config(
+        create_app(engine, settings), log_level="warning", access_log=False, server_header=False, lifespan="on",
+        timeout_keep_alive=10, limit_concurrency=8 * (settings.workers + settings.waiting),
+    )  # fmt: skip
+    uvicorn.Server(config).run([listener])

@@ -1,0 +1,117 @@
+"""The service under load, killed, and fuzzed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+
+def test_twenty_uploads_at_once_share_batches(address, picture):
+    with address(workers=8) as url, ThreadPoolExecutor(20) as users:
+        answers = list(
+            users.map(lambda who: httpx.post(f"{url}/embed", files={"image": picture(who)}, timeout=120), range(20))
+        )
+        assert [answer.status_code for answer in answers] == [200] * 20
+        rows = [answer.json()["embedding"] for answer in answers]
+        alone = [
+            httpx.post(f"{url}/embed", files={"image": picture(who)}, timeout=120).json()["embedding"]
+            for who in (0, 19)
+        ]
+        assert rows[0] == pytest.approx(alone[0], abs=1e-4)
+        assert rows[19] == pytest.approx(alone[1], abs=1e-4)
+        counts = httpx.get(f"{url}/metrics").text
+    assert "lrface_batch_faces_sum 22.0" in counts
+
+
+def test_an_upload_that_stalls_blocks_nobody(address, picture):
+    with address(seconds=1.5) as url:
+        host, _, port = url.rpartition("//")[2].partition(":")
+        stalled = [socket.create_connection((host, int(port))) for _ in range(20)]
+        for each in stalled:
+            head = f"POST /faces HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+            each.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+        assert httpx.post(f"{url}/embed", files={"image": picture(0)}, timeout=60).status_code == 200
+        assert b" 408 " in stalled[0].recv(200)
+        for each in stalled:
+            each.close()
+
+
+def test_a_kill_loses_no_enrolment_that_was_acknowledged(served_model, picture, tmp_path):
+    from lrface.recognition.gallery import Gallery
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url, folder = f"http://127.0.0.1:{port}", tmp_path / "gallery"
+    command = [sys.executable, "-m", "lrface", "serve", "--gallery", folder, "--port", port]
+    command += ["--model", served_model, "--detector", "none"]
+    acknowledged = set()
+    for kill_after in (7, 11):
+        with subprocess.Popen([str(word) for word in command], stderr=subprocess.DEVNULL) as server:
+            _wait(url, server)
+
+            def enrol(number, kill_after=kill_after, server=server):
+                name = f"{kill_after}-{number}"
+                fields = {"name": name, "force": "true"}
+                try:
+                    files = {"image": picture(number, kill_after)}
+                    answer = httpx.post(f"{url}/people", data=fields, files=files, timeout=60)
+                except httpx.HTTPError:
+                    return
+                if answer.status_code == 200 and answer.json()["added"] == 1:
+                    acknowledged.add(name)
+                if len([each for each in acknowledged if each.startswith(f"{kill_after}-")]) == kill_after:
+                    os.kill(server.pid, signal.SIGKILL)
+
+            with ThreadPoolExecutor(4) as users:
+                list(users.map(enrol, range(40)))
+            server.kill()
+    with Gallery.open(folder) as gallery:
+        assert gallery.check() == []
+        assert acknowledged <= {person.name for person in gallery.people()}
+    assert len(acknowledged) >= 18
+
+
+def _wait(url, server):
+    for _ in range(600):
+        assert server.poll() is None, "the server ended"
+        try:
+            if httpx.get(f"{url}/health").status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not start")
+
+
+def test_fuzzed_requests_never_break_it(client):
+    schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis, which makes the requests")
+    from hypothesis import HealthCheck, settings
+
+    schema = schemathesis.openapi.from_asgi("/openapi.json", client.app, headers={"host": "127.0.0.1"})
+    seen = []
+    count = int(os.environ.get("LRFACE_FUZZ", "60"))
+
+    for operation in (found.ok() for found in schema.get_all_operations()):
+
+        @settings(
+            max_examples=max(1, count // 8), deadline=None, database=None, derandomize=count < 1000,
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        def fuzz(case):
+            answer = case.call(headers={"host": "127.0.0.1"})
+            seen.append(answer.status_code)
+            assert answer.status_code < 500 or answer.status_code == 503, (case.as_curl_command(), answer.text)
+            assert "/work/" not in answer.text
+            assert "Traceback" not in answer.text
+            assert "site-packages" not in answer.text
+
+        from hypothesis import given
+
+        given(case=operation.as_strategy())(fuzz)()
+    print(len(seen), {status: seen.count(status) for status in sorted(set(seen))})
+    assert len(seen) >= count // 2
