@@ -26,6 +26,7 @@ class ObjectObjective(nn.Module):
 
     Attributes:
         before: whether the stage before the training goes on, in which only methods with such a stage count.
+        head: None: the networks have classifiers of their own.
     """
 
     def __init__(self, student: ObjectNetwork, section: ObjectLoss, setting: Setting) -> None:
@@ -33,7 +34,7 @@ class ObjectObjective(nn.Module):
         self.layout = layout_of(student)
         self.student = student.to(memory_format=self.layout)
         self._outputs = [student.outputs]  # in a list, as a compiled one would be a second submodule
-        self.section, self.before = section, False
+        self.section, self.before, self.head = section, False, None
         self.methods, self.weights = build_terms(section.methods, setting)
         self.rotated = any(each.rotated for each in self.each_method())
         self.staged = any(each.staged for each in self.each_method())

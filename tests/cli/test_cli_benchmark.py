@@ -80,4 +80,4 @@ def test_the_script_is_a_thin_call() -> None:
 
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", str(script)], check=True)
-    assert '"$lrface" benchmark --published "$here/published" "$@"' in script.read_text()
+    assert '"$lrface" benchmark --published "$here/published" --native 8,10,12,16,20,24,32 "$@"' in script.read_text()

@@ -54,6 +54,7 @@ def package(tmp_path, monkeypatch):
         shutil.copy(shipped.WEIGHTS / file, folder / file)
     listing = read_json(shipped.WEIGHTS / shipped.LISTING)
     listing |= {"default": NAME, "models": {model: file for file, model in NEEDED.items() if "graph" not in file}}
+    listing |= {"families": {}, "family": None}
     write_json(folder / shipped.LISTING, listing)
     monkeypatch.setattr(shipped, "WEIGHTS", folder)
     return folder
