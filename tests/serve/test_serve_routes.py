@@ -111,7 +111,7 @@ def test_other_bodies_are_refused(client):
     assert client.post("/faces", content=b"{", headers={"content-type": "application/json"}).status_code == 400
     form = {"content-type": "multipart/form-data"}
     assert client.post("/faces", content=b"x", headers=form).status_code == 400
-    answer = client.post("/faces", json={"image": "text"})
+    answer = client.post("/faces", json={"image": "no base64"})
     assert (answer.status_code, "base64" in answer.json()["error"]) == (422, True)
     assert client.get("/nowhere").json() == {"error": "Not Found"}
     assert client.get("/page/../app.py").status_code == 404
