@@ -212,7 +212,7 @@ class FaceEncoder:
             batch_size: how many go through the network at once.
 
         Raises:
-            ImageError, LrfaceError: see :meth:`all_cropped`.
+            ImageError, LrfaceError: see :meth:`cropped_faces`.
         """
         all_cropped = self.cropped_faces(image)
         if not all_cropped:

@@ -108,8 +108,10 @@ class FaceFinder:
         name, pixels = _open(image)
         if self._detector is None:
             return [_whole(name, pixels)]
-        faces = sorted(self._detector().detect(pixels), key=lambda face: float(face.box[0]))
-        return [_cut(name, pixels, face) for face in faces if np.ptp(face.landmarks, axis=0).max() > 0]
+        found, degrees = detect_turned(self._detector(), pixels, self._turn)
+        faces = sorted(found, key=lambda face: float(face.box[0]))
+        cut = [_cut(name, pixels, face) for face in faces if np.ptp(face.landmarks, axis=0).max() > 0]
+        return [replace(each, notes=self._notes(name, degrees, 0)) for each in cut]
 
     def main(self, image: Image) -> Found:
         """The main face of an image.

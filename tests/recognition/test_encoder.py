@@ -352,3 +352,20 @@ def test_a_small_image_without_a_face_is_taken_as_a_crop(make, faces):
     for wrong in (np.tile(faces[0], (2, 2, 1)), faces[0][:60], np.full((100, 100, 3), 7, np.uint8)):
         with pytest.raises(ImageError, match="found no face, however it is turned; if this is an aligned crop"):
             make("mtcnn", Finder()).cropped_face(wrong)
+
+
+def test_all_faces_of_a_photo_on_its_side_are_righted(make, monkeypatch):
+    """A detector that finds faces in tall images alone."""
+
+    class Tall(Finder):
+        def detect(self, image):
+            return super().detect(image) if image.shape[0] > image.shape[1] else []
+
+    embedder = make().embedder
+    monkeypatch.setattr("lrface.recognition.encoder.create_detector", lambda name, device: Tall(found(20, 30, 112)))
+    photo = np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)
+    (upright,) = FaceEncoder(embedder, "dlib").cropped_faces(photo)
+    (righted,) = FaceEncoder(embedder, "dlib").cropped_faces(np.ascontiguousarray(np.rot90(photo)))
+    assert upright.notes == ()
+    assert "turned by" in righted.notes[0]
+    assert FaceEncoder(embedder, "dlib", turn=False).cropped_faces(np.ascontiguousarray(np.rot90(photo))) == []
