@@ -14,11 +14,16 @@ from lrface.version import __version__
 if TYPE_CHECKING:
     from lrface.recognition.classifier import FaceClassifier
     from lrface.recognition.encoder import FaceEncoder
+    from lrface.video.watch import watch
 
 #: Where the names are that need heavy libraries: imported only when they are asked for, so that `import lrface` stays light.
-_LAZY = {"FaceClassifier": "lrface.recognition.classifier", "FaceEncoder": "lrface.recognition.encoder"}
+_LAZY = {
+    "FaceClassifier": "lrface.recognition.classifier",
+    "FaceEncoder": "lrface.recognition.encoder",
+    "watch": "lrface.video.watch",
+}
 
-__all__ = ["FaceClassifier", "FaceEncoder", "LrfaceError", "__version__"]
+__all__ = ["FaceClassifier", "FaceEncoder", "LrfaceError", "__version__", "watch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ import lrface
 #: From the ground floor up. A module may import from its own room and from those before it. README's layout names the same.
 ROOMS = (
     "errors", "version", "files", "runtimes", "faces", "data", "losses", "models", "eval", "reporting", "train",
-    "recognition", "finetune", "objects", "export", "sweep", "suite", "serve", "cli",
+    "recognition", "video", "finetune", "objects", "export", "sweep", "suite", "serve", "cli",
 )  # fmt: skip
 
 #: What must not know of faces in files: a loss takes tensors, a network takes batches.

@@ -27,6 +27,7 @@ COMMANDS = {
     "sweep": "Train a recipe many times, and compare: ablations.",
     "train": "Train what a recipe describes.",
     "verify": "Tell whether two images show one person.",
+    "watch": "Follow the faces of a video or a camera, and tell who they are.",
 }
 
 

@@ -301,6 +301,11 @@ class Gallery:
         return self._encoder is not None and bool(self._encoder.thresholds)
 
     @property
+    def encoder(self) -> FaceEncoder | None:
+        """The model that the faces are embedded with: of a family that was given, perhaps one member; None without one."""
+        return self._encoder
+
+    @property
     def _needed_encoder(self) -> FaceEncoder:
         if self._encoder is None:
             raise LrfaceError("this gallery was opened without a model: open it with an encoder to add or search")

@@ -1,0 +1,73 @@
+"""Which tracks show one person: those of one name, and of unknown people those whose templates are alike."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrface.video.events import Person
+
+#: More unknown tracks are not compared with each other: the table of all pairs would grow without bound.
+MOST = 3000
+
+#: A distance that no cosine makes up for: of two tracks seen at one time.
+_APART = 1e3
+
+#: Cosine above which two tracks are alike, by the details of both, float64 of shapes that fit each other.
+Limits = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The tracks of one person.
+
+    Attributes:
+        name: None for an unknown person.
+        tracks: in the order in which they began.
+    """
+
+    name: str | None
+    tracks: tuple[Person, ...]
+
+
+def group_tracks(people: Sequence[Person], limits: Limits | None) -> list[Group]:
+    """One group a person: the named ones, then the unknown ones, each in the order of their first track.
+
+    Args:
+        people: tracks.
+        limits: see :data:`Limits`; None: the model has no thresholds, and every unknown track is a person of its own.
+    """
+    named: dict[str, list[Person]] = {}
+    for person in people:
+        if person.name is not None:
+            named.setdefault(person.name, []).append(person)
+    groups = [Group(name, _by_start(tracks)) for name, tracks in named.items()]
+    unknown = [person for person in people if person.name is None]
+    labels = list(range(len(unknown)))
+    if limits is not None and 1 < len(unknown) <= MOST:
+        labels = _cluster(unknown, limits)
+    clusters: dict[int, list[Person]] = {}
+    for label, person in zip(labels, unknown, strict=True):
+        clusters.setdefault(label, []).append(person)
+    groups += [Group(None, _by_start(tracks)) for tracks in clusters.values()]
+    return sorted(groups, key=lambda group: (group.name is None, group.tracks[0].start, group.tracks[0].track))
+
+
+def _by_start(tracks: list[Person]) -> tuple[Person, ...]:
+    return tuple(sorted(tracks, key=lambda person: (person.start, person.track)))
+
+
+def _cluster(people: Sequence[Person], limits: Limits) -> list[int]:
+    """Average linkage of how far each pair is below its threshold."""
+    from sklearn.cluster import AgglomerativeClustering
+
+    templates = np.stack([person.template for person in people]).astype(np.float64)
+    detail = np.array([person.detail for person in people])
+    start, end = (np.array([getattr(person, edge) for person in people]) for edge in ("start", "end"))
+    distance = 1 + limits(detail[:, None], detail[None]) - templates @ templates.T
+    together = (start[:, None] <= end[None]) & (start[None] <= end[:, None])
+    distance[together] = _APART
+    np.fill_diagonal(distance, 0.0)
+    distance = (distance + distance.T) / 2
+    clustering = AgglomerativeClustering(None, metric="precomputed", linkage="average", distance_threshold=1.0)
+    return [int(label) for label in clustering.fit_predict(distance)]

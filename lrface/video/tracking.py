@@ -1,0 +1,185 @@
+"""From looks to tracks: boxes are followed by ByteTrack, and embeddings join what boxes lose.
+
+The library is `trackers <https://github.com/roboflow/trackers>`_ (Apache-2.0): ByteTrack with true timestamps, no torch.
+Source: Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Detection Box", 2022.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lrface.errors import LrfaceError
+from lrface.video.look import Look
+from lrface.video.track import Track
+
+#: Seconds without a look after which ByteTrack lets go of a box: it would guess its place no longer.
+BOX_SECONDS = 1.0
+
+#: Detector's scores: of what is believed at once, and of what begins a track. Fainter faces go on with tracks that are there.
+SURE, BEGIN = 0.5, 0.5
+
+#: Least overlap of a box with where it is expected, and by how much of their size both are enlarged for it: small faces
+#: move by their own width from frame to frame.
+OVERLAP, BUFFER = 0.1, 0.5
+
+#: A new track is compared with those that were lost once it has so many looks; and at its end.
+JOIN_LOOKS = 3
+
+#: How far a person may get while unseen, in widths of the face: at once, and more with each second.
+REACH, REACH_A_SECOND = 2.0, 6.0
+
+#: Whether two templates are of one person: cosine, both tracks -> yes or no.
+Alike = Callable[[float, Track, Track], bool]
+
+
+class Tracker:
+    """Follows people.
+
+    Args:
+        rate: frames a second that will be looked at, about.
+        patience: seconds that somebody may be unseen and still be the same track.
+        alike: whether two tracks' templates are of one person.
+
+    Attributes:
+        joined: number of a track that turned out to go on with another one -> that one's number.
+
+    Raises:
+        LrfaceError: the library is not installed.
+    """
+
+    def __init__(self, rate: float, patience: float, alike: Alike) -> None:
+        self._boxes = _byte_track(rate, min(BOX_SECONDS, patience))
+        self._patience, self._alike = patience, alike
+        self.joined: dict[int, int] = {}
+        self._numbers = 0
+        self._of_box: dict[int, Track] = {}
+        self._compared: set[int] = set()  # tracks that have been compared with the lost ones
+        self._waiting: list[tuple[float, Look]] = []
+
+    @property
+    def tracks(self) -> list[Track]:
+        """Those that go on, each once, oldest first."""
+        return sorted({track.number: track for track in self._of_box.values()}.values(), key=lambda each: each.number)
+
+    def update(self, time: float, looks: Sequence[Look]) -> list[Track]:
+        """Take a frame's looks.
+
+        Args:
+            time: of the frame, later than all before.
+            looks: all faces of the frame.
+
+        Returns:
+            The tracks that ended: nobody was seen of them for longer than the patience.
+        """
+        waiting = []
+        for look, box in zip(looks, self._assign(time, looks), strict=True):
+            if box < 0:
+                waiting.append((time, look))
+            elif (track := self._of_box.get(box)) is not None:
+                track.add(time, look)
+                self._join(track)
+            else:
+                self._begin(box, time, look)
+        for _, look in self._waiting:
+            look.crop = None
+        self._waiting = waiting
+        return self._take_ended(time)
+
+    def finish(self) -> list[Track]:
+        """All tracks that were still going on: the source is over."""
+        ended = self._settled(self.tracks)
+        self._of_box.clear()
+        return ended
+
+    def _assign(self, time: float, looks: Sequence[Look]) -> list[int]:
+        """The number that ByteTrack gives to each look's box; -1 for none yet."""
+        import supervision
+
+        boxes = np.array([look.box for look in looks]).reshape(-1, 4)
+        detections = supervision.Detections(
+            xyxy=boxes,
+            confidence=np.array([look.score for look in looks]),
+            class_id=np.zeros(len(looks), int),
+            data={"row": np.arange(len(looks))},
+        )
+        followed = self._boxes.update(detections, timestamp=time)
+        numbers = [-1] * len(looks)
+        if len(followed):
+            for row, number in zip(followed.data["row"], followed.tracker_id, strict=True):
+                numbers[int(row)] = int(number)
+        return numbers
+
+    def _begin(self, box: int, time: float, look: Look) -> None:
+        """A track begins with the look of the frame before, which ByteTrack gives no number, and this one."""
+        near = [
+            (float(np.linalg.norm(before.centre - look.centre)), row)
+            for row, (_, before) in enumerate(self._waiting)
+            if np.linalg.norm(before.centre - look.centre) < REACH * max(before.width, look.width)
+        ]
+        self._numbers += 1
+        if near:
+            track = Track.begin(self._numbers, *self._waiting.pop(min(near)[1]))
+            track.add(time, look)
+        else:
+            track = Track.begin(self._numbers, time, look)
+        self._of_box[box] = track
+        self._join(track)
+
+    def _join(self, track: Track) -> None:
+        """Make a young track the continuation of a lost one, if it is of the same person."""
+        if track.number in self._compared or track.template.count < JOIN_LOOKS:
+            return
+        self._compared.add(track.number)
+        self._compare(track)
+
+    def _compare(self, track: Track) -> Track:
+        """The lost track that this one goes on with, now with all looks; or this one."""
+        found = []
+        for lost in self.tracks:
+            gap = track.start - lost.end
+            if lost.number == track.number or not 0 < gap <= self._patience:
+                continue
+            reach = (REACH + REACH_A_SECOND * gap) * max(lost.last.width, track.last.width)
+            first = track.strip.crops[0].box
+            away = float(np.linalg.norm((first[:2] + first[2:]) / 2 - lost.last.centre))
+            cosine = float(lost.template.embedding @ track.template.embedding)
+            if away <= reach and self._alike(cosine, lost, track):
+                found.append((cosine, lost.number, lost))
+        if not found:
+            return track
+        lost = max(found)[2]
+        lost.absorb(track)
+        self.joined[track.number] = lost.number
+        for box, each in self._of_box.items():
+            if each is track:
+                self._of_box[box] = lost
+        return lost
+
+    def _take_ended(self, time: float) -> list[Track]:
+        over = [track for track in self.tracks if time - track.end > self._patience]
+        settled = self._settled(over)
+        gone = {track.number for track in over}
+        self._of_box = {box: track for box, track in self._of_box.items() if track.number not in gone}
+        self._compared -= gone
+        return settled
+
+    def _settled(self, over: list[Track]) -> list[Track]:
+        """Tracks at their end: those too short to have been compared are, and are left out where they join another."""
+        return [track for track in over if track.number in self._compared or self._compare(track) is track]
+
+
+def _byte_track(rate: float, seconds: float) -> Any:
+    try:
+        from trackers import BIoU, ByteTrackTracker
+    except ImportError as error:
+        raise LrfaceError(f"following faces needs more packages ({error}): pip install 'lrface[video]'") from error
+    return ByteTrackTracker(
+        lost_track_buffer=round(30 * seconds),  # in thirtieths of a second, whatever the rate is
+        frame_rate=rate,
+        track_activation_threshold=BEGIN,
+        minimum_consecutive_frames=1,
+        minimum_iou_threshold=OVERLAP,
+        high_conf_det_threshold=SURE,
+        iou=BIoU(BUFFER),
+    )

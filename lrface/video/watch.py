@@ -1,0 +1,289 @@
+"""Watching: from frames to events."""
+
+import contextlib
+import time as clock
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from lrface.errors import LrfaceError
+from lrface.recognition.encoder import FaceEncoder
+from lrface.recognition.gallery import Gallery
+from lrface.video.clusters import Limits, group_tracks
+from lrface.video.events import Event, Person
+from lrface.video.frames import Frame, Source
+from lrface.video.journal import Lines, read_frames, write_frame
+from lrface.video.look import Look
+from lrface.video.names import AGAIN, FIRST, Namer, Naming
+from lrface.video.options import WatchOptions
+from lrface.video.realtime import Newest
+from lrface.video.sources import open_source
+from lrface.video.track import Track
+from lrface.video.tracking import Tracker
+from lrface.video.writer import JOURNAL, Writer, claimed
+
+#: The false accept rate at which a lost track and a new one are taken for one person: they also have to be near.
+JOIN_FAR = 0.01
+
+
+def watch(
+    source: str | Path | int,
+    gallery: str | Path | Gallery | None = None,
+    encoder: FaceEncoder | None = None,
+    out: str | Path | None = None,
+    log: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Iterator[Event]:
+    """Follow the faces of a video or a camera, and tell who they are.
+
+    >>> for event in lrface.watch("door.mp4", gallery="people"):  # doctest: +SKIP
+    ...     print(event.kind, event.time, event.person.name)
+
+    Args:
+        source: a video file, a folder of images, the number of a camera, or a URL.
+        gallery: people to name, a folder or an open gallery; None: nobody is named.
+        encoder: the model and its detector; the shipped one by default. A gallery that is open brings its own.
+        out: folder for tracks, crops and the report; None: nothing is written.
+        log: called with a line about what was left out, broke off or was dropped.
+        options: see :class:`lrface.video.options.WatchOptions`.
+
+    Yields:
+        Events, in the order in which they were found out.
+
+    Raises:
+        LrfaceError: the source cannot be read, the gallery was made with another model, the folder is in use or cannot be
+            written, an option makes no sense, or a package is missing.
+    """
+    chosen = WatchOptions(out=None if out is None else Path(out), **options)
+    log = log or _silent
+    opened = open_source(source, log, chosen.timeout)
+    if opened.live and (chosen.resume or chosen.video):
+        what = "--resume" if chosen.resume else "--video"
+        raise LrfaceError(f"{opened.name}: {what} needs a file or a folder of frames; a camera or a stream has gone on")
+    with ExitStack() as stack:
+        people, model = _open_people(stack, gallery, encoder)
+        if chosen.out is not None:
+            stack.enter_context(claimed(chosen.out))
+        name = str(gallery) if isinstance(gallery, str | Path) else None
+        yield from Watch(opened, model, people, chosen, log, name).run()
+
+
+def _open_people(
+    stack: ExitStack, gallery: str | Path | Gallery | None, encoder: FaceEncoder | None
+) -> tuple[Gallery | None, FaceEncoder]:
+    """The gallery, closed with the stack if it was opened here, and the model whose embeddings it holds."""
+    if isinstance(gallery, Gallery):
+        if gallery.encoder is None:
+            raise LrfaceError("this gallery was opened without a model: open it with an encoder to watch with it")
+        return gallery, gallery.encoder
+    encoder = encoder or FaceEncoder.load(turn=False)
+    if gallery is None:
+        return None, encoder
+    people = stack.enter_context(Gallery.open(gallery, encoder, create=False))
+    return people, people.encoder or encoder
+
+
+class Watch:
+    """One run over a source; see :func:`watch`.
+
+    Attributes:
+        seconds: what each stage took: ``decode``, ``faces`` (found and embedded), ``track``.
+    """
+
+    def __init__(
+        self, source: Source, encoder: FaceEncoder, gallery: Gallery | None, options: WatchOptions,
+        log: Callable[[str], None], gallery_name: str | None = None,
+    ) -> None:  # fmt: skip
+        self._source, self._encoder, self._options, self._log = source, encoder, options, log
+        self._gallery_name = gallery_name
+        self._namer = Namer(gallery, options.far, options.threshold)
+        self._tracker = self._new_tracker()
+        self._named: dict[int, tuple[int, Naming]] = {}  # track -> looks when it was last compared, what came of it
+        self._writer: Writer | None = None
+        self._last = (-1, 0.0)
+        self._looked = 0
+        self.seconds: Counter[str] = Counter()
+
+    def run(self) -> Iterator[Event]:
+        """See :func:`watch`."""
+        options = self._options
+        journal: Lines | None = None
+        if options.out is not None:
+            self._writer = Writer(options.out, self._settings(), options.resume, options.faces)
+            if self._writer.finished:
+                self._writer.close()
+                self._log(f"{options.out}: this watch is finished")
+                return
+            self._replay(options.out / JOURNAL)
+            journal = Lines(options.out / JOURNAL)
+        try:
+            yield from self._follow(journal)
+        finally:
+            if journal is not None:
+                journal.close()
+            if self._writer is not None:
+                self._writer.close()
+
+    def _follow(self, journal: Lines | None) -> Iterator[Event]:
+        trouble = None
+        live = self._options.realtime or self._source.live
+        newest = Newest(self._source) if live else None
+        frames = (newest or self._source).frames()
+        try:
+            for frame in self._chosen(frames):
+                looks = self._look(frame)
+                yield from self._take(frame.index, frame.time, looks, journal)
+        except LrfaceError as error:
+            if not self._looked or not self._source.live:
+                raise
+            trouble = error  # a camera was unplugged: what it gave is finished first
+        except KeyboardInterrupt:
+            if not self._source.live:
+                raise
+            self._log("stopped")
+        yield from self._end(self._tracker.finish())
+        if newest is not None and newest.dropped:
+            self._log(f"{newest.dropped:,} frames were dropped: the machine had no time for them")
+        self._finish(newest.dropped if newest is not None else 0)
+        if trouble is not None:
+            raise trouble
+
+    def _chosen(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames to look at: every k-th, after those that the journal holds."""
+        bar = tqdm(
+            total=self._source.total, desc="watching", unit="frame", disable=None if self._options.progress else True
+        )
+        with bar, contextlib.closing(frames):  # type: ignore[type-var]
+            while True:
+                started = clock.perf_counter()
+                frame = next(frames, None)
+                if frame is None:
+                    return
+                bar.update(frame.index + 1 - bar.n)
+                wanted = frame.index > self._last[0] and frame.index % self._options.every == 0
+                if wanted:
+                    frame.image  # noqa: B018 (decoding counts as such)
+                self.seconds["decode"] += clock.perf_counter() - started
+                if wanted:
+                    yield frame
+
+    def _look(self, frame: Frame) -> list[Look]:
+        started = clock.perf_counter()
+        looks = [
+            Look.of(face, self._options.faces) for face in self._encoder.faces(frame.image) if face.score is not None
+        ]
+        self.seconds["faces"] += clock.perf_counter() - started
+        return looks
+
+    def _take(self, index: int, time: float, looks: list[Look], journal: Lines | None) -> Iterator[Event]:
+        """Follow a frame's looks; the journal has them before anything is told."""
+        started = clock.perf_counter()
+        ended = self._tracker.update(time, looks)
+        self._looked += 1
+        self._last = (index, time)
+        if journal is not None:
+            write_frame(journal, index, time, looks)
+        self.seconds["track"] += clock.perf_counter() - started
+        yield from self._end(ended)
+        for track in self._tracker.tracks:
+            yield from self._name(time, track)
+
+    def _replay(self, path: Path) -> None:
+        """Follow what a journal holds; what was told then is not told again."""
+        for index, time, looks in read_frames(path):
+            for _ in self._take(index, time, looks, None):
+                pass
+        if self._looked:
+            self._log(f"going on after frame {self._last[0]}, at {self._last[1]:.1f} s")
+
+    def _name(self, time: float, track: Track) -> Iterator[Event]:
+        """Compare a template that has grown enough since it was compared last."""
+        count = track.template.count
+        before = self._named.get(track.number)
+        if count < max(FIRST, AGAIN * before[0] if before else 0):
+            return
+        naming = self._namer.name(track.template)
+        self._named[track.number] = (count, naming)
+        was = before[1].name if before else None
+        if naming.name != was:
+            kind = "named" if was is None else "corrected"
+            yield Event(kind, time, _person(track, naming))  # type: ignore[arg-type]
+
+    def _end(self, tracks: list[Track]) -> Iterator[Event]:
+        for track in tracks:
+            self._named.pop(track.number, None)
+            if track.template.count < self._options.looks:
+                continue
+            person = _person(track, self._namer.name(track.template))
+            if self._writer is not None:
+                self._writer.write(person, track)
+            yield Event("ended", self._last[1], person)
+
+    def _finish(self, dropped: int) -> None:
+        if self._writer is None:
+            return
+        from lrface.video.report import write_report
+
+        facts = {"frames": self._last[0] + 1, "looked_at": self._looked, "dropped": dropped, "seconds": self._last[1]}
+        groups = group_tracks(self._writer.people, self._limits())
+        write_report(self._writer.out, groups, self._settings() | facts, self._gallery_name, self._options.faces)
+        if self._options.video:
+            from lrface.video.picture import write_video
+
+            write_video(self._source, self._writer, self._new_tracker(), self._tracker.joined, self._options.progress)
+        self._writer.finish(facts)
+
+    def _settings(self) -> dict[str, Any]:
+        """What the results depend on."""
+        options = self._options
+        path = Path(self._source.name)
+        return {
+            "format": 1,
+            "source": self._source.name,
+            "bytes": path.stat().st_size if path.is_file() else None,
+            "model": self._encoder.embedder.fingerprint,
+            "detector": self._encoder.detector,
+            "every": options.every,
+            "realtime": options.realtime,
+            "faces": options.faces,
+            "far": options.far,
+            "threshold": options.threshold,
+            "patience": options.patience,
+            "looks": options.looks,
+        }
+
+    def _new_tracker(self) -> Tracker:
+        return Tracker(self._source.rate / self._options.every, self._options.patience, self._alike)
+
+    def _limits(self) -> Limits | None:
+        """The cosine above which two tracks nearby are of one person, by the details of both."""
+        calibration, known = self._encoder.calibration, self._encoder.thresholds
+        if calibration is not None:
+            return lambda a, b: calibration.threshold(JOIN_FAR, a, b)
+        if not known:
+            return None
+        plain = self._encoder.threshold(min(max(JOIN_FAR, min(known)), max(known)))
+        return lambda a, b: np.full(np.broadcast_shapes(np.shape(a), np.shape(b)), plain)
+
+    def _alike(self, cosine: float, a: Track, b: Track) -> bool:
+        limits = self._limits()
+        return limits is not None and cosine > float(limits(np.array(a.template.detail), np.array(b.template.detail)))
+
+
+def _person(track: Track, naming: Naming) -> Person:
+    best = track.best
+    assert best is not None
+    return Person(
+        track.number, naming.name, track.start, track.end, track.template.count, naming.similarity, naming.threshold,
+        naming.risk, naming.nearest, track.template.detail, best.detail, tuple(best.box.tolist()), best.time,
+        track.template.embedding,
+    )  # fmt: skip
+
+
+def _silent(line: str) -> None:
+    """Nobody wants to know."""
