@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from lrface.errors import LrfaceError
 from lrface.faces.draw import INK, KNOWN, UNKNOWN
+from lrface.video.decode import load_av, reason
 from lrface.video.events import Person
 from lrface.video.frames import Source
 from lrface.video.journal import read_frames
-from lrface.video.sources import load_av, reason
 from lrface.video.tracking import Tracker
 from lrface.video.writer import JOURNAL, Writer
 

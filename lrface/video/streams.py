@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lrface.errors import LrfaceError
+from lrface.video.decode import Log, Reader, load_av, open_container, reason, usual_rate
 from lrface.video.frames import Frame
-from lrface.video.sources import Log, Reader, load_av, open_container, reason, usual_rate
 
 #: Seconds before a broken stream is opened again: the first pause, and the longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -19,7 +19,8 @@ ATTEMPTS = 8
 class Camera:
     """A camera of this machine, by its number. One that is unplugged ends the watch with a line; what was seen is kept."""
 
-    live, total, rate = True, None, 25.0
+    live, rate = True, 25.0
+    total: int | None = None
 
     def __init__(self, number: int) -> None:
         self.name = f"camera {number}"
@@ -64,7 +65,8 @@ class Stream:
     live = True
 
     def __init__(self, name: str, log: Log, timeout: float, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.name, self.total, self.rate = name, None, 25.0
+        self.name, self.rate = name, 25.0
+        self.total: int | None = None
         self._log, self._timeout, self._sleep = log, timeout, sleep
         load_av()
 

@@ -38,7 +38,7 @@ class Strip:
 
     def __init__(self) -> None:
         self.crops: list[Crop] = []
-        self._apart = _APART
+        self._apart, self._start = _APART, 0.0
 
     def offer(self, crop: Crop) -> bool:
         """Show a crop, later than all before; whether it is kept. The rule looks at times and weights alone."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import time as clock
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -92,7 +92,7 @@ class Watch:
     """One run over a source; see :func:`watch`.
 
     Attributes:
-        seconds: what each stage took: ``decode``, ``faces`` (found and embedded), ``track``.
+        seconds: spent on each stage: ``decode``, ``faces`` (found and embedded), ``track``.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Watch:
         self._writer: Writer | None = None
         self._last = (-1, 0.0)
         self._looked = 0
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
 
     def run(self) -> Iterator[Event]:
         """See :func:`watch`."""
