@@ -28,6 +28,9 @@ RATE, SIZE = 25, (320, 180)
 #: Side of the aligned face in a deep-funneled photo of LFW: its eyes are 43 pixels apart, the template's 35.2 of 112.
 LFW_FACE = 137.0
 
+#: Part of the time between two frames that the shutter is open: 10 ms of 40.
+SHUTTER = 0.25
+
 #: Frames are drawn so many times as large, and of so many moments, and then reduced: sub-pixel shifts and blur along the motion.
 _FINE, _MOMENTS = 4, 3
 
@@ -140,7 +143,7 @@ def _draw(
     for person, actor in enumerate(actors):
         photo = actor.photos[number * len(actor.photos) // look.frames]
         places = [
-            paths[person, number] + (paths[person, number + 1] - paths[person, number]) * moment / look.blur
+            paths[person, number] + (paths[person, number + 1] - paths[person, number]) * SHUTTER * moment / look.blur
             for moment in range(look.blur)
         ]
         layers = [_paste(image, photo, actor.face, place) for place in places]
