@@ -27,7 +27,9 @@ def load_av() -> ModuleType:
         import av.logging
     except ImportError as error:
         raise LrfaceError(f"videos need more packages ({error}): pip install 'lrface[video]'") from error
-    av.logging.set_level(av.logging.PANIC)  # what the decoder would print in between is told in one line here
+    # What FFmpeg would print in between is told in one line here. Its messages are not led through Python (set_level): a decoder
+    # that is closed waits for its threads, and those would wait for the interpreter.
+    av.logging.set_libav_level(av.logging.PANIC)
     module: ModuleType = av
     return module
 
