@@ -73,7 +73,9 @@ class Look:
     blur: int = _MOMENTS
 
 
-def make_clip(out: Path, actors: Sequence[Actor], look: Look, seed: int, size: tuple[int, int] = SIZE) -> dict[str, Any]:
+def make_clip(
+    out: Path, actors: Sequence[Actor], look: Look, seed: int, size: tuple[int, int] = SIZE
+) -> dict[str, Any]:
     """Write ``out``, an MP4 file, and the truth beside it, ``*.json``.
 
     Args:
@@ -205,10 +207,14 @@ def lfw_actors(root: Path, pairs: Sequence[Path], photos: int = 1) -> list[Actor
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--lfw", required=True, type=click.Path(path_type=Path, exists=True), help="Folder of LFW's images.")
-@click.option("--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists of pairs.")
+@click.option(
+    "--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists of pairs."
+)
 @click.option("--clips", default=10, show_default=True, type=click.IntRange(1), help="How many.")
 @click.option("--people", default=4, show_default=True, type=click.IntRange(1), help="People a clip.")
-@click.option("--photos", default=1, show_default=True, type=click.IntRange(1), help="Photos a person, one after another.")
+@click.option(
+    "--photos", default=1, show_default=True, type=click.IntRange(1), help="Photos a person, one after another."
+)
 @click.option("--side", default=16.0, show_default=True, help="Of the aligned faces, in pixels.")
 @click.option("--frames", default=50, show_default=True, type=click.IntRange(2), help="Frames a clip.")
 @click.option("--pillar", is_flag=True, help="Let something stand in the way.")

@@ -51,8 +51,11 @@ class Reader:
     def frames(self) -> Iterator[Frame]:
         """Frame after frame, the first one's time 0."""
         first, last = None, -1.0 / self._rate
+        tick = self._container.streams.video[0].time_base
         for decoded in self._decoded():
-            time = decoded.time
+            time = (
+                None if decoded.pts is None else float(decoded.pts * tick)
+            )  # what is flushed has no time base of its own
             if time is not None and first is None:
                 first = time
             # A frame without a time, or with one that goes back, comes one usual step after its predecessor.
@@ -73,13 +76,19 @@ class Reader:
             except (self._av.error.FFmpegError, OSError) as error:
                 self.cut = reason(error)
                 self.broken += 1
+                yield from self._of(lambda: stream.codec_context.decode(None))  # what the decoder still holds
                 return
-            try:
-                yield from packet.decode()
-            except self._av.error.EOFError:
-                return
-            except (self._av.error.FFmpegError, ValueError):
-                self.broken += 1
+            yield from self._of(packet.decode)
+
+    def _of(self, decode: Callable[[], list[Any]]) -> list[Any]:
+        """What a decoder gives; nothing for what is broken, which is counted."""
+        try:
+            return decode()
+        except self._av.error.EOFError:
+            return []
+        except (self._av.error.FFmpegError, ValueError):
+            self.broken += 1
+            return []
 
 
 def open_container(av: Any, name: str, **options: Any) -> Any:

@@ -73,9 +73,7 @@ def turn_track(path, degrees):
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd") + 4 + 40  # version 0
     cos, sin = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
-    data[place : place + 36] = struct.pack(
-        ">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30
-    )
+    data[place : place + 36] = struct.pack(">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
 
 
@@ -133,8 +131,8 @@ def test_an_empty_folder_and_no_camera(tmp_path):
 
 
 @contextmanager
-def served(parts):
-    """A server on loopback that answers one request after another with these bytes, and then with 404."""
+def served(parts, seconds=0.0):
+    """A server on loopback that answers one request after another with these bytes, spread over so many seconds, and then 404."""
     left = list(parts)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -145,7 +143,10 @@ def served(parts):
             self.send_response(200)
             self.send_header("Content-Type", "video/mp2t")
             self.end_headers()
-            self.wfile.write(left.pop(0))
+            part = left.pop(0)
+            for start in range(0, len(part), 188):
+                self.wfile.write(part[start : start + 188])
+                time.sleep(seconds * 188 / len(part))
 
         def log_message(self, *_):
             pass
@@ -162,7 +163,10 @@ def served(parts):
 
 def test_a_stream_that_breaks_is_opened_again(tmp_path):
     frames = crossing()
-    parts = [write_video(tmp_path / f"{number}.ts", part).read_bytes() for number, part in enumerate((frames[:20], frames[20:]))]
+    parts = [
+        write_video(tmp_path / f"{number}.ts", part).read_bytes()
+        for number, part in enumerate((frames[:20], frames[20:]))
+    ]
     lines, pauses = [], []
     with served(parts) as url:
         stream = Stream(url, lines.append, 5.0, pauses.append)
@@ -185,7 +189,7 @@ def test_what_a_broken_stream_gave_is_written(tmp_path, encoder, monkeypatch):
     monkeypatch.setattr(streams, "LONGEST_PAUSE", 0.002)
     part = write_video(tmp_path / "a.ts", crossing()).read_bytes()
     found = []
-    with served([part]) as url, pytest.raises(LrfaceError, match="does not come back"):
+    with served([part], 2.0) as url, pytest.raises(LrfaceError, match="does not come back"):
         for event in lrface.watch(url, None, encoder, tmp_path / "out", looks=1):
             found.append(event)
     assert found

@@ -62,7 +62,11 @@ def test_no_faces_leaves_every_picture_out(clip, encoder, tmp_path):
     list(lrface.watch(clip, None, encoder, tmp_path / "out", faces=False))
     assert not list((tmp_path / "out").rglob("*.jpg"))
     assert "data:image" not in (tmp_path / "out" / "report.html").read_text()
-    looks = [look for line in (tmp_path / "out" / "journal.jsonl").read_text().splitlines() for look in json.loads(line)["looks"]]
+    looks = [
+        look
+        for line in (tmp_path / "out" / "journal.jsonl").read_text().splitlines()
+        for look in json.loads(line)["looks"]
+    ]
     assert looks
     assert all(look["crop"] is None for look in looks)
 
@@ -87,7 +91,8 @@ def test_a_person_behind_a_pillar_stays_one_track(encoder, tmp_path):
 
 def test_who_comes_out_behind_the_pillar_may_be_another(encoder, tmp_path):
     frames = [
-        disc_frame([] if 12 <= number < 24 else [(20 + 3 * number, 48, RED if number < 12 else BLUE)]) for number in range(40)
+        disc_frame([] if 12 <= number < 24 else [(20 + 3 * number, 48, RED if number < 12 else BLUE)])
+        for number in range(40)
     ]
     people = ended(lrface.watch(write_video(tmp_path / "a.mp4", frames), encoder=encoder))
     assert [person.faces for person in people] == [12, 16]
@@ -140,8 +145,10 @@ def test_killed_and_resumed_equals_unbroken(encoder, gallery, tmp_path):
     list(lrface.watch(clip, gallery, encoder, broken, patience=0.5, resume=True))
     for name in ("tracks.jsonl", "report.html", "journal.jsonl"):
         assert (broken / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert pd.read_parquet(broken / "tracks.parquet").astype(str).equals(
-        pd.read_parquet(tmp_path / "whole" / "tracks.parquet").astype(str)
+    assert (
+        pd.read_parquet(broken / "tracks.parquet")
+        .astype(str)
+        .equals(pd.read_parquet(tmp_path / "whole" / "tracks.parquet").astype(str))
     )
     assert {path.name: path.read_bytes() for path in (broken / "crops").iterdir()} == {
         path.name: path.read_bytes() for path in (tmp_path / "whole" / "crops").iterdir()
