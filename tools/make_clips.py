@@ -2,8 +2,9 @@
 
     python tools/make_clips.py clips --lfw lfw/images --pairs lfw/pairsDevTrain.txt --clips 20 --side 16
 
-A clip moves photos along paths over a background, each frame with a sub-pixel shift, a scale, blur along the motion, noise and JPEG;
-a pillar stands in the way of some. Equal seeds give equal frames. Clips of one photo a person show less variation than a person does.
+A clip moves photos along paths over a background, each frame with a sub-pixel shift, a scale, blur along the motion, noise and
+JPEG; a pillar stands in the way of some. Equal seeds give equal frames. Clips of one photo a person show less variation than a
+person does.
 """
 
 import sys
@@ -149,7 +150,7 @@ def _draw(
             for moment in range(look.blur)
         ]
         layers = [_paste(image, photo, actor.face, place) for place in places]
-        image = np.mean(layers, axis=0, dtype=np.float32)
+        image = np.asarray(np.mean(layers, axis=0), np.float32)
         x, y, side = np.mean(places, axis=0)
         edges = [x - side / 2, y - side / 2, x + side / 2, y + side / 2]
         hidden = max(0.0, min(edges[2], pillar[1]) - max(edges[0], pillar[0])) / side

@@ -50,7 +50,8 @@ class Reader:
 
     def frames(self) -> Iterator[Frame]:
         """Frame after frame, the first one's time 0."""
-        first, last = None, -1.0 / self._rate
+        first: float | None = None
+        last = -1.0 / self._rate
         tick = self._container.streams.video[0].time_base
         for decoded in self._decoded():
             time = (
@@ -59,8 +60,8 @@ class Reader:
             if time is not None and first is None:
                 first = time
             # A frame without a time, or with one that goes back, comes one usual step after its predecessor.
-            time = last + 1 / self._rate if time is None or time - first <= last else time - first
-            last = float(time)
+            late = time is None or first is None or time - first <= last
+            last = last + 1 / self._rate if late else time - first  # type: ignore[operator]
             yield Frame(self.count, last, partial(upright, decoded))
             self.count += 1
 

@@ -103,7 +103,7 @@ def test_a_name_is_corrected_by_better_looks(encoder, gallery, tmp_path):
 
     frames = [disc_frame([(40 + number, 48, RED if number < 5 else GREEN)]) for number in range(60)]
     events = list(lrface.watch(write_video(tmp_path / "a.mp4", frames), gallery, encoder))
-    assert [event.person.name for event in events if event.kind == "named"][0] == "Rosa"
+    assert next(event.person.name for event in events if event.kind == "named") == "Rosa"
     assert [event.person.name for event in events if event.kind == "corrected"]
     assert ended(events)[0].name == "Greta"
 
@@ -216,7 +216,7 @@ def test_a_full_disk_is_one_line(clip, encoder, tmp_path, monkeypatch):
     def append(self, content):
         written.append(content)
         if len(written) == 12:
-            self._file = open("/dev/full", "wb")
+            self._file = open("/dev/full", "wb")  # noqa: SIM115 (the journal closes it)
         real(self, content)
 
     monkeypatch.setattr(journal.Lines, "append", append)

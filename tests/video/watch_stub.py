@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -38,9 +37,10 @@ class Colours:
     """Embeds a crop by the colour of its middle: each colour is a person."""
 
     dim = 8
-    fingerprint = "c0" * 32
-    card = {"name": "colours", "thresholds": {"0.1": 0.8, "0.01": 0.9, "0.001": 0.95}}
-    preprocessing = SimpleNamespace(size=16)
+
+    def __init__(self) -> None:
+        self.fingerprint = "c0" * 32
+        self.card = {"name": "colours", "thresholds": {"0.1": 0.8, "0.01": 0.9, "0.001": 0.95}}
 
     def member(self, resolution: float) -> "Colours":
         return self
