@@ -84,7 +84,9 @@ def accuracy(scores: np.ndarray, same: np.ndarray, folds: int = 10) -> float:
     return float(right / len(scores))
 
 
-def measure(rows: np.ndarray, details: np.ndarray, sharp: np.ndarray, sharp_details: np.ndarray, encoder: FaceEncoder) -> dict:
+def measure(
+    rows: np.ndarray, details: np.ndarray, sharp: np.ndarray, sharp_details: np.ndarray, encoder: FaceEncoder
+) -> dict:
     """Figures of one kind of templates, float64 ``[people, dim]``, against everybody's sharp photo."""
     cosines = rows @ sharp.T
     limits = {far: encoder.calibration.threshold(far, details[:, None], sharp_details[None]) for far in (0.01, FAR)}  # type: ignore[union-attr]
@@ -98,7 +100,9 @@ def measure(rows: np.ndarray, details: np.ndarray, sharp: np.ndarray, sharp_deta
         "accuracy": accuracy(pairs, same),
         "tar": float((mates > np.quantile(others, 1 - FAR)).mean()),
         "rank1": float((cosines.argmax(1) == np.arange(len(rows))).mean()),
-        "false_accepts_a_promised_one": {f"{far:g}": float((cosines - limit)[strange].__gt__(0).mean() / far) for far, limit in limits.items()},
+        "false_accepts_a_promised_one": {
+            f"{far:g}": float((cosines - limit)[strange].__gt__(0).mean() / far) for far, limit in limits.items()
+        },
         "shift": {f"{far:g}": float(np.quantile((cosines - limit)[strange], 1 - far)) for far, limit in limits.items()},
         "named": float((np.diag(margin) > 0).mean()),
     }
@@ -107,13 +111,26 @@ def measure(rows: np.ndarray, details: np.ndarray, sharp: np.ndarray, sharp_deta
 @click.command()
 @click.argument("work", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--lfw", required=True, type=click.Path(path_type=Path, exists=True), help="Folder of LFW's images.")
-@click.option("--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists of pairs.")
+@click.option(
+    "--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists of pairs."
+)
 @click.option("--people", default=200, show_default=True, type=click.IntRange(20), help="How many are filmed.")
 @click.option("--side", default=16.0, show_default=True, help="Of the aligned faces, in pixels.")
 @click.option("--frames", default=50, show_default=True, type=click.IntRange(2), help="Frames a clip.")
-@click.option("--rule", "rules", multiple=True, default=("mean", "1,0", "1,1", "2,0", "2,2", "0,2", "best"), show_default=True)
+@click.option(
+    "--rule", "rules", multiple=True, default=("mean", "1,0", "1,1", "2,0", "2,2", "0,2", "best"), show_default=True
+)
 @click.option("--name", default="16px", show_default=True, help="Of the file of results.")
-def main(work: Path, lfw: Path, pairs: tuple[Path, ...], people: int, side: float, frames: int, rules: tuple[str, ...], name: str) -> None:
+def main(
+    work: Path,
+    lfw: Path,
+    pairs: tuple[Path, ...],
+    people: int,
+    side: float,
+    frames: int,
+    rules: tuple[str, ...],
+    name: str,
+) -> None:
     """Measure templates and tracks on generated clips in WORK."""
     try:
         run(work, lfw, pairs, people, side, frames, rules, name)
