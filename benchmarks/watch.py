@@ -1,4 +1,4 @@
-"""What many looks at one person are worth: templates of 1 to 32 frames of a clip against a sharp photo, and tracks against the truth.
+"""What many looks at one person are worth: templates of 1 to 32 frames of a clip against a sharp photo.
 
     python benchmarks/watch.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt
 
@@ -89,22 +89,21 @@ def measure(
 ) -> dict:
     """Figures of one kind of templates, float64 ``[people, dim]``, against everybody's sharp photo."""
     cosines = rows @ sharp.T
-    limits = {far: encoder.calibration.threshold(far, details[:, None], sharp_details[None]) for far in (0.01, FAR)}  # type: ignore[union-attr]
+    assert encoder.calibration is not None
+    limits = {far: encoder.calibration.threshold(far, details[:, None], sharp_details[None]) for far in (0.01, FAR)}
     mates, others = np.diag(cosines), cosines[~np.eye(len(rows), dtype=bool)]
     shifted = np.roll(np.arange(len(rows)), 1)
     pairs = np.stack([mates, cosines[np.arange(len(rows)), shifted]], 1).ravel()
     same = np.tile([True, False], len(rows))
-    margin = cosines - limits[FAR]
     strange = ~np.eye(len(rows), dtype=bool)
+    above = {f"{far:g}": (cosines - limit)[strange] for far, limit in limits.items()}
     return {
         "accuracy": accuracy(pairs, same),
         "tar": float((mates > np.quantile(others, 1 - FAR)).mean()),
         "rank1": float((cosines.argmax(1) == np.arange(len(rows))).mean()),
-        "false_accepts_a_promised_one": {
-            f"{far:g}": float((cosines - limit)[strange].__gt__(0).mean() / far) for far, limit in limits.items()
-        },
-        "shift": {f"{far:g}": float(np.quantile((cosines - limit)[strange], 1 - far)) for far, limit in limits.items()},
-        "named": float((np.diag(margin) > 0).mean()),
+        "false_accepts_a_promised_one": {far: float((margin > 0).mean() / float(far)) for far, margin in above.items()},
+        "shift": {far: float(np.quantile(margin, 1 - float(far))) for far, margin in above.items()},
+        "named": float((np.diag(cosines - limits[FAR]) > 0).mean()),
     }
 
 
