@@ -3,13 +3,13 @@
 The family's file, JSON, names its members in order of detail, with the least pixels of detail that each is for, and says what
 similarities mean by the detail of both faces::
 
-    {"format": 1, "name": "lrface", "dim": 512,
+    {"format": 2, "name": "lrface", "dim": 512,
      "members": [{"model": NAME, "fingerprint": HEX, "detail": 0}, ...],
      "card": {"thresholds": {...}, "quality": {...}, ...},
-     "sharp": {"map": FILE, "detail": 48, "teachers": [FINGERPRINT, ...], "card": {...}}}
+     "sharp": {"map": FILE, "detail": 18, "teachers": [NAME, ...], "card": {...}}}
 
-``sharp`` is the top rung, for whoever has the teachers' files: the teachers that taught the space embed the sharpest faces
-themselves. A member is opened when the first face comes that it is for.
+``sharp`` is the top rung, for whoever has the teachers' files: a student and the teachers embed the sharpest faces together, see
+:mod:`lrface.models.fusion`. A member is opened when the first face comes that it is for.
 """
 
 import hashlib
@@ -20,15 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lrface.errors import LrfaceError
 from lrface.files import file_digest, read_json
 from lrface.models import dlib_resnet
 from lrface.models.embedder import Embedder, open_embedder
+from lrface.models.fusion import Fusion, TeacherNetwork
 from lrface.models.preprocessing import Preprocessing
 from lrface.models.teacher_map import TeacherMap
 
-FORMAT = 1
+FORMAT = 2
 
 #: Side of the crops that teachers are given.
 SHARP_SIDE = 112
@@ -75,21 +77,26 @@ class Family:
     Args:
         name: of the family.
         members: in any order; one is for all faces, from 0 pixels of detail on.
-        dim: length of the embeddings.
+        dim: length of the embeddings that the members give.
         card: ``thresholds`` and ``quality`` as a model's card has them, of the family.
+        fusion: of the last member, the teachers, with the one before it; None if there are no teachers.
 
     Attributes:
+        dim: length of the family's embeddings.
         fingerprint: names the members and what each is for.
 
     Raises:
         LrfaceError: no member is for the smallest faces.
     """
 
-    def __init__(self, name: str, members: Sequence[Member], dim: int, card: Mapping[str, Any]) -> None:
+    def __init__(
+        self, name: str, members: Sequence[Member], dim: int, card: Mapping[str, Any], fusion: Fusion | None = None
+    ) -> None:
         self.members = tuple(sorted(members, key=lambda member: member.detail))
         if not self.members or self.members[0].detail > 0:
             raise LrfaceError(f"the family {name} has no member for the smallest faces: one must begin at 0 pixels")
-        self.name, self.dim, self.card = name, dim, {**card, "name": name}
+        self.name, self.card, self.fusion = name, {**card, "name": name}, fusion
+        self.dim = fusion.dim if fusion else dim
         described = " ".join(f"{member.fingerprint} {member.detail:g}" for member in self.members)
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
@@ -107,6 +114,36 @@ class Family:
 
     def _fitting(self, resolution: float) -> Member:
         return next(member for member in reversed(self.members) if member.detail <= max(resolution, 0.0))
+
+    def embed(
+        self, crops: Sequence[np.ndarray], resolutions: Sequence[float], embed: Callable[..., np.ndarray]
+    ) -> NDArray[np.float32]:
+        """Embed faces, each by the member for its detail.
+
+        Args:
+            crops: uint8 RGB of any size.
+            resolutions: pixels of detail of each.
+            embed: makes L2-normalised rows of a member and crops.
+
+        Returns:
+            float32 ``[n, dim]``, L2-normalised.
+
+        Raises:
+            LrfaceError: a member cannot be opened.
+        """
+        chosen = [self._fitting(resolution) for resolution in resolutions]
+        result = np.empty((len(crops), self.dim), np.float32)
+        for member in {id(each): each for each in chosen}.values():
+            rows = [row for row, each in enumerate(chosen) if each is member]
+            few = [crops[row] for row in rows]
+            found = embed(member.embedder, few)
+            if self.fusion is None:
+                result[rows] = found
+            elif member is self.members[-1]:
+                result[rows] = self.fusion.sharp(embed(self.members[-2].embedder, few), found)
+            else:
+                result[rows] = self.fusion.students(found)
+        return result
 
     def single(self, fingerprint: str) -> Embedder | None:
         """The member of this fingerprint, None if there is none: for a gallery that was made with it alone.
@@ -144,21 +181,23 @@ def open_family(
         for each in record["members"]:
             opener = partial(open_embedder, str(each["model"]), device, threads, runtime=runtime)
             members.append(Member(str(each["model"]), str(each["fingerprint"]), float(each["detail"]), opener))
-        name, dim, card = str(record["name"]), int(record["dim"]), dict(record["card"])
+        name, dim, card, fusion = str(record["name"]), int(record["dim"]), dict(record["card"]), None
         if sharp:
             top = record.get("sharp")
             if top is None:
                 raise LrfaceError(f"the family {name} has no top rung for teachers: leave --sharp out")
-            members.append(_teachers(Path(path), top, sharp, device, threads))
+            fusion = Fusion(TeacherMap.load(Path(path).with_name(str(top["map"]))))
+            members.append(_teachers(Path(path), top, fusion.mapping, sharp, device, threads))
             card = dict(top["card"])
-        return Family(name, members, dim, card)
+        return Family(name, members, dim, card, fusion)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LrfaceError(f"{path} is a damaged family of models: {error}") from error
 
 
-def _teachers(path: Path, top: dict[str, Any], files: Sequence[str | Path], device: str, threads: int | None) -> Member:
-    """The top rung: it is checked at once that these are the teachers, so that no other network fuses unnoticed."""
-    mapping = TeacherMap.load(path.with_name(str(top["map"])))
+def _teachers(
+    path: Path, top: dict[str, Any], mapping: TeacherMap, files: Sequence[str | Path], device: str, threads: int | None
+) -> Member:
+    """The top rung. It is checked at once that these are the teachers, so that no other network fuses unnoticed."""
     teachers = [open_embedder(_teacher_file(file), device, threads) for file in files]
     if tuple(teacher.fingerprint for teacher in teachers) != mapping.fingerprints:
         raise LrfaceError(
@@ -166,28 +205,10 @@ def _teachers(path: Path, top: dict[str, Any], files: Sequence[str | Path], devi
             f"in this order: {', '.join(map(str, top['teachers']))}"
         )
     digest = file_digest(path.with_name(str(top["map"])))
-    embedder = Embedder(TeacherNetwork(teachers, mapping), Preprocessing(SHARP_SIDE), digest, {"name": SHARP})
+    embedder = Embedder(TeacherNetwork(teachers), Preprocessing(SHARP_SIDE), f"{digest} {FORMAT}", {"name": SHARP})
     return Member(SHARP, embedder.fingerprint, float(top["detail"]), lambda: embedder)
 
 
 def _teacher_file(name: str | Path) -> Path:
     """A teacher's file: ``dlib`` is the network of the package face-recognition-models."""
     return dlib_resnet.cached_file() if str(name) == "dlib" and not Path(name).exists() else Path(name)
-
-
-class TeacherNetwork:
-    """Teachers and their map as one network on aligned crops.
-
-    Args:
-        teachers: in the map's order.
-        mapping: onto the family's space.
-    """
-
-    def __init__(self, teachers: Sequence[Embedder], mapping: TeacherMap) -> None:
-        self._teachers, self._mapping = teachers, mapping
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """float32 ``[n, 3, 112, 112]``, -1 to 1, to float32 ``[n, dim]``."""
-        pixels = np.clip(np.rint(batch * 127.5 + 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
-        crops = list(np.ascontiguousarray(pixels))
-        return self._mapping([teacher.embed(crops, max(len(crops), 1)) for teacher in self._teachers])
