@@ -27,7 +27,9 @@ SHARES = (0.35, 0.65)
 QUALITY = 95  # of JPEG
 
 
-def draw_blends(images: np.ndarray, labels: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw_blends(
+    images: np.ndarray, labels: np.ndarray, count: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw pairs of images of different people, and the share of the first.
 
     Args:
@@ -67,7 +69,9 @@ def main(store: Path, out: Path, count: int, holdout_identities: int, seed: int)
     """Write blends; those that are there stay, so a killed call goes on."""
     try:
         faces = Store(store)
-        split = split_store(faces, DataSection(store=str(store), holdout_identities=holdout_identities, unlabelled=False))
+        split = split_store(
+            faces, DataSection(store=str(store), holdout_identities=holdout_identities, unlabelled=False)
+        )
         pairs = draw_blends(split.train, split.labels, count, seed)
         work = tqdm(zip(*pairs, strict=True), total=count, unit="img", desc="blend")
         for number, (a, b, share) in enumerate(work):
@@ -76,7 +80,9 @@ def main(store: Path, out: Path, count: int, holdout_identities: int, seed: int)
                 picture = blend(faces.crop(int(a)), faces.crop(int(b)), share)
                 out.mkdir(parents=True, exist_ok=True)
                 with atomic_write(file) as target:
-                    target.write(cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
+                    target.write(
+                        cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+                    )
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

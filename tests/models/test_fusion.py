@@ -45,7 +45,10 @@ def test_two_sharp_faces_are_compared_by_both_halves(fusion, rng):
     student, own = rows(rng, 2, DIM).astype(np.float64), rows(rng, 2, *WIDTHS).astype(np.float64)
     mapping, mapped = fusion.mapping, []
     for row in own:
-        parts = [row[:4] / np.linalg.norm(row[:4]) - mapping.centres[0], row[4:] / np.linalg.norm(row[4:]) - mapping.centres[1]]
+        parts = [
+            row[:4] / np.linalg.norm(row[:4]) - mapping.centres[0],
+            row[4:] / np.linalg.norm(row[4:]) - mapping.centres[1],
+        ]
         joined = np.concatenate([part / np.linalg.norm(part) for part in parts]) / np.sqrt(2)
         mapped.append(mapping.matrix.astype(np.float64) @ joined + mapping.bias)
     common = [s + m / np.linalg.norm(m) for s, m in zip(student, mapped, strict=True)]
