@@ -99,7 +99,7 @@ def norm_crop(
     times = 1 if size >= TEMPLATE_SIZE else min(max(round(1 / scale), 1), MOST_WARPED // size)
     if times > 1:
         matrix = alignment(landmarks, size * times)
-        matrix[:, 2] += (times - 1) / 2  # the centre of a pixel is the centre of the block of pixels that is averaged into it
+        matrix[:, 2] += (times - 1) / 2  # a pixel's centre is that of the block averaged into it
     side = size * times
     crop = cv2.warpAffine(image, matrix, (side, side), flags=kernel, borderMode=mode, borderValue=0)
     return crop if times == 1 else cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)

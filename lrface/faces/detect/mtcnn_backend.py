@@ -183,7 +183,7 @@ def _reduce(sums: np.ndarray, areas: np.ndarray, width: int, height: int) -> np.
 
 
 def _bins(start: np.ndarray, end: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split ``start`` to ``end`` into ``count`` equal parts: int ``[n]`` -> first and last (excluded) pixels, two ``[n, count]``."""
+    """First and last (excluded) pixels of ``count`` equal parts of ``start`` to ``end``: int ``[n]`` -> two ``[n, count]``."""
     size, number = (end - start)[:, None], np.arange(count)
     return start[:, None] + number * size // count, start[:, None] - (number + 1) * -size // count
 
