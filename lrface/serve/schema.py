@@ -75,7 +75,7 @@ class EnrolRequest(Request):
 
     name: Name
     image: Picture
-    force: bool = Field(False, description="enrol what is left out otherwise: blurred faces, those like somebody else")
+    force: bool = Field(False, description="also enrol faces that are refused otherwise, e.g. blurred ones")
 
 
 class Quality(BaseModel):
