@@ -1,17 +1,17 @@
-"""The false accept rate that is promised against the one that comes, for small and blurred faces of people unseen.
+"""Compare the promised false accept rate with the measured one, for small and blurred faces of unseen people.
 
     python benchmarks/far_promised.py MODEL --store data/celeba_store \\
         --images data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 
-The people are split in two halves: what similarities mean is fitted on one (as tools/calibrate.py does for a model's card) and
-measured on the other, and the other way round; the two rates are averaged. LR-LR compares faces of one condition, HR-LR sharp
-faces as they are with faces of the condition. A face is native, cut out of a photo, or enlarged by somebody, at random; what is
-known of its resolution is what lrface/faces/quality.py finds out. Writes benchmarks/results/far_promised.json and .md.
+The people are split in two halves. The calibration is fitted on one half, as tools/calibrate.py does for a model's card, and
+measured on the other; then the halves are exchanged, and the two rates are averaged. LR-LR compares faces of the same condition.
+HR-LR compares sharp faces with faces of the condition. At random, a face is native, cut out of a photo, or enlarged before. Its
+resolution is the estimate of lrface/faces/quality.py. The results go to benchmarks/results/far_promised.json and .md.
 
     python benchmarks/far_promised.py lrface --sharp dlib --holdout 300 --name far_promised_family --store data/joined_store ...
 
-measures a family, whose pairs of a sharp and a small face are of two of its members. ``--holdout`` says how many identities of the
-store its members did not see.
+measures a family. In its HR-LR pairs the two faces are embedded by different members. ``--holdout`` is the number of identities of
+the store that were held out when its members were trained.
 """
 
 import sys
@@ -46,7 +46,7 @@ LARGEST = {False: 48, True: 112}
 
 
 def split(source: Source, seed: int) -> tuple[Source, Source]:
-    """Two halves of the people."""
+    """Split the people of a source in two halves."""
     count = int(source.people.max()) + 1
     first = np.zeros(count, bool)
     first[np.random.default_rng(seed).permutation(count)[: count // 2]] = True
@@ -54,7 +54,7 @@ def split(source: Source, seed: int) -> tuple[Source, Source]:
 
 
 def chosen_images(source: Source, count: int, rng: np.random.Generator) -> np.ndarray:
-    """As many images, of as many people as there are: a person's second image is taken where there are too few people."""
+    """Choose ``count`` images of as many people as possible. A second image of a person is used only if people run out."""
     order = rng.permutation(len(source.people))
     _, places = np.unique(source.people[order], return_index=True)
     first = order[np.sort(places)]
@@ -66,7 +66,7 @@ def chosen_images(source: Source, count: int, rng: np.random.Generator) -> np.nd
 def measure(
     embedder: Embedder | Family, calibration: Calibration, sources: list[Source], faces: int, seed: int
 ) -> dict[tuple[str, str, float, str], dict[str, list[float]]]:
-    """Rates by source, side, blur and kind: promised by the calibration, and by one threshold for all."""
+    """Measured false accept rates by source, side, blur and kind: with the calibration, and with one threshold for all."""
     rng = np.random.default_rng(seed)
     results = {}
     for source in sources:
@@ -104,7 +104,7 @@ def _rates(calibration: Calibration, a: QualitySamples, b: QualitySamples) -> di
 
 
 def average(parts: list[dict[str, list[float]]]) -> dict[str, list[float]]:
-    """Of rates; pairs are added."""
+    """Mean of the rates, and sum of the pairs."""
     return {
         name: [float(value) for value in (np.sum if name == "pairs" else np.mean)([p[name] for p in parts], axis=0)]
         for name in parts[0]
@@ -112,7 +112,7 @@ def average(parts: list[dict[str, list[float]]]) -> dict[str, list[float]]:
 
 
 def run(embedder: Embedder | Family, sources: list[Source], faces: int, fitted: int) -> list[dict[str, Any]]:
-    """A row for each condition, of each source and of all together."""
+    """Measure all conditions: one row per condition, for each source and for all sources together."""
     halves = [split(source, number) for number, source in enumerate(sources)]
     found: list[dict] = []
     for turn in (0, 1):
@@ -131,7 +131,7 @@ def run(embedder: Embedder | Family, sources: list[Source], faces: int, fitted: 
 
 
 def report(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
-    """As Markdown: rates relative to what was promised."""
+    """The report as Markdown: measured rates divided by the promised ones."""
     lines = [
         "# The false accept rate promised, and the one that came",
         "",

@@ -1,15 +1,15 @@
-"""A family: models for faces of different detail that share one embedding space, opened as one.
+"""Families: several models for faces of different detail that share one embedding space and are opened as one.
 
-The family's file, JSON, names its members in order of detail, with the least pixels of detail that each is for, and says what
-similarities mean by the detail of both faces::
+The family's JSON file lists its members in order of detail. Each has the least pixels of detail for which it is used. The
+family's card has the thresholds and the calibration by the detail of both faces::
 
     {"format": 2, "name": "lrface", "dim": 512,
      "members": [{"model": NAME, "fingerprint": HEX, "detail": 0}, ...],
      "card": {"thresholds": {...}, "quality": {...}, ...},
      "sharp": {"map": FILE, "detail": 18, "teachers": [NAME, ...], "card": {...}}}
 
-``sharp`` is the top rung, for whoever has the teachers' files: a student and the teachers embed the sharpest faces together, see
-:mod:`lrface.models.fusion`. A member is opened when the first face comes that it is for.
+``sharp`` is an optional top member for users who have the teachers' files: a student and the teachers embed the sharpest faces
+together, see :mod:`lrface.models.fusion`. A member is opened when its first face arrives.
 """
 
 import hashlib
@@ -32,10 +32,10 @@ from lrface.models.teacher_map import TeacherMap
 
 FORMAT = 2
 
-#: Side of the crops that teachers are given.
+#: Side in pixels of the crops that the teachers get.
 SHARP_SIDE = 112
 
-#: How the top rung is called where members are named.
+#: Name of the top member in lists of members.
 SHARP = "teachers"
 
 
@@ -44,10 +44,10 @@ class Member:
     """One model of a family.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
         fingerprint: see :class:`lrface.models.embedder.Embedder`.
-        detail: the least pixels of detail that it is for.
-        opener: opens it.
+        detail: the least pixels of detail for which it is used.
+        opener: opens the model.
     """
 
     name: str
@@ -57,10 +57,10 @@ class Member:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """The model, opened once.
+        """The model, opened at first use.
 
         Raises:
-            LrfaceError: it cannot be opened, or is not the one that the family was made of.
+            LrfaceError: it cannot be opened, or differs from the model with which the family was made.
         """
         embedder = self.opener()
         if embedder.fingerprint != self.fingerprint:
@@ -72,21 +72,21 @@ class Member:
 
 
 class Family:
-    """Models that share one space; of what one :class:`lrface.models.embedder.Embedder` has, what comparing faces needs.
+    """Models that share one embedding space. It has the part of :class:`lrface.models.embedder.Embedder` for comparing faces.
 
     Args:
-        name: of the family.
-        members: in any order; one is for all faces, from 0 pixels of detail on.
-        dim: length of the embeddings that the members give.
-        card: ``thresholds`` and ``quality`` as a model's card has them, of the family.
-        fusion: of the last member, the teachers, with the one before it; None if there are no teachers.
+        name: name of the family.
+        members: in any order; one must begin at 0 pixels of detail.
+        dim: length of the members' embeddings.
+        card: ``thresholds`` and ``quality`` of the family, in the form of a model's card.
+        fusion: how the last member, the teachers, is fused with the one before it. None if there are no teachers.
 
     Attributes:
         dim: length of the family's embeddings.
-        fingerprint: names the members and what each is for.
+        fingerprint: digest of the members and their ranges of detail.
 
     Raises:
-        LrfaceError: no member is for the smallest faces.
+        LrfaceError: no member begins at 0 pixels.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Family:
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
     def member(self, resolution: float) -> Embedder:
-        """The model for a face of ``resolution`` pixels of detail.
+        """The model for a face with ``resolution`` pixels of detail.
 
         Raises:
             LrfaceError: it cannot be opened.
@@ -109,7 +109,7 @@ class Family:
         return self._fitting(resolution).embedder
 
     def member_name(self, resolution: float) -> str:
-        """Its name."""
+        """The name of the model that :meth:`member` gives."""
         return self._fitting(resolution).name
 
     def _fitting(self, resolution: float) -> Member:
@@ -118,12 +118,12 @@ class Family:
     def embed(
         self, crops: Sequence[np.ndarray], resolutions: Sequence[float], embed: Callable[..., np.ndarray]
     ) -> NDArray[np.float32]:
-        """Embed faces, each by the member for its detail.
+        """Embed faces, each with the member for its detail.
 
         Args:
             crops: uint8 RGB of any size.
-            resolutions: pixels of detail of each.
-            embed: makes L2-normalised rows of a member and crops.
+            resolutions: pixels of detail of each face.
+            embed: function of a member's embedder and crops that returns L2-normalised embeddings float32 ``[k, d]``.
 
         Returns:
             float32 ``[n, dim]``, L2-normalised.
@@ -146,7 +146,7 @@ class Family:
         return result
 
     def single(self, fingerprint: str) -> Embedder | None:
-        """The member of this fingerprint, None if there is none: for a gallery that was made with it alone.
+        """The member with this fingerprint, or None. Used for a gallery that was made with this member alone.
 
         Raises:
             LrfaceError: it cannot be opened.
@@ -166,12 +166,12 @@ def open_family(
 
     Args:
         path: its file, ``*.json``.
-        sharp: the teachers in the family's order, to embed the sharpest faces: files, or ``dlib`` for the network that the extra
-            ``sharp`` installs. None: the students embed all.
+        sharp: the teachers in the family's order, for the sharpest faces: files, or ``dlib`` for the network that the
+            extra ``sharp`` installs. If empty, the students embed all faces.
         device, threads, runtime: see :func:`lrface.models.embedder.open_embedder`.
 
     Raises:
-        LrfaceError: the file is damaged, or the teachers are not those that taught the family.
+        LrfaceError: the file is damaged, or the teachers are not the ones that taught the family.
     """
     record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
@@ -197,7 +197,7 @@ def open_family(
 def _teachers(
     path: Path, top: dict[str, Any], mapping: TeacherMap, files: Sequence[str | Path], device: str, threads: int | None
 ) -> Member:
-    """The top rung. It is checked at once that these are the teachers, so that no other network fuses unnoticed."""
+    """Open the top member. The teachers' fingerprints are checked at once, so that no other networks are used by mistake."""
     teachers = [open_embedder(_teacher_file(file), device, threads) for file in files]
     if tuple(teacher.fingerprint for teacher in teachers) != mapping.fingerprints:
         raise LrfaceError(
@@ -210,5 +210,5 @@ def _teachers(
 
 
 def _teacher_file(name: str | Path) -> Path:
-    """A teacher's file: ``dlib`` is the network of the package face-recognition-models."""
+    """The file of a teacher; ``dlib`` is the network in the package face-recognition-models."""
     return dlib_resnet.cached_file() if str(name) == "dlib" and not Path(name).exists() else Path(name)

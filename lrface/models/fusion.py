@@ -1,16 +1,17 @@
-"""The top rung of a family: sharp faces embedded by a student and by the teachers together, comparable with all others.
+"""The top member of a family: a student and the teachers embed sharp faces together.
 
-An embedding of a family with a top rung has two halves of equal weight. The first lies in the space that the members share. The
-second is the teachers' own: what a teacher says of two sharp faces by itself is worth more than what is left of it in the space of
-16 pixels. So
+An embedding of a family with teachers has two halves of equal weight. The first half lies in the space that all members share.
+The second half is the teachers' own space. It is needed because a teacher compares two sharp faces better in its own space than
+in the space of a student that sees 16 pixels.
 
-- a sharp face is ``[c, o] / sqrt(2)``: ``c`` is the normalised sum of the student's embedding of the face, reduced, and of the
-  teachers' mapped onto the student's space (:class:`lrface.models.teacher_map.TeacherMap`); ``o`` is the teachers' own embedding;
-- any other face is ``[s, m] / sqrt(2)``: ``s`` is the student's embedding and ``m`` the mean of the teachers' embeddings, as nobody
-  has seen this face as a teacher would.
+- A sharp face is ``[c, o] / sqrt(2)``. ``o`` is the teachers' own embedding. ``c`` is the normalised sum of two embeddings: the
+  student's, of the reduced face, and the teachers', mapped to the student's space (:class:`lrface.models.teacher_map.TeacherMap`).
+- Any other face is ``[s, m] / sqrt(2)``. ``s`` is the student's embedding. ``m`` is the mean embedding of the teachers, because
+  the teachers do not embed this face.
 
-All parts have unit length, and so have their sums. Two sharp faces are compared by both halves. In all other pairs the second half
-is the same for everybody, or nearly so, and the first decides. The mean keeps the similarities of all kinds of pairs on one scale.
+All parts have unit length, so the embeddings have unit length too. Two sharp faces are compared by both halves. In all other
+pairs the second half is almost constant, and the first half decides. The mean ``m`` keeps the similarities of all kinds of pairs
+on one scale.
 """
 
 from collections.abc import Sequence
@@ -31,21 +32,21 @@ def unit(rows: np.ndarray) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Fusion:
-    """How embeddings of a family with a top rung are put together.
+    """Builds the embeddings of a family with teachers.
 
     Attributes:
-        mapping: from the teachers onto the space of the students.
+        mapping: map from the teachers' embeddings to the students' space.
     """
 
     mapping: TeacherMap
 
     @property
     def dim(self) -> int:
-        """Length of the embeddings: the students' and the teachers' together."""
+        """Length of the embeddings: the student's and the teachers' lengths added."""
         return self.mapping.dim + sum(map(len, self.mapping.centres))
 
     def students(self, rows: np.ndarray) -> NDArray[np.float32]:
-        """Complete the embeddings of faces that only a student embeds.
+        """Complete the embeddings of faces that only a student has embedded.
 
         Args:
             rows: float32 ``[n, d]``, L2-normalised.
@@ -60,8 +61,8 @@ class Fusion:
         """Fuse the embeddings of sharp faces.
 
         Args:
-            rows: the student's, float32 ``[n, d]``, L2-normalised.
-            own: the teachers', as :class:`TeacherNetwork` gives them, float32 ``[n, sum of d_k]``.
+            rows: embeddings of the student, float32 ``[n, d]``, L2-normalised.
+            own: embeddings of the teachers from :class:`TeacherNetwork`, float32 ``[n, sum of d_k]``.
 
         Returns:
             float32 ``[n, dim]``, L2-normalised.
@@ -72,7 +73,7 @@ class Fusion:
 
 
 def side_by_side(parts: Sequence[np.ndarray]) -> NDArray[np.float32]:
-    """Embeddings of several teachers ``[..., d_k]`` as one of unit length: its cosine is the mean of theirs."""
+    """Concatenate embeddings ``[..., d_k]`` of several teachers to unit length. Its cosine is the mean of their cosines."""
     return unit(np.concatenate([unit(part) for part in parts], axis=-1))
 
 
@@ -91,7 +92,7 @@ class TeacherNetwork:
         self._teachers = teachers
 
     def __call__(self, batch: np.ndarray) -> NDArray[np.float32]:
-        """float32 ``[n, 3, 112, 112]``, -1 to 1, to float32 ``[n, sum of d_k]``, of unit length."""
+        """Embed a batch: float32 ``[n, 3, 112, 112]``, -1 to 1 -> float32 ``[n, sum of d_k]`` of unit length."""
         pixels = np.clip(np.rint(batch * 127.5 + 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
         crops = list(np.ascontiguousarray(pixels))
         return side_by_side([teacher.embed(crops, max(len(crops), 1)) for teacher in self._teachers])
