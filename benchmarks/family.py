@@ -25,7 +25,7 @@ from lrface.errors import LrfaceError
 from lrface.eval.verification import VerificationResult, evaluate
 from lrface.faces.degrade import resize
 from lrface.faces.quality import assess
-from lrface.files import atomic_write, write_json
+from lrface.files import atomic_write, read_json, write_json
 from lrface.models.family import Family
 from lrface.recognition.encoder import FaceEncoder
 from lrface.reporting.style import drawing, save_figure
@@ -137,10 +137,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 @click.option("--peer", "peers", multiple=True, help="LABEL=FILE of another network; repeatable.")
 @click.option("--teacher", "teachers", multiple=True, help="A teacher of the shipped family; repeatable.")
 @click.option("--side", "sides", multiple=True, type=int, help="Sides to measure; all of 8 to 112 px if none.")
+@click.option("--add", is_flag=True, help="Keep the rows of other models that the file already has.")
 @click.option("--title", default="LFW View 1 test", show_default=True, help="Title of the figure.")
 def main(
     images: str, lists: tuple[str, ...], name: str, models: tuple[str, ...], peers: tuple[str, ...],
-    teachers: tuple[str, ...], sides: tuple[int, ...], title: str,
+    teachers: tuple[str, ...], sides: tuple[int, ...], add: bool, title: str,
 ) -> None:  # fmt: skip
     """Measure models at every face size."""
     try:
@@ -150,21 +151,29 @@ def main(
             sharp = FaceEncoder.load(None, "none", sharp=teachers)
             contenders.append(Contender(f"{sharp.embedder.card['name']} + teachers", sharp, False))
         contenders += [Contender(label, FaceEncoder.load(file, "none"), True) for label, file in _named(peers)]
-        rows = [each for c in contenders for each in measure(c, pairs, sorted(sides or SIDES), click.echo)]
+        facts = {"pairs": pairs.name, "alignment": pairs.alignment, "operator": "bilinear-antialias"}
+        kept = _measured_before(RESULTS / f"{name}.json", facts, {c.label for c in contenders}) if add else []
+        code = code_version()
+        rows = [
+            {**each, "code": code} for c in contenders for each in measure(c, pairs, sorted(sides or SIDES), click.echo)
+        ]
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-    facts = {
-        "code": code_version(),
-        "pairs": pairs.name,
-        "alignment": pairs.alignment,
-        "operator": "bilinear-antialias",
-    }
+    rows = kept + rows
     write_json(RESULTS / f"{name}.json", {**facts, "rows": rows})
     with atomic_write(RESULTS / f"{name}.md", "w") as file:
         file.write(f"# {title}: accuracy in % (AUC) by the side of the face\n\n{table(rows)}")
     draw(rows, name, title)
     click.echo(table(rows))
+
+
+def _measured_before(file: Path, facts: dict[str, Any], measured: set[str]) -> list[dict[str, Any]]:
+    """The file's rows of models that are not measured now. Raises LrfaceError if they are of other faces."""
+    before = read_json(file)
+    if any(before[key] != value for key, value in facts.items()):
+        raise LrfaceError(f"{file} was measured on other faces: leave --add out")
+    return [{"code": before.get("code"), **each} for each in before["rows"] if each["model"] not in measured]
 
 
 def _named(texts: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from lrface.faces.calibration import Calibration, bilinear_terms, hat_weights
 KNOTS = np.array([4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0])
 
 #: The same for a family of networks, some of which have a larger input.
-FAMILY_KNOTS = np.array([4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0, 36.0, 64.0])
+FAMILY_KNOTS = np.array([4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 24.0, 36.0, 64.0])
 
 #: Shares of pairs above a similarity, for the tables. Thresholds use the first ones, figures use all.
 DIFFERENT_SHARES = (*sorted(FARS), 0.25, 0.5, 0.75, 0.9, 0.99)

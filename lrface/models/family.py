@@ -3,13 +3,13 @@
 The family's JSON file lists its members in order of detail. Each has the least pixels of detail for which it is used. The
 family's card has the thresholds and the calibration by the detail of both faces::
 
-    {"format": 1, "name": "lrface", "dim": 512,
+    {"format": 2, "name": "lrface", "dim": 512,
      "members": [{"model": NAME, "fingerprint": HEX, "detail": 0}, ...],
      "card": {"thresholds": {...}, "quality": {...}, ...},
-     "sharp": {"map": FILE, "detail": 48, "teachers": [FINGERPRINT, ...], "card": {...}}}
+     "sharp": {"map": FILE, "detail": 18, "teachers": [NAME, ...], "card": {...}}}
 
-``sharp`` is an optional top member for users who have the teachers' files: the teachers of this space embed the sharpest
-faces themselves. A member is opened when its first face arrives.
+``sharp`` is an optional top member for users who have the teachers' files: a student and the teachers embed the sharpest faces
+together, see :mod:`lrface.models.fusion`. A member is opened when its first face arrives.
 """
 
 import hashlib
@@ -20,15 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lrface.errors import LrfaceError
 from lrface.files import file_digest, read_json
 from lrface.models import dlib_resnet
 from lrface.models.embedder import Embedder, open_embedder
+from lrface.models.fusion import Fusion, TeacherNetwork
 from lrface.models.preprocessing import Preprocessing
 from lrface.models.teacher_map import TeacherMap
 
-FORMAT = 1
+FORMAT = 2
 
 #: Side in pixels of the crops that the teachers get.
 SHARP_SIDE = 112
@@ -75,21 +77,26 @@ class Family:
     Args:
         name: name of the family.
         members: in any order; one must begin at 0 pixels of detail.
-        dim: length of the embeddings.
+        dim: length of the members' embeddings.
         card: ``thresholds`` and ``quality`` of the family, in the form of a model's card.
+        fusion: how the last member, the teachers, is fused with the one before it. None if there are no teachers.
 
     Attributes:
+        dim: length of the family's embeddings.
         fingerprint: digest of the members and their ranges of detail.
 
     Raises:
         LrfaceError: no member begins at 0 pixels.
     """
 
-    def __init__(self, name: str, members: Sequence[Member], dim: int, card: Mapping[str, Any]) -> None:
+    def __init__(
+        self, name: str, members: Sequence[Member], dim: int, card: Mapping[str, Any], fusion: Fusion | None = None
+    ) -> None:
         self.members = tuple(sorted(members, key=lambda member: member.detail))
         if not self.members or self.members[0].detail > 0:
             raise LrfaceError(f"the family {name} has no member for the smallest faces: one must begin at 0 pixels")
-        self.name, self.dim, self.card = name, dim, {**card, "name": name}
+        self.name, self.card, self.fusion = name, {**card, "name": name}, fusion
+        self.dim = fusion.dim if fusion else dim
         described = " ".join(f"{member.fingerprint} {member.detail:g}" for member in self.members)
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
@@ -107,6 +114,36 @@ class Family:
 
     def _fitting(self, resolution: float) -> Member:
         return next(member for member in reversed(self.members) if member.detail <= max(resolution, 0.0))
+
+    def embed(
+        self, crops: Sequence[np.ndarray], resolutions: Sequence[float], embed: Callable[..., np.ndarray]
+    ) -> NDArray[np.float32]:
+        """Embed faces, each with the member for its detail.
+
+        Args:
+            crops: uint8 RGB of any size.
+            resolutions: pixels of detail of each face.
+            embed: function of a member's embedder and crops that returns L2-normalised embeddings float32 ``[k, d]``.
+
+        Returns:
+            float32 ``[n, dim]``, L2-normalised.
+
+        Raises:
+            LrfaceError: a member cannot be opened.
+        """
+        chosen = [self._fitting(resolution) for resolution in resolutions]
+        result = np.empty((len(crops), self.dim), np.float32)
+        for member in {id(each): each for each in chosen}.values():
+            rows = [row for row, each in enumerate(chosen) if each is member]
+            few = [crops[row] for row in rows]
+            found = embed(member.embedder, few)
+            if self.fusion is None:
+                result[rows] = found
+            elif member is self.members[-1]:
+                result[rows] = self.fusion.sharp(embed(self.members[-2].embedder, few), found)
+            else:
+                result[rows] = self.fusion.students(found)
+        return result
 
     def single(self, fingerprint: str) -> Embedder | None:
         """The member with this fingerprint, or None. Used for a gallery that was made with this member alone.
@@ -144,21 +181,23 @@ def open_family(
         for each in record["members"]:
             opener = partial(open_embedder, str(each["model"]), device, threads, runtime=runtime)
             members.append(Member(str(each["model"]), str(each["fingerprint"]), float(each["detail"]), opener))
-        name, dim, card = str(record["name"]), int(record["dim"]), dict(record["card"])
+        name, dim, card, fusion = str(record["name"]), int(record["dim"]), dict(record["card"]), None
         if sharp:
             top = record.get("sharp")
             if top is None:
                 raise LrfaceError(f"the family {name} has no top rung for teachers: leave --sharp out")
-            members.append(_teachers(Path(path), top, sharp, device, threads))
+            fusion = Fusion(TeacherMap.load(Path(path).with_name(str(top["map"]))))
+            members.append(_teachers(Path(path), top, fusion.mapping, sharp, device, threads))
             card = dict(top["card"])
-        return Family(name, members, dim, card)
+        return Family(name, members, dim, card, fusion)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LrfaceError(f"{path} is a damaged family of models: {error}") from error
 
 
-def _teachers(path: Path, top: dict[str, Any], files: Sequence[str | Path], device: str, threads: int | None) -> Member:
+def _teachers(
+    path: Path, top: dict[str, Any], mapping: TeacherMap, files: Sequence[str | Path], device: str, threads: int | None
+) -> Member:
     """Open the top member. The teachers' fingerprints are checked at once, so that no other networks are used by mistake."""
-    mapping = TeacherMap.load(path.with_name(str(top["map"])))
     teachers = [open_embedder(_teacher_file(file), device, threads) for file in files]
     if tuple(teacher.fingerprint for teacher in teachers) != mapping.fingerprints:
         raise LrfaceError(
@@ -166,28 +205,10 @@ def _teachers(path: Path, top: dict[str, Any], files: Sequence[str | Path], devi
             f"in this order: {', '.join(map(str, top['teachers']))}"
         )
     digest = file_digest(path.with_name(str(top["map"])))
-    embedder = Embedder(TeacherNetwork(teachers, mapping), Preprocessing(SHARP_SIDE), digest, {"name": SHARP})
+    embedder = Embedder(TeacherNetwork(teachers), Preprocessing(SHARP_SIDE), f"{digest} {FORMAT}", {"name": SHARP})
     return Member(SHARP, embedder.fingerprint, float(top["detail"]), lambda: embedder)
 
 
 def _teacher_file(name: str | Path) -> Path:
     """The file of a teacher; ``dlib`` is the network in the package face-recognition-models."""
     return dlib_resnet.cached_file() if str(name) == "dlib" and not Path(name).exists() else Path(name)
-
-
-class TeacherNetwork:
-    """Teachers and their map as one network on aligned crops.
-
-    Args:
-        teachers: in the map's order.
-        mapping: map from the teachers' embeddings to the family's space.
-    """
-
-    def __init__(self, teachers: Sequence[Embedder], mapping: TeacherMap) -> None:
-        self._teachers, self._mapping = teachers, mapping
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """Embed a batch: float32 ``[n, 3, 112, 112]``, -1 to 1 -> float32 ``[n, dim]``."""
-        pixels = np.clip(np.rint(batch * 127.5 + 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
-        crops = list(np.ascontiguousarray(pixels))
-        return self._mapping([teacher.embed(crops, max(len(crops), 1)) for teacher in self._teachers])

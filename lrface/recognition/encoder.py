@@ -1,7 +1,7 @@
 """The main interface to a trained model: photo -> face -> low resolution -> embedding, with the model's own thresholds."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -173,12 +173,7 @@ class FaceEncoder:
             return flip_sum(self.embedder, crops, batch_size=batch_size)
         if resolutions is None:
             resolutions = [assess(crop).resolution for crop in crops]
-        chosen = [self.embedder.member(resolution) for resolution in resolutions]
-        result = np.empty((len(crops), self.embedder.dim), np.float32)
-        for member in dict.fromkeys(chosen):
-            rows = [row for row, each in enumerate(chosen) if each is member]
-            result[rows] = flip_sum(member, [crops[row] for row in rows], batch_size=batch_size)
-        return result
+        return self.embedder.embed(crops, resolutions, partial(flip_sum, batch_size=batch_size))
 
     def crop(self, image: Image) -> tuple[np.ndarray, str | None]:
         """The aligned face of an image.
