@@ -205,7 +205,7 @@ def main(
 
 
 def _held_out(store: Store, holdout: int | None, embedder: Embedder | Family) -> Source:
-    """The held-out data by the model's card. A family's card does not have them, so ``holdout`` gives their number."""
+    """The held-out faces. ``holdout`` is the number of held-out identities; None: as in the model's card."""
     if holdout is None:
         return held_out_source(store, embedder.card)
     section = DataSection(store=str(store.path), holdout_identities=holdout).model_dump()

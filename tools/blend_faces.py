@@ -64,7 +64,9 @@ def blend(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
 @click.option("--store", type=click.Path(path_type=Path), required=True, help="Store of labelled faces.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the blends.")
 @click.option("--count", type=click.IntRange(min=1), default=60_000, show_default=True)
-@click.option("--holdout-identities", type=int, default=300, show_default=True, help="Identities to leave out, as in the recipe.")
+@click.option(
+    "--holdout-identities", type=int, default=300, show_default=True, help="Identities to leave out, as in the recipe."
+)
 @click.option("--seed", default=5, show_default=True)
 def main(store: Path, out: Path, count: int, holdout_identities: int, seed: int) -> None:
     """Write blends. Existing ones are kept, so that the command can be run again after a kill."""
