@@ -109,7 +109,8 @@ def family_card(name: str, rows: list[dict[str, Any]]) -> list[str]:
     if top := record.get("sharp"):
         lines.append(
             f"- With teachers (`--sharp`), faces with {top['detail']:g} and more pixels of detail are embedded by the last of "
-            f"these models and by {', '.join(top['teachers'])} together: see [one space for small and large faces](low-resolution.md)"
+            f"these models together with {', '.join(top['teachers'])}, see "
+            "[one space for small and large faces](low-resolution.md#sharp-faces-one-space-for-small-and-large-ones)"
         )
         parts.append((f"{name} + ", top["card"]))
     lines.append("")

@@ -25,10 +25,10 @@ from lrface.models.embedder import Embedder
 from lrface.models.teacher_map import TeacherMap
 
 #: Weight w of the shared space in the embedding of a sharp face.
-SHARP_WEIGHT = 0.4
+SHARP_WEIGHT = 0.45
 
 #: Weight v of the shared space in the embedding of any other face.
-STUDENT_WEIGHT = 0.65
+STUDENT_WEIGHT = 0.55
 
 
 def unit(rows: np.ndarray) -> NDArray[np.float32]:
