@@ -38,7 +38,7 @@ def find_alike(
         for at, (face, row) in enumerate(zip(faces, rows, strict=True)):
             limits = Alike(encoder, face.resolution, totals.faces + len(kept))
             near = []
-            for best in best_people(store, snapshots.cache, row, min(2, totals.people), limits):
+            for best in best_people(store, snapshots.index, row, min(2, totals.people), limits):
                 near.append((best.margin, *store.describe(best.face), best.similarity))
             details = np.array([faces[other].resolution for other in kept], np.float64)
             for other, limit in zip(kept, limits.thresholds(details).tolist(), strict=True):

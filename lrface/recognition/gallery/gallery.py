@@ -10,15 +10,13 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.recognition.encoder import CroppedFace, FaceEncoder, Image, ImageError
-from lrface.recognition.gallery import base
 from lrface.recognition.gallery.alike import find_alike
 from lrface.recognition.gallery.answers import Answer, Report
-from lrface.recognition.gallery.builder import Builder
 from lrface.recognition.gallery.decision import DecisionRule
 from lrface.recognition.gallery.enrol import embedded_faces, find_faces, image_digest, image_source, leave_out_alike
 from lrface.recognition.gallery.info import describe, encoder_of
 from lrface.recognition.gallery.names import checked_name
-from lrface.recognition.gallery.protocol import EXACT_LIMIT, GalleryStore, NewFace, Person
+from lrface.recognition.gallery.protocol import EXACT_LIMIT, GalleryStore, IndexBuilder, NewFace, Person
 from lrface.recognition.gallery.search import SEARCH_FAR, search_embedding
 from lrface.recognition.gallery.snapshot import Snapshots
 from lrface.recognition.gallery.stores import open_store
@@ -32,12 +30,12 @@ BATCH = 64
 
 
 class Gallery:
-    """People and their faces in a folder; see :meth:`open`. Threads may share it, and processes may open it at once.
+    """People and their faces, in a folder or in PostgreSQL; see :meth:`open`. Threads may share it, and processes may open it at once.
 
     Embeddings are kept in float16: a cosine is off by some 1e-5, and by less than 5e-4 in any case.
     """
 
-    def __init__(self, store: GalleryStore, builder: Builder, encoder: FaceEncoder | None) -> None:
+    def __init__(self, store: GalleryStore, builder: IndexBuilder, encoder: FaceEncoder | None) -> None:
         self._store, self._builder, self._encoder = store, builder, encoder
         self._snapshots = Snapshots(store, builder)
         self._lock = self._snapshots.lock
@@ -51,10 +49,11 @@ class Gallery:
         exact_limit: int | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> "Gallery":
-        """Open the gallery in the folder ``path``.
+        """Open the gallery at ``path``.
 
         Args:
-            path: the folder.
+            path: the folder, or the address of a gallery in PostgreSQL: ``postgresql://USER@HOST/DATABASE``, see
+                :class:`lrface.recognition.gallery.address.Address`.
             encoder: the model that its faces are embedded with; only :meth:`people`, :meth:`remove`, :meth:`rename`,
                 :meth:`info` and :meth:`check` do without.
             create: make an empty gallery if there is none; with an encoder.
@@ -78,7 +77,7 @@ class Gallery:
                 encoder = encoder_of(store, encoder)
             if exact_limit is not None and store.meta.get("exact_limit", EXACT_LIMIT) != exact_limit:
                 store.write_meta("exact_limit", exact_limit)
-            return cls(store, Builder(store, notify or _silent), encoder)
+            return cls(store, store.index_builder(notify or _silent), encoder)
         except BaseException:
             store.close()
             raise
@@ -150,7 +149,7 @@ class Gallery:
         with self._lock:
             added = self._store.insert(faces)
             with self._store.reading():
-                due = base.due(self._store.read_base(), self._store.totals())
+                due = self._builder.due()
         if due:
             self._builder.maintain()
         return added
@@ -268,7 +267,7 @@ class Gallery:
         if done is None:
             near = difflib.get_close_matches(name, [person.name for person in self.people()], 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise LrfaceError(f"nobody in {self._store.folder} is called {name}{hint}")
+            raise LrfaceError(f"nobody in {self._store.place} is called {name}{hint}")
         return done
 
     def suspects(self, progress: bool = False) -> list[Suspect]:

@@ -1,6 +1,6 @@
 """What a gallery asks of the store that keeps its people and faces, whatever database that is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ class NewFace:
         resolution: pixels of detail (:class:`lrface.faces.quality.Quality`); None if unknown.
         recognisability: how much the model can do with it; None if unknown.
         member: name of the model that made the embedding; None if unknown.
+        added: when it was enrolled, ISO 8601 in UTC; None: now.
     """
 
     embedding: np.ndarray
@@ -41,6 +42,7 @@ class NewFace:
     resolution: float | None = None
     recognisability: float | None = None
     member: str | None = None
+    added: str | None = None
 
 
 class Face(NamedTuple):
@@ -85,6 +87,49 @@ class Totals:
     exact_limit: int
 
 
+class IndexReader(Protocol):
+    """What proposes faces that may be nearest. Its methods are called within ``reading()`` of its store."""
+
+    @property
+    def kind(self) -> str:
+        """How it searches: ``exact`` or ``approximate``."""
+
+    def refresh(self) -> None:
+        """Take over what was written since the last time.
+
+        Raises:
+            DamagedIndex: the index cannot be used.
+        """
+
+    def nearest(self, query: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
+        """The ids of the faces that seem nearest, int64, in no order, and whether these are all.
+
+        Args:
+            query: float32 ``[dim]``.
+            count: how many to propose at least; 0: some.
+        """
+
+
+class IndexBuilder(Protocol):
+    """What makes the index of a gallery. It has connections of its own, so that the threads of its process may search and
+    add meanwhile; all but ``due`` are called outside ``reading()``."""
+
+    def due(self) -> bool:
+        """(r) Whether ``maintain`` has something to do."""
+
+    def maintain(self) -> None:
+        """Bring the index up to date, unless another process or thread is at it."""
+
+    def purge(self) -> None:
+        """Make sure that the index holds no face that was removed, and that the database has forgotten it."""
+
+    def repair(self, error: Exception) -> None:
+        """Make an index again that a reader could not use."""
+
+    def check(self) -> list[str]:
+        """Compare the index with the database; return what is wrong, one line each."""
+
+
 class GalleryStore(Protocol):
     """The people and faces of a gallery: one truth, used by several processes and threads at once.
 
@@ -93,23 +138,30 @@ class GalleryStore(Protocol):
     gallery has several such people, the one spelt exactly so counts, else the oldest.
 
     Every change is one transaction, and is lasting when its method returns: ``insert``, ``remove``, ``remove_photo``,
-    ``rename``, ``write_base``, ``write_meta``. Methods marked (r) are called within ``reading()`` and see one state; the
+    ``rename``, ``write_meta``. Methods marked (r) are called within ``reading()`` and see one state; the
     others may be called at any time. All errors that a user can mend are LrfaceErrors.
 
     Attributes:
-        folder: where the index files are written, on this machine.
+        place: where the gallery is, as people may read it: without a password.
         meta: what the gallery said of itself when it was opened: ``model`` (fingerprint), ``model_name``, ``created``,
-            ``dim``, ``people``, ``faces``, ``removed``, and ``exact_limit`` if one was given.
+            ``dim``, ``people``, ``faces``, ``removed``; ``exact_limit`` if one was given; ``copying``, whose copy it is to
+            become, until it is whole (:mod:`lrface.recognition.gallery.copy`).
     """
 
-    folder: Path
+    place: str
     meta: dict[str, Any]
 
     def close(self) -> None:
         """Close the connection."""
 
-    def again(self) -> "GalleryStore":
-        """Another connection to the same gallery, for another thread."""
+    def index_reader(self) -> IndexReader:
+        """What proposes faces to a search."""
+
+    def index_builder(self, notify: Callable[[str], None]) -> IndexBuilder:
+        """What makes the index; ``notify`` is told what takes its time, and the recall of an approximate index."""
+
+    def size(self) -> int:
+        """Bytes on the disk."""
 
     def reading(self) -> AbstractContextManager[None]:
         """A block that sees one state of the gallery, whatever others write. Not nested."""
@@ -150,9 +202,6 @@ class GalleryStore(Protocol):
             How many faces went, 0 if there is no such image; None if nobody is called so.
         """
 
-    def forget(self) -> None:
-        """Take what was deleted out of every file of the database, as far as that can be done at once."""
-
     def people(self) -> list[Person]:
         """Everybody, by name."""
 
@@ -171,6 +220,9 @@ class GalleryStore(Protocol):
     def embeddings(self, after: int, last: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(r) Ids, int64 ``[n]``, and embeddings, float16 ``[n, dim]``, of the faces ``after < id <= last``, in parts."""
 
+    def records(self, last: int) -> Iterator[list[tuple[str, NewFace]]]:
+        """(r) All faces up to ``last`` with the names of their people, in parts, by ascending id."""
+
     def fetch(self, ids: np.ndarray) -> list[Face]:
         """(r) Those of the faces that there are, by ascending id."""
 
@@ -184,10 +236,7 @@ class GalleryStore(Protocol):
         """(r) The name of the person of a face, and the source of its image."""
 
     def read_base(self) -> dict[str, Any] | None:
-        """(r) The record of the index file that counts, if there is one."""
-
-    def write_base(self, record: dict[str, Any] | None) -> None:
-        """Say which index file counts from now on."""
+        """(r) What is recorded of the index: ``kind``, ``faces``, ``bytes``, ``recall`` and more; None if there is none."""
 
     def read_meta(self) -> dict[str, Any]:
         """What the gallery says of itself now; see ``meta``."""
@@ -197,6 +246,25 @@ class GalleryStore(Protocol):
 
     def check(self) -> list[str]:
         """Look through the whole database; return what is wrong, one line each."""
+
+
+class FileStore(GalleryStore, Protocol):
+    """A store whose index is a file.
+
+    Attributes:
+        folder: where the index files are written, on this machine.
+    """
+
+    folder: Path
+
+    def again(self) -> "FileStore":
+        """Another connection to the same gallery, for another thread."""
+
+    def forget(self) -> None:
+        """Take what was deleted out of every file of the database, as far as that can be done at once."""
+
+    def write_base(self, record: dict[str, Any] | None) -> None:
+        """Say which index file counts from now on, in one transaction."""
 
 
 def as_rows(blobs: Sequence[bytes], dim: int) -> np.ndarray:

@@ -5,10 +5,9 @@ from itertools import groupby
 
 import numpy as np
 
-from lrface.recognition.gallery.cache import Cache
 from lrface.recognition.gallery.decision import Alike, DecisionRule
 from lrface.recognition.gallery.index import EXACT
-from lrface.recognition.gallery.protocol import Face, GalleryStore, as_rows
+from lrface.recognition.gallery.protocol import Face, GalleryStore, IndexReader, as_rows
 from lrface.recognition.template import compare_sets, weigh
 
 #: So many people, those of the best faces, are compared by all of their faces.
@@ -39,14 +38,14 @@ class Candidate:
 
 
 def rank_people(
-    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, people: int, rule: DecisionRule
+    store: GalleryStore, index: IndexReader, query: np.ndarray, top: int, people: int, rule: DecisionRule
 ) -> list[Candidate]:
     """The best people, best first: those of the best faces, compared by all of their faces; see :func:`best_people`.
 
     A person of one face is judged by that face; of several, by the best one and the template of all. ``people`` says how
     many there are.
     """
-    best = {each.person: each for each in best_people(store, cache, query, min(max(top, POOL), people), rule)}
+    best = {each.person: each for each in best_people(store, index, query, min(max(top, POOL), people), rule)}
     ranked = []
     faces = sorted(store.of_people(list(best)), key=lambda face: face.person)
     for person, group in groupby(faces, key=lambda face: face.person):
@@ -59,30 +58,30 @@ def rank_people(
 
 
 def best_people(
-    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, rule: DecisionRule | Alike
+    store: GalleryStore, index: IndexReader, query: np.ndarray, top: int, rule: DecisionRule | Alike
 ) -> list[Candidate]:
-    """The best face of each of the best people, best first. Within ``store.reading()``, after ``cache.refresh()``.
+    """The best face of each of the best people, best first. Within ``store.reading()``, after ``index.refresh()``.
 
     People are ranked by how far they are above the thresholds of their faces. Faces are looked at until enough people
     have been met, and until no face that is farther away could change who it is: many blurred faces, all of them similar
     and none similar enough, do not hide a sharp one.
 
     Args:
-        store, cache: of the gallery.
+        store, index: of the gallery.
         query: float32 ``[dim]``, L2-normalised.
         top: how many people; there are so many.
         rule: of the query.
     """
     count = 0
     while True:
-        ids, complete = cache.nearest(query, count)
+        ids, complete = index.nearest(query, count)
         candidates = _compare(store, query, ids, rule)
         best: dict[int, Candidate] = {}
         for candidate in candidates:
             if candidate.person not in best or candidate.margin > best[candidate.person].margin:
                 best[candidate.person] = candidate
         ranked = sorted(best.values(), key=lambda candidate: -candidate.margin)
-        if complete or (len(ranked) >= top and not _may_change(ranked[0].margin, candidates, cache, rule)):
+        if complete or (len(ranked) >= top and not _may_change(ranked[0].margin, candidates, index, rule)):
             return ranked[:top]
         count = 4 * max(count, len(ids))
 
@@ -107,9 +106,9 @@ def unit_rows(faces: list[Face], dim: int) -> np.ndarray:
     return unit
 
 
-def _may_change(best: float, candidates: list[Candidate], cache: Cache, rule: DecisionRule | Alike) -> bool:
+def _may_change(best: float, candidates: list[Candidate], index: IndexReader, rule: DecisionRule | Alike) -> bool:
     """Whether a face that was not proposed could be the one, given the best margin of those that were."""
     similarities = [candidate.similarity for candidate in candidates]
     # An approximate index proposes some faces from farther away, too.
-    farthest = min(similarities) if cache.kind == EXACT else float(np.median(similarities))
+    farthest = min(similarities) if index.kind == EXACT else float(np.median(similarities))
     return farthest - rule.lowest > max(best, 0)

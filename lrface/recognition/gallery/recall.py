@@ -1,11 +1,9 @@
 """How often the approximate index proposes what an exact comparison finds, measured each time that one is built."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-
-from lrface.recognition.gallery.index import Index
 
 #: How many queries it is measured with.
 QUERIES = 200
@@ -40,6 +38,14 @@ class Recall:
     ten: float
     queries: int
     faces: int
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        return (
+            f"approximate index of {self.faces:,} faces: of {self.queries} queries it finds the nearest face for "
+            f"{100 * self.first:.1f} %, and {100 * self.ten:.1f} % of the ten nearest ({self.depth} proposals compared exactly)"
+        )
 
 
 def queries(faces: np.ndarray, count: int = QUERIES, seed: int = 5) -> np.ndarray:
@@ -85,20 +91,25 @@ class Nearest:
         self._scores, self.ids = (np.take_along_axis(values, best, axis=1) for values in (scores, known))
 
 
-def measure(index: Index, probes: np.ndarray, nearest: np.ndarray, depths: Iterable[int] = DEPTHS) -> Recall:
+def measure(
+    search: Callable[[np.ndarray, int], np.ndarray],
+    faces: int,
+    probes: np.ndarray,
+    nearest: np.ndarray,
+    depths: Iterable[int] = DEPTHS,
+) -> Recall:
     """Compare an index with the truth, and choose how many proposals are to be compared exactly.
 
     Args:
-        index: of all faces.
+        search: of the index: float32 ``[n, dim]`` and a depth -> that many ids at most of each: int64 ``[n, depth]``.
+        faces: how many it holds.
         probes: float32 ``[n, dim]``.
         nearest: the ids of the nearest faces of each, best first: int64 ``[n, k]``.
         depths: to choose from, ascending.
     """
-    depths = list(depths)
-    proposed = index.search(probes, depths[-1])
     for depth in depths:
-        found = np.stack([np.isin(truth, row[:depth]) for truth, row in zip(nearest, proposed, strict=True)])
-        recall = Recall(depth, float(found[:, 0].mean()), float(found.mean()), len(probes), len(index))
+        found = np.stack([np.isin(truth, row) for truth, row in zip(nearest, search(probes, depth), strict=True)])
+        recall = Recall(depth, float(found[:, 0].mean()), float(found.mean()), len(probes), faces)
         if recall.first >= WANTED[0] and recall.ten >= WANTED[1]:
             break
     return recall

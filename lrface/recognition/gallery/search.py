@@ -35,9 +35,9 @@ def search_embedding(
     query = np.asarray(embedding, np.float32)
     with snapshots.take():
         totals = store.totals()
-        best = rank_people(store, snapshots.cache, query, top, totals.people, rule)
+        best = rank_people(store, snapshots.index, query, top, totals.people, rule)
         matches = tuple(_match(store, candidate, rule, totals.faces) for candidate in best)
-        method = snapshots.cache.kind
+        method = snapshots.index.kind
     promised = far if threshold is None else None
     risk = None if promised is None else stranger_risk(promised, totals.faces)
     notes = [] if totals.faces else ["the gallery is empty"]

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from lrface.recognition.gallery.database import BUSY_SECONDS, DATABASE, KEYS, Database, now
+from lrface.recognition.gallery.builder import Builder
+from lrface.recognition.gallery.cache import Cache
+from lrface.recognition.gallery.database import BUSY_SECONDS, DATABASE, KEYS, Database
 from lrface.recognition.gallery.names import name_key
 from lrface.recognition.gallery.protocol import EXACT_LIMIT, Face, NameTakenError, NewFace, Person, Totals, as_rows
+from lrface.recognition.gallery.times import now
 
 #: What the record of an index file has, see :mod:`lrface.recognition.gallery.base`.
 _RECORD = {"file", "kind", "faces", "last", "removed", "bytes", "mtime_ns", "sha256", "recall"}
@@ -57,6 +60,18 @@ class Store(Database):
         """Another connection to the same gallery, for another thread."""
         return Store(self.folder)
 
+    def index_reader(self) -> Cache:
+        """What proposes faces to a search."""
+        return Cache(self)
+
+    def index_builder(self, notify: Callable[[str], None]) -> Builder:
+        """What makes the index files; ``notify`` is told what takes its time."""
+        return Builder(self, notify)
+
+    def size(self) -> int:
+        """Bytes of all files of the folder."""
+        return sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file())
+
     def totals(self) -> Totals:
         """The counts of the snapshot, which the transactions keep: counting a million rows takes its time."""
         meta = self.read_meta()
@@ -77,7 +92,7 @@ class Store(Database):
                     "person": person,
                     "digest": face.digest,
                     "source": face.source,
-                    "added": today,
+                    "added": face.added or today,
                     "resolution": face.resolution,
                     "recognisability": face.recognisability,
                     "embedding": face.embedding.astype("<f2").tobytes(),
@@ -210,6 +225,21 @@ class Store(Database):
         cursor = self.handle.execute(query, (after, last))
         while rows := cursor.fetchmany(CHUNK):
             yield self._arrays(rows)
+
+    def records(self, last: int) -> Iterator[list[tuple[str, NewFace]]]:
+        """All faces up to ``last`` with the names of their people, in parts, by ascending id."""
+        member = "member" if "member" in self.columns else "NULL"
+        query = (
+            f"SELECT name, digest, source, resolution, recognisability, {member}, added, embedding FROM faces "
+            "JOIN people ON person = people.id WHERE faces.id <= ? ORDER BY faces.id"
+        )
+        cursor = self.handle.execute(query, (last,))
+        while rows := cursor.fetchmany(CHUNK):
+            embeddings = as_rows([row[-1] for row in rows], self.meta["dim"]).astype(np.float32)
+            yield [
+                (_text(name), NewFace(embedding, *facts))
+                for (name, *facts, _), embedding in zip(rows, embeddings, strict=True)
+            ]
 
     def fetch(self, ids: np.ndarray) -> list[Face]:
         """Those of the faces that there are, by ascending id."""

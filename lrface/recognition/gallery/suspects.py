@@ -98,7 +98,7 @@ def _suspects(snapshots: Snapshots, encoder: FaceEncoder, own: list[Face], peopl
         like, unlike = (_rule(encoder, far, face) for far in (LIKE_FAR, UNLIKE_FAR))
         rest = own[:at] + own[at + 1 :]
         mine = _compare(row, rest, like)
-        near = best_people(store, snapshots.cache, row, min(1 + _OTHERS, people), like)
+        near = best_people(store, snapshots.index, row, min(1 + _OTHERS, people), like)
         chosen = [each.person for each in near if each.person != face.person]
         theirs = [_compare(row, list(group), like) for _, group in _by_person(store.of_people(chosen))]
         best = max(theirs, key=lambda each: each.margin, default=None)
