@@ -232,8 +232,8 @@ class GalleryStore(Protocol):
     def sample(self, ids: np.ndarray) -> np.ndarray:
         """(r) The embeddings of some faces, float16 ``[n, dim]``, by ascending id."""
 
-    def describe(self, face: int) -> tuple[str, str]:
-        """(r) The name of the person of a face, and the source of its image."""
+    def describe(self, faces: Sequence[int]) -> list[tuple[str, str]]:
+        """(r) For each of these faces (ids) the name of its person, and the source of its image."""
 
     def read_base(self) -> dict[str, Any] | None:
         """(r) What is recorded of the index: ``kind``, ``faces``, ``bytes``, ``recall`` and more; None if there is none."""

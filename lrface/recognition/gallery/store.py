@@ -266,13 +266,13 @@ class Store(Database):
         ]
         return np.concatenate(parts)
 
-    def describe(self, face: int) -> tuple[str, str]:
-        """The name of the person of a face, and the source of its image."""
+    def describe(self, faces: Sequence[int]) -> list[tuple[str, str]]:
+        """For each face the name of its person, and the source of its image."""
         query = "SELECT name, source FROM faces JOIN people ON person = people.id WHERE faces.id = ?"
-        row = self.handle.execute(query, (face,)).fetchone()
-        if row is None:
+        found = [self.handle.execute(query, (face,)).fetchone() for face in faces]
+        if None in found:
             raise sqlite3.DatabaseError("a face of nobody")
-        return _text(row[0]), _text(row[1])
+        return [(_text(name), _text(source)) for name, source in found]
 
     def read_base(self) -> dict[str, Any] | None:
         """The record of the index file that counts, if there is one."""

@@ -24,6 +24,13 @@ _TRIES = 5
 #: What every gallery says of itself.
 _META = {"model": str, "model_name": str, "created": str, "dim": int}
 
+#: All that is asked in every transaction, in one query: a search should not wait for the network more often than it must.
+_STATE = """
+SELECT (SELECT jsonb_object_agg(key, value) FROM meta) AS meta, (SELECT record FROM base) AS record,
+    (SELECT coalesce(max(id), 0) FROM faces) AS last,
+    sum(people)::bigint AS people, sum(faces)::bigint AS faces, sum(removed)::bigint AS removed FROM counts
+"""
+
 _Result = TypeVar("_Result")
 
 
@@ -64,6 +71,7 @@ class Database:
         self.address, self.place, self.schema = address, address.shown, f'"{address.schema}"'
         self.psycopg = load_psycopg()
         self._pid = os.getpid()
+        self._state: dict[str, Any] | None = None
         self.connect()
         try:
             self._migrate(model)
@@ -129,8 +137,8 @@ class Database:
         """Run migrations, and say of a new gallery which model it is of."""
         place = self.handle.execute("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'")
         self.handle.execute(f"SET LOCAL search_path = {self.schema}, {place.fetchone()[0]}")
+        dim = model[2] if model else self.rows("SELECT value FROM meta WHERE key = 'dim'")[0][0]
         for number, (name, sql) in files.items():
-            dim = model[2] if model else self.read_meta()["dim"]
             self.handle.execute(sql.format(dim=int(dim)))
             self.handle.execute(f"INSERT INTO {self._table} VALUES (%s, %s, now())", (number, name))
         if model:
@@ -183,8 +191,17 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """A block that sees one state of the gallery, whatever others write."""
-        with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
-            yield
+        with self._transaction(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_STATE}") as cursor:
+            cursor.nextset()
+            try:
+                self._state = _named(cursor)
+                yield
+            finally:
+                self._state = None
+
+    def state(self) -> dict[str, Any]:
+        """What the gallery says of itself and of its index, and its counts: of the block of ``reading()``, or now."""
+        return self._state or _named(self.run(_STATE))
 
     def change(self, work: Callable[[], _Result]) -> _Result:
         """Run ``work`` in one transaction, and again where another one got in its way."""
@@ -200,13 +217,13 @@ class Database:
         raise AssertionError("unreachable")
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
+    def _transaction(self, begin: str) -> Iterator[Any]:
         if os.getpid() != self._pid:
             raise LrfaceError("a gallery cannot be used by the child of the process that opened it: open it there")
         with self.explained():
-            self._execute(begin)
+            cursor = self._execute(begin, None)
             try:
-                yield
+                yield cursor
                 self.handle.execute("COMMIT")
             except BaseException:
                 if not self.handle.closed:
@@ -223,17 +240,17 @@ class Database:
         with self.explained():
             return list(self._execute(query, values).fetchall())
 
-    def _execute(self, query: str, values: Sequence[Any] = ()) -> Any:
+    def _execute(self, query: str, values: Sequence[Any] | None = ()) -> Any:
         """Run a statement; where the connection was lost before, on a new one."""
         idle = self.handle.closed or self.handle.info.transaction_status == self.psycopg.pq.TransactionStatus.IDLE
         try:
-            return self.handle.execute(query, values, binary=True)
+            return self.handle.execute(query, values, binary=values is not None)
         except self.psycopg.OperationalError:
             if not idle or not self.handle.closed:
                 raise
         self.connect()
         self._prepare()
-        return self.handle.execute(query, values, binary=True)
+        return self.handle.execute(query, values, binary=values is not None)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -269,14 +286,14 @@ class Database:
     def read_meta(self) -> dict[str, Any]:
         """What the gallery says of itself."""
         with self.explained():
-            meta = dict(self.rows("SELECT key, value FROM meta"))
+            state = self.state()
+            meta = dict(state["meta"] or {})
             for key, kind in _META.items():
                 if not isinstance(meta.get(key), kind):
                     raise Damage(f"{key} is missing")
-            (counted,) = self.rows("SELECT sum(people)::bigint, sum(faces)::bigint, sum(removed)::bigint FROM counts")
-            if None in counted:
+            if state["faces"] is None:
                 raise Damage("the counts are missing")
-        return meta | dict(zip(("people", "faces", "removed"), counted, strict=True))
+        return meta | {key: state[key] for key in ("people", "faces", "removed")}
 
     def write_meta(self, key: str, value: Any) -> None:
         """Change one of ``read_meta``; None takes it away."""
@@ -300,6 +317,11 @@ def migrations() -> dict[int, tuple[str, str]]:
         if match := re.fullmatch(r"(\d{4})_(\w+)\.sql", file.name):
             files[int(match[1])] = (match[2], file.read_text(encoding="utf-8"))
     return dict(sorted(files.items()))
+
+
+def _named(cursor: Any) -> dict[str, Any]:
+    """The one row of a cursor, by the names of its columns."""
+    return dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
 
 
 def _line(error: Exception) -> str:

@@ -44,6 +44,7 @@ class TableStore(GalleryStore, Protocol):
     address: Address
     schema: str
     psycopg: Any
+    handle: Any
 
     def again(self) -> "TableStore":
         """Another connection to the same gallery, for another thread."""
@@ -97,8 +98,7 @@ class Reader:
 def propose(store: TableStore, query: np.ndarray, count: int, approximate: bool) -> np.ndarray:
     """The ids of the ``count`` nearest faces, best first: int64; of an approximate search perhaps fewer. Within ``reading()``."""
     if approximate:
-        settings = "SELECT set_config('hnsw.ef_search', %s, true), set_config('enable_seqscan', 'off', true)"
-        store.rows(settings, (str(count),))
+        store.handle.execute(f"SET LOCAL hnsw.ef_search = {count}; SET LOCAL enable_seqscan = off")
     # A sum is not what the graph is sorted by: the server then compares with all.
     order = "embedding <#> %s" if approximate else "(embedding <#> %s) + 0"
     found = store.rows(f"SELECT id FROM faces ORDER BY {order} LIMIT %s", (as_vector(query), count))

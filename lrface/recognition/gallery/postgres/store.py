@@ -63,8 +63,9 @@ class PostgresStore(Database):
     def totals(self) -> Totals:
         """The counts of the snapshot, which the transactions keep: counting a million rows takes its time."""
         meta = self.read_meta()
-        last = self.rows("SELECT coalesce(max(id), 0) FROM faces")[0][0]
-        return Totals(meta["people"], meta["faces"], meta["removed"], last, meta.get("exact_limit", EXACT_LIMIT))
+        return Totals(
+            meta["people"], meta["faces"], meta["removed"], self.state()["last"], meta.get("exact_limit", EXACT_LIMIT)
+        )
 
     def insert(self, faces: Sequence[tuple[str, NewFace]]) -> int:
         """Enrol faces, each with the checked name of its person, in one transaction; one that is there stays.
@@ -249,17 +250,19 @@ class PostgresStore(Database):
             row[0] for row in self.rows("SELECT embedding FROM faces WHERE id = ANY(%s) ORDER BY id", (ids.tolist(),))
         )
 
-    def describe(self, face: int) -> tuple[str, str]:
-        """The name of the person of a face, and the source of its image."""
-        found = self.rows("SELECT name, source FROM faces JOIN people ON person = people.id WHERE faces.id = %s", (face,))
-        if not found:
+    def describe(self, faces: Sequence[int]) -> list[tuple[str, str]]:
+        """For each face the name of its person, and the source of its image."""
+        query = "SELECT faces.id, name, source FROM faces JOIN people ON person = people.id WHERE faces.id = ANY(%s)"
+        found = {face: (name, source) for face, name, source in self.rows(query, (list(faces),))}
+        if not found.keys() >= set(faces):
             raise Damage("a face of nobody")
-        return found[0][0], found[0][1]
+        return [found[face] for face in faces]
 
     def read_base(self) -> dict[str, Any] | None:
-        """What is recorded of the approximate index; None if there is none."""
-        found = self.rows("SELECT record FROM base")
-        return found[0][0] if found else None
+        """What is recorded of the approximate index; None if there is none. It always holds all faces."""
+        state = self.state()
+        record: dict[str, Any] | None = state["record"]
+        return record and record | {"faces": int(state["faces"])}
 
     def write_base(self, record: dict[str, Any] | None) -> None:
         """Say what was measured of the index, in one transaction."""
