@@ -127,7 +127,9 @@ class PlainClient:
         for first in range(0, len(names), 100):
             values = [(name, row, name) for name, row in zip(names[first:][:100], rows[first:][:100], strict=True)]
             with self.handle.cursor() as cursor:
-                cursor.executemany("INSERT INTO plain (img_name, embedding, embedding_hash) VALUES (%s, %s, %s)", values)
+                cursor.executemany(
+                    "INSERT INTO plain (img_name, embedding, embedding_hash) VALUES (%s, %s, %s)", values
+                )
             self.handle.commit()
 
     def search(self, query: np.ndarray) -> list[str]:
@@ -210,7 +212,9 @@ def measure(
             adding += time.perf_counter() - start
             working += computed(server) - made
             if number % 20 == 19:
-                click.echo(f"{kind}: {(number + 1) * BATCH:,} in {adding:.0f} s, index {client.index_s:.0f} s", err=True)
+                click.echo(
+                    f"{kind}: {(number + 1) * BATCH:,} in {adding:.0f} s, index {client.index_s:.0f} s", err=True
+                )
         client.search(queries[0])
         spent, found, made = [], [], computed(server)
         for query in queries:
@@ -281,7 +285,12 @@ def describe_server(uri: str) -> str:
 @click.option("--scratch", type=click.Path(path_type=Path), default=None, help="Where all goes; a temporary folder.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS)
 def main(
-    sizes: tuple[int, ...], kinds: tuple[str, ...], limit: int | None, server: str | None, scratch: Path | None, out: Path
+    sizes: tuple[int, ...],
+    kinds: tuple[str, ...],
+    limit: int | None,
+    server: str | None,
+    scratch: Path | None,
+    out: Path,
 ) -> None:
     """Measure, and add what was measured to the results."""
     results = read_json(out) if out.exists() else {"sizes": {}}

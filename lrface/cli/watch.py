@@ -12,7 +12,7 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, MIN_FACE, MODEL, RUNTIM
 @click.argument("source")
 @click.option(
     "--gallery", "folder", envvar="LRFACE_GALLERY", default=None, type=FilePath(), show_default="LRFACE_GALLERY, else none",
-    help="Folder of a gallery: its people are named. Nobody is without one.",
+    help="Folder of a gallery, or postgresql://USER@HOST/DATABASE: its people are named. Nobody is without one.",
 )  # fmt: skip
 @click.option("--out", type=FilePath(file_okay=False), default=None, help="Folder for tracks, crops and the report.")
 @click.option("--video", is_flag=True, help="Write the picture with boxes and names, too: OUT/video.mp4.")

@@ -4,6 +4,7 @@ import click
 
 from lrface.cli.gallery.enrol import add, import_
 from lrface.cli.gallery.inspect import check, info, list_
+from lrface.cli.gallery.move import copy, reembed
 from lrface.cli.gallery.people import remove, rename
 from lrface.cli.gallery.search import search
 
@@ -12,9 +13,9 @@ from lrface.cli.gallery.search import search
 def command() -> None:
     """A gallery of named people: enrol their faces, ask who somebody is.
 
-    Several processes may use a gallery at once, on one machine.
+    It is a folder, which processes of one machine may use at once; or tables in PostgreSQL, which many machines may.
     """
 
 
-for each in (add, import_, search, list_, check, rename, remove, info):
+for each in (add, import_, search, list_, check, rename, remove, copy, reembed, info):
     command.add_command(each)

@@ -12,6 +12,7 @@ from lrface.errors import LrfaceError
 from lrface.recognition.encoder import CroppedFace, FaceEncoder, Image, ImageError
 from lrface.recognition.gallery.alike import find_alike
 from lrface.recognition.gallery.answers import Answer, Report
+from lrface.recognition.gallery.copy import check_whole
 from lrface.recognition.gallery.decision import DecisionRule
 from lrface.recognition.gallery.enrol import embedded_faces, find_faces, image_digest, image_source, leave_out_alike
 from lrface.recognition.gallery.info import describe, encoder_of
@@ -30,7 +31,7 @@ BATCH = 64
 
 
 class Gallery:
-    """People and their faces, in a folder or in PostgreSQL; see :meth:`open`. Threads may share it, and processes may open it at once.
+    """People and their faces, in a folder or in PostgreSQL; see :meth:`open`. Threads may share it, and processes open it at once.
 
     Embeddings are kept in float16: a cosine is off by some 1e-5, and by less than 5e-4 in any case.
     """
@@ -73,6 +74,7 @@ class Gallery:
             name = str(embedder.card.get("name", "unnamed"))
             store = open_store(path, lambda: (embedder.fingerprint, name, embedder.dim))
         try:
+            check_whole(store)
             if encoder is not None:
                 encoder = encoder_of(store, encoder)
             if exact_limit is not None and store.meta.get("exact_limit", EXACT_LIMIT) != exact_limit:
@@ -110,8 +112,8 @@ class Gallery:
 
     def add_many(self, images: Iterable[tuple[str, Image]], force: bool = False) -> Report:
         """Enrol the faces of several people, each image with the person's name, all in one transaction."""
-        encoder = self._needed_encoder
-        found, report = find_faces(encoder, images, self._owners, force)
+        encoder = self.needed_encoder
+        found, report = find_faces(encoder, images, lambda digest: self.owners([digest]).get(digest, []), force)
         if not found:
             return report
         rows = encoder.embed_crops([face.crop for face in found], BATCH, [face.resolution for face in found])
@@ -121,13 +123,17 @@ class Gallery:
             for face, row in leave_out_alike(found, rows, alike, force, report)
         ]
         if new:
-            report.added = self._insert(new)
+            report.added = self.insert(new)
             report.known += len(new) - report.added  # another process was faster
         return report
 
-    def _owners(self, digest: bytes) -> list[str]:
+    def owners(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
+        """Image -> the names of the people who have it, for those of the images that somebody has.
+
+        Images are named by :func:`lrface.recognition.gallery.enrol.image_digest`.
+        """
         with self._lock:
-            return self._store.owners([digest]).get(digest, [])
+            return self._store.owners(digests)
 
     def add_embeddings(self, names: Sequence[str], embeddings: np.ndarray, sources: Sequence[str]) -> int:
         """Enrol faces that were embedded elsewhere with the gallery's model, all in one transaction, as they are.
@@ -143,9 +149,16 @@ class Gallery:
         Raises:
             LrfaceError: the counts or the size of the embeddings are not right, or a row is not of length 1.
         """
-        return self._insert(embedded_faces(names, embeddings, sources, self._store.meta["dim"]))
+        return self.insert(embedded_faces(names, embeddings, sources, self._store.meta["dim"]))
 
-    def _insert(self, faces: list[tuple[str, NewFace]]) -> int:
+    def insert(self, faces: Sequence[tuple[str, NewFace]]) -> int:
+        """Enrol faces that are embedded already, each with the checked name of its person, as they are, in one transaction.
+
+        Returns:
+            How many are new.
+        """
+        if not faces:
+            return 0
         with self._lock:
             added = self._store.insert(faces)
             with self._store.reading():
@@ -167,7 +180,7 @@ class Gallery:
             ImageError: the image cannot be read or shows no face.
             LrfaceError: the model carries no threshold for this rate, or the gallery cannot be read.
         """
-        encoder = self._needed_encoder
+        encoder = self.needed_encoder
         DecisionRule(encoder, far, threshold, None)  # a rate that the model does not know should come out at once
         return self.search_face(encoder.cropped_face(image), top, far, threshold)
 
@@ -175,7 +188,7 @@ class Gallery:
         self, image: Image, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
     ) -> list[tuple[CroppedFace, Answer]]:
         """:meth:`search` for all faces of an image, from left to right; an empty list where there is none."""
-        encoder = self._needed_encoder
+        encoder = self.needed_encoder
         DecisionRule(encoder, far, threshold, None)
         return [(cropped, self.search_face(cropped, top, far, threshold)) for cropped in encoder.cropped_faces(image)]
 
@@ -183,7 +196,7 @@ class Gallery:
         self, cropped: CroppedFace, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
     ) -> Answer:
         """:meth:`search` for a face that was found before."""
-        embedding = self._needed_encoder.embed_crops([cropped.crop], resolutions=[cropped.quality.resolution])[0]
+        embedding = self.needed_encoder.embed_crops([cropped.crop], resolutions=[cropped.quality.resolution])[0]
         answer = self.search_embedding(embedding, top, far, threshold, cropped.quality.resolution)
         warnings = tuple(f"{cropped.name}: {warning}" for warning in cropped.quality.warnings)
         return replace(answer, notes=cropped.notes + answer.notes, warnings=warnings)
@@ -275,7 +288,7 @@ class Gallery:
 
         See :func:`lrface.recognition.gallery.suspects.find_suspects`.
         """
-        return find_suspects(self._snapshots, self._needed_encoder, progress)
+        return find_suspects(self._snapshots, self.needed_encoder, progress)
 
     def people(self) -> list[Person]:
         """Everybody, by name, with the number of faces."""
@@ -305,7 +318,8 @@ class Gallery:
         return self._encoder
 
     @property
-    def _needed_encoder(self) -> FaceEncoder:
+    def needed_encoder(self) -> FaceEncoder:
+        """The model that the faces are embedded with. Raises LrfaceError if there is none."""
         if self._encoder is None:
             raise LrfaceError("this gallery was opened without a model: open it with an encoder to add or search")
         return self._encoder

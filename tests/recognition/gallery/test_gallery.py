@@ -180,7 +180,7 @@ def beside(query, similarity, seed):
 
 def enrol(gallery, faces):
     """Enrol (name, embedding, resolution) as they are."""
-    gallery._insert(
+    gallery.insert(
         [
             (name, NewFace(row, bytes([number // 256, number % 256]), "x", size))
             for number, (name, row, size) in enumerate(faces)
@@ -362,5 +362,3 @@ def test_threads_may_share_it(make):
 def test_a_limit_too_small(make):
     with pytest.raises(LrfaceError, match="exact limit of 99"):
         make(exact_limit=99)
-
-

@@ -104,7 +104,9 @@ class Database:
         from pgvector.psycopg import register_vector
 
         with self.explained():
-            row = self.handle.execute("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'")
+            row = self.handle.execute(
+                "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
+            )
             place = row.fetchone()[0]
             self.handle.execute(f"SET search_path = {self.schema}, {place}")
             # A plan that knows neither the query nor the limit does not use the index.
@@ -126,16 +128,22 @@ class Database:
             return
         known = None if done or model is None else model()
         with self.explained(), self.handle.transaction():
-            self.handle.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"lrface {self.address.schema}",))
+            self.handle.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"lrface {self.address.schema}",)
+            )
             done = self._applied()  # another process may have been faster
             if not done and known is not None:
                 self.handle.execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
-                self.handle.execute(f"CREATE TABLE {self._table} (number integer PRIMARY KEY, name text, applied timestamptz)")
+                self.handle.execute(
+                    f"CREATE TABLE {self._table} (number integer PRIMARY KEY, name text, applied timestamptz)"
+                )
             self._apply({number: files[number] for number in sorted(set(files) - done)}, None if done else known)
 
     def _apply(self, files: dict[int, tuple[str, str]], model: tuple[str, str, int] | None) -> None:
         """Run migrations, and say of a new gallery which model it is of."""
-        place = self.handle.execute("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'")
+        place = self.handle.execute(
+            "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
+        )
         self.handle.execute(f"SET LOCAL search_path = {self.schema}, {place.fetchone()[0]}")
         dim = model[2] if model else self.rows("SELECT value FROM meta WHERE key = 'dim'")[0][0]
         for number, (name, sql) in files.items():
@@ -272,7 +280,10 @@ class Database:
             raise  # of what is written
         except self.psycopg.Error as error:
             if self.handle.closed or isinstance(error, errors.AdminShutdown):
-                reason = f"the connection to {self.place} was lost ({_line(error)}): what was said to be enrolled is kept; try again"
+                reason = (
+                    f"the connection to {self.place} was lost ({_line(error)}): what was said to be enrolled is kept; "
+                    "try again"
+                )
             else:
                 reason = f"cannot use {self.place}: {_line(error)}"
             raise LrfaceError(reason) from error

@@ -186,7 +186,13 @@ class Builder:
                 truth.see(*part)
             measured = recall.measure(_search(store), len(ids), probes, truth.ids, DEPTHS)
             size = store.rows(f"SELECT pg_relation_size('{NAME}'::regclass)")[0][0]
-        record = {"kind": APPROXIMATE, "faces": len(ids), "last": totals.last, "bytes": size, "recall": asdict(measured)}
+        record = {
+            "kind": APPROXIMATE,
+            "faces": len(ids),
+            "last": totals.last,
+            "bytes": size,
+            "recall": asdict(measured),
+        }
         store.write_base(record)
         self._notify(measured.told)
 
@@ -212,7 +218,9 @@ def _due(record: dict[str, Any] | None, totals: Totals) -> bool:
 
 def _valid(store: TableStore) -> bool:
     """Whether there is a graph, whole."""
-    found = store.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", (f"{store.schema}.{NAME}",))
+    found = store.rows(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", (f"{store.schema}.{NAME}",)
+    )
     return bool(found and found[0][0])
 
 

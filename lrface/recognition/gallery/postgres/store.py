@@ -240,7 +240,9 @@ class PostgresStore(Database):
         return self._faces("person", list(people))
 
     def _faces(self, column: str, values: list[int]) -> list[Face]:
-        query = f"SELECT id, person, resolution, embedding, recognisability FROM faces WHERE {column} = ANY(%s) ORDER BY id"
+        query = (
+            f"SELECT id, person, resolution, embedding, recognisability FROM faces WHERE {column} = ANY(%s) ORDER BY id"
+        )
         rows = self.rows(query, (values,))
         return [Face(face, person, size, as_blob(vector), use) for face, person, size, vector, use in rows]
 
@@ -280,9 +282,7 @@ class PostgresStore(Database):
         faults = []
         with self.reading():
             totals = self.totals()
-            counted = {
-                table: self.rows(f"SELECT count(*) FROM {table}")[0][0] for table in ("people", "faces")
-            }
+            counted = {table: self.rows(f"SELECT count(*) FROM {table}")[0][0] for table in ("people", "faces")}
             if counted != {"people": totals.people, "faces": totals.faces}:
                 faults.append(f"{self.place}: {counted} counted, {totals} recorded")
             if self.rows("SELECT 1 FROM faces LEFT JOIN people ON person = people.id WHERE people.id IS NULL LIMIT 1"):
@@ -292,4 +292,3 @@ class PostgresStore(Database):
                     length = np.linalg.norm(rows.astype(np.float32), axis=1)
                 faults += [f"face {face}: its embedding is damaged" for face in ids[~(abs(length - 1) < 0.01)]]
         return faults
-
