@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from lrface.errors import LrfaceError
 
@@ -70,13 +70,13 @@ class Address:
             raise LrfaceError(
                 "the schema of a gallery's address is a name of lower-case letters, digits and underscores"
             )
-        passed = [(key, value) for key, value in query if key != "schema"]
-        uri = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(passed), ""))
+        passed = urlencode([(key, value) for key, value in query if key != "schema"])
+        uri = f"postgresql://{parts.netloc}{parts.path}"
         named = user.partition(":")[0]
         public = urlencode([(key, value) for key, value in query if key in _SHOWN], safe="/")
         netloc = f"{named}@{hosts}" if named else hosts
         plain = f"postgresql://{netloc}{unquote(parts.path)}"
-        return cls(uri, schema, f"{plain}?{public}" if public else plain)
+        return cls(f"{uri}?{passed}" if passed else uri, schema, f"{plain}?{public}" if public else plain)
 
 
 def _is_host(text: str) -> bool:

@@ -26,7 +26,7 @@ class Recall:
     """What was measured.
 
     Attributes:
-        depth: how many proposals are compared exactly.
+        depth: how many candidates are looked at.
         first: share of the queries whose nearest face is among them.
         ten: share of the ten nearest faces that are.
         queries: how many.
@@ -44,7 +44,7 @@ class Recall:
         """In words."""
         return (
             f"approximate index of {self.faces:,} faces: of {self.queries} queries it finds the nearest face for "
-            f"{100 * self.first:.1f} %, and {100 * self.ten:.1f} % of the ten nearest ({self.depth} proposals compared exactly)"
+            f"{100 * self.first:.1f} %, and {100 * self.ten:.1f} % of the ten nearest ({self.depth} candidates looked at)"
         )
 
 

@@ -4,9 +4,7 @@ PostgreSQL refuses to run as root: there the package makes a user ``pgserver`` a
 """
 
 import itertools
-import os
 import shutil
-import signal
 import tempfile
 import time
 from pathlib import Path
@@ -62,13 +60,18 @@ class Server:
 
     def kill(self):
         """``kill -9`` of the server and of all that it started."""
-        pid = self._server.get_pid()
-        children = [row[0] for row in self.run("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")]
-        for each in (pid, *children):
+        import psutil
+
+        server = psutil.Process(self._server.get_pid())
+        killed = [server, *server.children(recursive=True)]
+        for each in killed:
             try:
-                os.kill(each, signal.SIGKILL)
-            except ProcessLookupError:
+                each.kill()
+            except psutil.NoSuchProcess:
                 continue
+        while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in killed):
+            time.sleep(0.05)
+        (self._folder / "data" / "postmaster.pid").unlink(missing_ok=True)  # where nobody reaps it, it seems to live
 
     def start(self):
         """Start it again; it recovers what was committed."""

@@ -20,7 +20,7 @@ from lrface.recognition.gallery.index import APPROXIMATE, EXACT, TRAINING
 from lrface.recognition.gallery.postgres.vectors import as_vector
 from lrface.recognition.gallery.protocol import GalleryStore, Totals
 
-#: How many faces an exact comparison proposes at first; their people may be fewer than are asked for.
+#: How many faces are proposed at first; their people may be fewer than are asked for.
 _FIRST = 64
 
 #: pgvector looks at no more candidates in its graph (``hnsw.ef_search``).
@@ -89,18 +89,25 @@ class Reader:
             query: float32 ``[dim]``.
             count: how many to propose at least; 0: some.
         """
-        most = max(count, self._depth or _FIRST)
+        most = max(count, _FIRST)
         approximate = self._depth is not None and most <= min(_MOST, self._faces)
-        ids = propose(self._store, query, most, approximate)
+        ids = propose(self._store, query, most, max(most, self._depth or 0) if approximate else None)
         return ids, most >= self._faces
 
 
-def propose(store: TableStore, query: np.ndarray, count: int, approximate: bool) -> np.ndarray:
-    """The ids of the ``count`` nearest faces, best first: int64; of an approximate search perhaps fewer. Within ``reading()``."""
-    if approximate:
-        store.handle.execute(f"SET LOCAL hnsw.ef_search = {count}; SET LOCAL enable_seqscan = off")
+def propose(store: TableStore, query: np.ndarray, count: int, depth: int | None) -> np.ndarray:
+    """The ids of the ``count`` nearest faces, best first: int64. Within ``reading()``.
+
+    Args:
+        store: of the gallery.
+        query: float32 ``[dim]``.
+        count: how many; of an approximate search perhaps fewer come.
+        depth: how many candidates of the graph to look at; None: compare with all.
+    """
+    if depth is not None:
+        store.handle.execute(f"SET LOCAL hnsw.ef_search = {depth}; SET LOCAL enable_seqscan = off")
     # A sum is not what the graph is sorted by: the server then compares with all.
-    order = "embedding <#> %s" if approximate else "(embedding <#> %s) + 0"
+    order = "(embedding <#> %s) + 0" if depth is None else "embedding <#> %s"
     found = store.rows(f"SELECT id FROM faces ORDER BY {order} LIMIT %s", (as_vector(query), count))
     return np.fromiter((row[0] for row in found), np.int64, len(found))
 
@@ -198,12 +205,12 @@ class Builder:
 
 
 def _search(store: TableStore) -> Callable[[np.ndarray, int], np.ndarray]:
-    """The search whose recall is measured: the ids that seem nearest, int64 ``[n, count]``; -1 where there are fewer."""
+    """The search whose recall is measured: the ids that seem nearest, int64 ``[n, 64]``; -1 where there are fewer."""
 
-    def search(probes: np.ndarray, count: int) -> np.ndarray:
-        found = np.full((len(probes), count), -1, np.int64)
+    def search(probes: np.ndarray, depth: int) -> np.ndarray:
+        found = np.full((len(probes), _FIRST), -1, np.int64)
         for row, probe in zip(found, probes, strict=True):
-            ids = propose(store, probe, count, True)
+            ids = propose(store, probe, _FIRST, depth)
             row[: len(ids)] = ids
         return found
 
