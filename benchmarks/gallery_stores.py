@@ -281,14 +281,14 @@ def describe_server(uri: str) -> str:
 @click.option("--sizes", multiple=True, type=int, required=True, help="Numbers of people, in thousands; repeatable.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), default=list(KINDS), show_default=True)
 @click.option("--limit", default=None, type=int, help="Number of faces above which galleries search approximately.")
-@click.option("--server", default=None, help="An empty database: postgresql://...")
+@click.option("--server", default="", help="An empty database, postgresql://...; a server of its own if none.")
 @click.option("--scratch", type=click.Path(path_type=Path), default=None, help="Where all goes; a temporary folder.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS)
 def main(
     sizes: tuple[int, ...],
     kinds: tuple[str, ...],
     limit: int | None,
-    server: str | None,
+    server: str,
     scratch: Path | None,
     out: Path,
 ) -> None:
@@ -296,7 +296,7 @@ def main(
     results = read_json(out) if out.exists() else {"sizes": {}}
     folder = Path(tempfile.mkdtemp(dir=scratch))
     own = None if server else start_server(folder)
-    uri = server or own.get_uri()
+    uri = server if own is None else own.get_uri()
     try:
         for size in sizes:
             expected = nearest_people(size, probes(size))

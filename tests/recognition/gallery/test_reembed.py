@@ -45,9 +45,7 @@ def new(tmp_path):
 def dates(place):
     store = open_store(place)
     with store.reading():
-        found = {
-            (name, face.digest, face.source): face.added for part in store.records(99) for name, face in part
-        }
+        found = {(name, face.digest, face.source): face.added for part in store.records(99) for name, face in part}
     store.close()
     return found
 
@@ -63,7 +61,9 @@ def test_from_photos(old, new, photos):
         ("Person 2", str(photos[2][0]), "the file is not the one that was enrolled"),
     ]
     assert dates(new._store.place).items() <= dates(old).items()
-    assert {person.name: person.faces for person in new.people()} == {f"Person {n}": 3 - (n in (1, 2)) for n in range(4)}
+    assert {person.name: person.faces for person in new.people()} == {
+        f"Person {n}": 3 - (n in (1, 2)) for n in range(4)
+    }
     assert new.search(image(3)).name == "Person 3"
     assert new.add("Person 3", [photos[3][0]]).known == 1  # images are still known
     photos[1][1].write_bytes(encode_image(image(1, 1), "png"))
