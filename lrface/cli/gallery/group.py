@@ -11,9 +11,9 @@ from lrface.cli.gallery.search import search
 
 @click.group("gallery")
 def command() -> None:
-    """A gallery of named people: enrol their faces, ask who somebody is.
+    """Keep a gallery of named people: enrol their faces, and search for a face among them.
 
-    It is a folder, which processes of one machine may use at once; or tables in PostgreSQL, which many machines may.
+    It is a folder, which processes on one machine may use at once, or tables in PostgreSQL, which many machines may use.
     """
 
 

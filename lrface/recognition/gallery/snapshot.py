@@ -1,4 +1,4 @@
-"""One state of a gallery, with an index that fits it."""
+"""One state of a gallery, with a matching index."""
 
 import threading
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from lrface.recognition.gallery.protocol import GalleryStore, IndexBuilder
 
 
 class Snapshots:
-    """What the threads of a process see of a gallery.
+    """The view of a gallery for the threads of a process.
 
     Attributes:
         store: the database.
-        index: what proposes faces.
-        lock: by which the threads take turns.
+        index: the reader of the index.
+        lock: for the threads.
     """
 
     def __init__(self, store: GalleryStore, builder: IndexBuilder) -> None:
@@ -24,10 +24,10 @@ class Snapshots:
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """A block that sees one state of the database, with an index that fits it.
+        """Context that sees one state of the database, with a matching index.
 
         Raises:
-            LrfaceError: the index cannot be made.
+            LrfaceError: the index cannot be built.
         """
         for last in (False, False, True):
             with self.lock, self.store.reading():

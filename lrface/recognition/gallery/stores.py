@@ -1,4 +1,4 @@
-"""Which store keeps a gallery."""
+"""Choosing the store of a gallery."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +12,12 @@ def open_store(place: str | Path, model: Callable[[], tuple[str, str, int]] | No
     """Open the store of a gallery: a folder with a SQLite file, or tables in PostgreSQL.
 
     Args:
-        place: of the gallery: a folder, or an :class:`~lrface.recognition.gallery.address.Address`.
-        model: called if there is no gallery, to make one: fingerprint and name of the model, size of its embeddings.
+        place: the gallery's folder, or an :class:`~lrface.recognition.gallery.address.Address`.
+        model: called to create a missing gallery: returns fingerprint and name of the model, and the length of its
+            embeddings. None: a missing gallery is an error.
 
     Raises:
-        LrfaceError: there is no gallery and none is to be made, it is damaged, or it cannot be read or written.
+        LrfaceError: there is no gallery and ``model`` is None, it is damaged, or it cannot be read or written.
     """
     if not is_address(place):
         return Store(place, model)
