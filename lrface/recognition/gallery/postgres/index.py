@@ -29,6 +29,10 @@ _MOST = 1000
 #: How many candidates may be looked at; the least that suffices is chosen.
 DEPTHS = (100, 200, 400, _MOST)
 
+#: How many candidates the builder looks at for each face. pgvector's own 64 builds in 0.4 of the time, but then the nearest
+#: of 20,000 made-up faces is missed by 4 % of the searches that look at 1,000 candidates, and so by 2 %.
+CONSTRUCTION = 200
+
 #: Bytes of the graph's own for each face, about: two neighbours for each of ``m`` = 16, and what belongs to them.
 _GRAPH = 512
 
@@ -170,7 +174,10 @@ class Builder:
         self._notify("building the approximate index in the database; this can take some minutes ...")
         memory = min(_MEMORY, 2 * totals.faces * (2 * store.meta["dim"] + _GRAPH) + (64 << 20))
         store.rows("SELECT set_config('maintenance_work_mem', %s, false)", (f"{memory >> 10}kB",))
-        build = f"CREATE INDEX CONCURRENTLY {NAME} ON faces USING hnsw (embedding halfvec_ip_ops)"
+        build = (
+            f"CREATE INDEX CONCURRENTLY {NAME} ON faces USING hnsw (embedding halfvec_ip_ops) "
+            f"WITH (ef_construction = {CONSTRUCTION})"
+        )
         store.run(f"DROP INDEX CONCURRENTLY IF EXISTS {NAME}")  # half of one, whose builder died
         try:
             store.run(build)
