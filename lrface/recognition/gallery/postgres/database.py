@@ -1,117 +1,47 @@
-"""The database of a gallery in PostgreSQL: how it is reached, made and migrated, and what its errors mean."""
+"""The tables of a gallery in PostgreSQL: how they are made and migrated, and what the gallery says of itself."""
 
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.recognition.gallery.address import Address
+from lrface.recognition.gallery.postgres.connection import Connection
 from lrface.recognition.gallery.protocol import Damage
 from lrface.recognition.gallery.times import now
 
-#: The first pgvector that knows half-precision vectors; 0.8 counts dead rows out of an index scan's limit.
+#: The first version of pgvector with half-precision vectors.
 PGVECTOR = (0, 7)
 
-#: How long a connection may take, unless the address says otherwise.
-CONNECT_SECONDS = 10
-
-#: So often a change is tried again that another one got in the way of.
-_TRIES = 5
-
-#: What every gallery says of itself.
+#: The meta entries of every gallery.
 _META = {"model": str, "model_name": str, "created": str, "dim": int}
 
-#: All that is asked in every transaction, in one query: a search should not wait for the network more often than it must.
-_STATE = """
-SELECT (SELECT jsonb_object_agg(key, value) FROM meta) AS meta, (SELECT record FROM base) AS record,
-    (SELECT coalesce(max(id), 0) FROM faces) AS last,
-    sum(people)::bigint AS people, sum(faces)::bigint AS faces, sum(removed)::bigint AS removed FROM counts
-"""
 
-_Result = TypeVar("_Result")
-
-
-def load_psycopg() -> Any:
-    """The psycopg module.
-
-    Raises:
-        LrfaceError: it, or pgvector's, is not installed.
-    """
-    try:
-        import pgvector.psycopg  # noqa: F401
-        import psycopg
-    except ImportError as error:
-        raise LrfaceError(
-            f"a gallery in PostgreSQL needs more packages ({error}): pip install 'lrface[postgres]'"
-        ) from error
-    return psycopg
-
-
-class Database:
-    """The tables of a gallery; threads take turns by a lock of their own.
+class Database(Connection):
+    """The tables of a gallery; see :class:`~lrface.recognition.gallery.postgres.connection.Connection`.
 
     Args:
-        address: where.
-        model: called if there is no gallery, to make one: fingerprint and name of the model, size of its embeddings.
+        address: of the gallery.
+        model: called to create a missing gallery: returns fingerprint and name of the model, and the length of its
+            embeddings. None: a missing gallery is an error.
 
     Attributes:
-        place: the address, without a password.
-        schema: of the tables, quoted.
-        handle: psycopg's connection; another one after a loss.
-        meta: what the gallery said of itself when it was opened.
+        meta: the gallery's entries when it was opened.
 
     Raises:
-        LrfaceError: the server cannot be reached, has no pgvector, or there is no gallery and none is to be made.
+        LrfaceError: the server cannot be reached or has no pgvector, or there is no gallery and none is to be made.
     """
 
     def __init__(self, address: Address, model: Callable[[], tuple[str, str, int]] | None = None) -> None:
-        self.address, self.place, self.schema = address, address.shown, f'"{address.schema}"'
-        self.psycopg = load_psycopg()
-        self._pid = os.getpid()
-        self._state: dict[str, Any] | None = None
-        self.connect()
+        super().__init__(address)
         try:
             self._migrate(model)
-            self._prepare()
+            self.prepare()
             self.meta = self.read_meta()
         except BaseException:
             self.close()
             raise
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.handle.close()
-
-    def connect(self) -> None:
-        """Open the connection, again after a loss."""
-        options = {"application_name": "lrface", "connect_timeout": CONNECT_SECONDS}
-        given = {key: value for key, value in options.items() if f"{key}=" not in self.address.uri}
-        try:
-            self.handle = self.psycopg.connect(self.address.uri, autocommit=True, **given)
-        except self.psycopg.ProgrammingError:  # libpq's words may repeat parts of the address
-            raise LrfaceError(
-                f"libpq cannot read the address of the gallery {self.place}: its parameters are those of "
-                "https://www.postgresql.org/docs/current/libpq-connect.html, and schema=NAME"
-            ) from None
-        except self.psycopg.OperationalError as error:
-            raise LrfaceError(f"cannot reach PostgreSQL at {self.place}: {_line(error)}{_hint(error)}") from None
-
-    def _prepare(self) -> None:
-        """Make the connection fit for the gallery's tables."""
-        from pgvector.psycopg import register_vector
-
-        with self.explained():
-            row = self.handle.execute(
-                "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
-            )
-            place = row.fetchone()[0]
-            self.handle.execute(f"SET search_path = {self.schema}, {place}")
-            # A plan that knows neither the query nor the limit does not use the index.
-            self.handle.execute("SET plan_cache_mode = force_custom_plan")
-            register_vector(self.handle)
 
     def _migrate(self, model: Callable[[], tuple[str, str, int]] | None) -> None:
         """Make the tables, or bring them up, in one transaction. Two processes do not come here at once."""
@@ -196,104 +126,6 @@ class Database:
                 f"{PGVECTOR[1]} or later, then run ALTER EXTENSION vector UPDATE in the database"
             )
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """A block that sees one state of the gallery, whatever others write."""
-        with self._transaction(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_STATE}") as cursor:
-            cursor.nextset()
-            try:
-                self._state = _named(cursor)
-                yield
-            finally:
-                self._state = None
-
-    def state(self) -> dict[str, Any]:
-        """What the gallery says of itself and of its index, and its counts: of the block of ``reading()``, or now."""
-        return self._state or _named(self.run(_STATE))
-
-    def change(self, work: Callable[[], _Result]) -> _Result:
-        """Run ``work`` in one transaction, and again where another one got in its way."""
-        errors = self.psycopg.errors
-        for last in range(_TRIES):
-            try:
-                with self.explained(), self._transaction("BEGIN"):
-                    return work()
-            except LrfaceError as error:
-                clash = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
-                if last == _TRIES - 1 or not isinstance(error.__cause__, clash):
-                    raise
-        raise AssertionError("unreachable")
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Any]:
-        if os.getpid() != self._pid:
-            raise LrfaceError("a gallery cannot be used by the child of the process that opened it: open it there")
-        with self.explained():
-            cursor = self._execute(begin, None)
-            try:
-                yield cursor
-                self.handle.execute("COMMIT")
-            except BaseException:
-                if not self.handle.closed:
-                    self.handle.execute("ROLLBACK")
-                raise
-
-    def run(self, query: str, values: Sequence[Any] = ()) -> Any:
-        """Run a statement, in a transaction of its own or in the one that is open; return psycopg's cursor."""
-        with self.explained():
-            return self._execute(query, values)
-
-    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """What a query finds, in a transaction of its own or in the one that is open."""
-        with self.explained():
-            return list(self._execute(query, values).fetchall())
-
-    def _execute(self, query: str, values: Sequence[Any] | None = ()) -> Any:
-        """Run a statement; where the connection was lost before, on a new one."""
-        idle = self.handle.closed or self.handle.info.transaction_status == self.psycopg.pq.TransactionStatus.IDLE
-        try:
-            return self.handle.execute(query, values, binary=values is not None)
-        except self.psycopg.OperationalError:
-            if not idle or not self.handle.closed:
-                raise
-        self.connect()
-        self._prepare()
-        return self.handle.execute(query, values, binary=values is not None)
-
-    @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Turn PostgreSQL's errors that a user can mend into ours."""
-        errors = self.psycopg.errors
-        try:
-            yield
-        except Damage as error:
-            raise LrfaceError(self._damage(str(error))) from error
-        except (errors.UndefinedTable, errors.UndefinedColumn, errors.DataCorrupted, errors.IndexCorrupted) as error:
-            raise LrfaceError(self._damage(_line(error))) from error
-        except errors.DuplicateTable as error:
-            raise LrfaceError(
-                f"the schema of {self.place} holds other tables ({_line(error)}): name another one, ?schema=NAME"
-            ) from error
-        except errors.InsufficientPrivilege as error:
-            raise LrfaceError(f"this user may not do that at {self.place}: {_line(error)}") from error
-        except (self.psycopg.DataError, errors.CheckViolation, errors.NotNullViolation):
-            raise  # of what is written
-        except self.psycopg.Error as error:
-            if self.handle.closed or isinstance(error, errors.AdminShutdown):
-                reason = (
-                    f"the connection to {self.place} was lost ({_line(error)}): what was said to be enrolled is kept; "
-                    "try again"
-                )
-            else:
-                reason = f"cannot use {self.place}: {_line(error)}"
-            raise LrfaceError(reason) from error
-
-    def _damage(self, text: str) -> str:
-        return (
-            f"the gallery {self.place} is damaged ({text}): put back a backup, or drop the schema {self.address.schema} and "
-            "enrol the people again"
-        )
-
     def read_meta(self) -> dict[str, Any]:
         """What the gallery says of itself."""
         with self.explained():
@@ -328,25 +160,3 @@ def migrations() -> dict[int, tuple[str, str]]:
         if match := re.fullmatch(r"(\d{4})_(\w+)\.sql", file.name):
             files[int(match[1])] = (match[2], file.read_text(encoding="utf-8"))
     return dict(sorted(files.items()))
-
-
-def _named(cursor: Any) -> dict[str, Any]:
-    """The one row of a cursor, by the names of its columns."""
-    return dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
-
-
-def _line(error: Exception) -> str:
-    """What PostgreSQL says, in one line."""
-    return " ".join(str(error).split("\nLINE ")[0].split()).rstrip(".")
-
-
-def _hint(error: Exception) -> str:
-    """What may be done about a connection that was refused, where that is clear."""
-    text = str(error)
-    if "password" in text:
-        return "; the password belongs into PGPASSWORD or ~/.pgpass, or into the address, percent-encoded"
-    if "database" in text and "does not exist" in text:
-        return "; `createdb NAME` makes it"
-    if "refused" in text or "No such file" in text:
-        return "; is the server running?"
-    return ""
