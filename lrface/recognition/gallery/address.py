@@ -1,4 +1,4 @@
-"""Addresses of galleries in PostgreSQL, and how they are shown: never with a password."""
+"""Addresses of galleries in PostgreSQL. They are never shown with a password."""
 
 import re
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ from lrface.errors import LrfaceError
 
 _SCHEMES = ("postgresql", "postgres")
 
-#: Where the tables are unless the address says otherwise.
+#: Default schema of the tables.
 SCHEMA = "lrface"
 
-#: What an address may be shown with.
+#: Parameters that are shown.
 _SHOWN = ("host", "port", "dbname", "user", "schema")
 
 
 def is_address(place: str | Path) -> bool:
-    """Whether a gallery's place is an address, not a folder."""
+    """Whether a gallery's place is an address rather than a folder."""
     return re.match(rf"({'|'.join(_SCHEMES)}):/", str(place), re.IGNORECASE) is not None
 
 
 def shown(place: str | Path) -> str:
-    """A gallery's place as people may read it: a folder as it is, an address without its password.
+    """A gallery's place for messages: an address without its password, a folder unchanged.
 
     Raises:
-        LrfaceError: the address is none.
+        LrfaceError: the address is invalid.
     """
     return Address.parse(str(place)).shown if is_address(place) else str(place)
 
@@ -53,7 +53,7 @@ class Address:
         """Read an address.
 
         Raises:
-            LrfaceError: it is none. The message does not repeat it, as a password may be anywhere in it.
+            LrfaceError: it is invalid. The message does not repeat it, as a password may be anywhere in it.
         """
         try:
             parts = urlsplit(text)
@@ -61,7 +61,7 @@ class Address:
         except ValueError:
             raise _unreadable() from None
         user, _, hosts = parts.netloc.rpartition("@")
-        # An @, / , ? or # that is part of a password ends up where none of them can be.
+        # An unencoded @, /, ? or # of a password ends up in one of these parts.
         doubtful = "@" in user + parts.path + parts.query or bool(parts.fragment) or "://" not in text
         if doubtful or not all(_is_host(host) for host in hosts.split(",")):
             raise _unreadable()

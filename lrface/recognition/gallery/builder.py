@@ -33,7 +33,7 @@ class Builder:
         self._store, self._folder, self._notify = store, store.folder, notify
 
     def due(self) -> bool:
-        """Whether ``maintain`` has something to do. Within ``store.reading()``."""
+        """Whether the file must be written. Call it within ``store.reading()``."""
         return base.due(self._store.read_base(), self._store.totals())
 
     def maintain(self) -> None:

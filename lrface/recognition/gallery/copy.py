@@ -1,4 +1,4 @@
-"""From one store to another: everybody with all faces, compared afterwards. Killed at any moment, the same call goes on."""
+"""Copying a gallery to another store, and comparing both. After a kill at any moment, the same call continues."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,23 +14,23 @@ from lrface.recognition.gallery.names import name_key
 from lrface.recognition.gallery.protocol import GalleryStore, NewFace, Totals
 from lrface.recognition.gallery.stores import open_store
 
-#: Faces that are written in one transaction.
+#: Number of faces in one transaction.
 PART = 1024
 
-#: Components of embeddings are multiples of this, which float16 cannot split: their sum is exact, in whatever order.
+#: All float16 numbers are multiples of this, so that sums in this unit are exact in any order.
 _UNIT = 2.0**-24
 
 
 @dataclass(frozen=True)
 class Copied:
-    """What was copied, and found equal on both sides.
+    """A copy that was found equal to its source.
 
     Attributes:
-        source, target: where from and where to.
-        people, faces: how many there are.
-        model, model_name: whose embeddings.
-        total: the sum of all components of all embeddings.
-        digest: SHA-256 of all faces, each with the name of its person, image, source, date, detail and embedding.
+        source, target: places of the galleries.
+        people, faces: numbers of people and faces.
+        model, model_name: fingerprint and name of the model.
+        total: sum of all components of all embeddings.
+        digest: sum of the SHA-256 of each face: name, image, source, date, detail and embedding.
     """
 
     source: str
@@ -49,7 +49,7 @@ class Copied:
 
 @dataclass
 class _Tally:
-    """What the faces that went by come to, in whatever order they came."""
+    """Checksums over faces, independent of their order."""
 
     faces: int = 0
     units: int = 0
@@ -59,7 +59,7 @@ class _Tally:
     def see(self, faces: list[tuple[str, NewFace]]) -> None:
         for name, face in faces:
             stored = face.embedding.astype("<f2")
-            # A component that is no number, in a damaged gallery, is told by the digest alone.
+            # In a damaged gallery, components that are not finite count in the digest only.
             whole = np.nan_to_num(stored.astype(np.float64) / _UNIT, nan=0, posinf=0, neginf=0)
             self.units += int(np.rint(whole).astype(np.int64).sum())
             facts = (
@@ -80,18 +80,18 @@ class _Tally:
 def copy_gallery(
     source: str | Path, target: str | Path, progress: bool = True, notify: Callable[[str], None] = lambda line: None
 ) -> Copied:
-    """Copy a gallery into one that is not there yet, between whatever stores.
+    """Copy a gallery to a new place, between any stores.
 
-    The copy is one state of the source. Until it is whole and compared, nobody can open it.
+    The copy is one state of the source. It cannot be opened until it is complete and compared.
 
     Args:
         source, target: a folder, or an :class:`~lrface.recognition.gallery.address.Address`.
         progress: show a bar with rate and time left.
-        notify: told what takes its time.
+        notify: called with a line about slow steps.
 
     Raises:
-        LrfaceError: there is no source, the target has people of its own or is of another model, two people of the source
-            have one name, the copy is not equal, or something cannot be read or written.
+        LrfaceError: there is no source, the target has other people or another model, two people of the source have the same
+            name, the copy differs, or a gallery cannot be read or written.
     """
     with ExitStack() as stack:
         old = stack.enter_context(closing(open_store(source)))
@@ -125,7 +125,7 @@ def copy_gallery(
 
 
 def check_whole(store: GalleryStore) -> None:
-    """Raise LrfaceError if a gallery is a copy that was not finished."""
+    """Raise LrfaceError if a gallery is an incomplete copy."""
     if origin := store.meta.get("copying"):
         raise LrfaceError(
             f"{store.place} is a copy of {origin} that is not whole: run `lrface gallery copy {origin} {store.place}` again"
@@ -145,7 +145,7 @@ def _check_target(old: GalleryStore, new: GalleryStore) -> None:
 
 
 def _check_names(old: GalleryStore) -> None:
-    """Galleries of older versions may hold two people whose names differ in case alone; nowhere else they can."""
+    """Refuse people whose names differ only in case or blanks, as galleries of older versions may have."""
     names: dict[str, str] = {}
     for person in old.people():
         other = names.setdefault(name_key(person.name), person.name)

@@ -1,4 +1,4 @@
-"""Where the crop of an enrolled face is kept, if somebody asked for it: no name becomes a path."""
+"""Paths of the kept crops of enrolled faces. Names do not appear in them."""
 
 import hashlib
 from pathlib import Path
@@ -7,10 +7,10 @@ from lrface.recognition.gallery.names import name_key
 
 
 def person_folder(folder: Path, name: str) -> Path:
-    """Where the crops of a person are, within the folder of all; the spelling of the name does not count."""
+    """The folder of a person's crops; all spellings of a name have the same one."""
     return folder / hashlib.sha256(name_key(name).encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def crop_path(folder: Path, name: str, digest: bytes) -> Path:
-    """The crop of a face: ``digest`` is its image's (:func:`lrface.recognition.gallery.enrol.image_digest`)."""
+    """The crop of a face; ``digest`` is from :func:`lrface.recognition.gallery.enrol.image_digest`."""
     return person_folder(folder, name) / f"{digest.hex()}.png"

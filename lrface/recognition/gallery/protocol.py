@@ -33,7 +33,7 @@ class NewFace:
         resolution: pixels of detail (:class:`lrface.faces.quality.Quality`); None if unknown.
         recognisability: see :class:`lrface.faces.quality.Quality`; None if unknown.
         member: name of the model that made the embedding; None if unknown.
-        added: when it was enrolled, ISO 8601 in UTC; None: now.
+        added: time of the enrolment, ISO 8601 in UTC; None: now.
     """
 
     embedding: np.ndarray
@@ -88,46 +88,46 @@ class Totals:
 
 
 class IndexReader(Protocol):
-    """What proposes faces that may be nearest. Its methods are called within ``reading()`` of its store."""
+    """Proposes faces that may be nearest. Call its methods within ``reading()`` of its store."""
 
     @property
     def kind(self) -> str:
-        """How it searches: ``exact`` or ``approximate``."""
+        """The kind of search: ``exact`` or ``approximate``."""
 
     def refresh(self) -> None:
-        """Take over what was written since the last time.
+        """Read what was written since the last call.
 
         Raises:
             DamagedIndex: the index cannot be used.
         """
 
     def nearest(self, query: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
-        """The ids of the faces that seem nearest, int64, in no order, and whether these are all.
+        """Ids of the faces that seem nearest, int64, in no order, and whether these are all faces.
 
         Args:
             query: float32 ``[dim]``.
-            count: how many to propose at least; 0: some.
+            count: minimum number of proposals; 0: the reader chooses.
         """
 
 
 class IndexBuilder(Protocol):
-    """What makes the index of a gallery. It has connections of its own, so that the threads of its process may search and
-    add meanwhile; all but ``due`` are called outside ``reading()``."""
+    """Builds the index of a gallery. It opens its own connections, so that other threads can search and enrol meanwhile. Call
+    all methods but ``due`` outside ``reading()``."""
 
     def due(self) -> bool:
-        """(r) Whether ``maintain`` has something to do."""
+        """(r) Whether the index must be built, extended or measured."""
 
     def maintain(self) -> None:
-        """Bring the index up to date, unless another process or thread is at it."""
+        """Update the index if necessary, unless another process or thread is doing so."""
 
     def purge(self) -> None:
-        """Make sure that the index holds no face that was removed, and that the database has forgotten it."""
+        """Erase removed faces from the index and from the files of the database."""
 
     def repair(self, error: Exception) -> None:
-        """Make an index again that a reader could not use."""
+        """Rebuild an index that a reader could not use."""
 
     def check(self) -> list[str]:
-        """Compare the index with the database; return what is wrong, one line each."""
+        """Compare the index with the database; return a line for each error."""
 
 
 class GalleryStore(Protocol):
@@ -223,7 +223,7 @@ class GalleryStore(Protocol):
         """(r) Ids, int64 ``[n]``, and embeddings, float16 ``[n, dim]``, of the faces ``after < id <= last``, in parts."""
 
     def records(self, last: int) -> Iterator[list[tuple[str, NewFace]]]:
-        """(r) All faces up to ``last`` with the names of their people, in parts, by ascending id."""
+        """(r) All faces up to ``last``, each with the name of its person, in parts, by ascending id."""
 
     def fetch(self, ids: np.ndarray) -> list[Face]:
         """(r) Those of the faces that exist, by ascending id."""
@@ -254,19 +254,19 @@ class FileStore(GalleryStore, Protocol):
     """A store whose index is a file.
 
     Attributes:
-        folder: where the index files are written, on this machine.
+        folder: folder of the index files, on this machine.
     """
 
     folder: Path
 
     def again(self) -> "FileStore":
-        """Another connection to the same gallery, for another thread."""
+        """Open another connection to the same gallery, for another thread."""
 
     def forget(self) -> None:
-        """Take what was deleted out of every file of the database, as far as that can be done at once."""
+        """Erase deleted content from every file of the database, as far as this is possible at once."""
 
     def write_base(self, record: dict[str, Any] | None) -> None:
-        """Say which index file counts from now on, in one transaction."""
+        """Record a new current index file, or None for none, in one transaction."""
 
 
 def as_rows(blobs: Sequence[bytes], dim: int) -> np.ndarray:

@@ -41,7 +41,7 @@ class Recall:
 
     @property
     def told(self) -> str:
-        """In words."""
+        """The result in words."""
         return (
             f"approximate index of {self.faces:,} faces: of {self.queries} queries it finds the nearest face for "
             f"{100 * self.first:.1f} %, and {100 * self.ten:.1f} % of the ten nearest ({self.depth} candidates looked at)"
@@ -103,8 +103,8 @@ def measure(
     """Compare an index with the exact result, and choose the number of candidates that a search examines.
 
     Args:
-        search: of the index: float32 ``[n, dim]`` and a depth -> that many ids at most of each: int64 ``[n, depth]``.
-        faces: how many it holds.
+        search: of the index: queries, float32 ``[n, dim]``, and a depth -> ids, int64 ``[n, at most depth]``.
+        faces: number of faces in the index.
         probes: float32 ``[n, dim]``.
         nearest: ids of the nearest faces of each probe, best first: int64 ``[n, k]``.
         depths: candidates, ascending.

@@ -1,6 +1,6 @@
-"""A gallery moved to another model: its people embedded anew, from kept crops or from the photos that they were enrolled from.
+"""Moving a gallery to another model: its people are embedded again, from kept crops or from the enrolled photos.
 
-Killed at any moment, the same call goes on where it was.
+After a kill at any moment, the same call continues.
 """
 
 from collections.abc import Iterator
@@ -25,15 +25,15 @@ from lrface.recognition.gallery.stores import open_store
 
 @dataclass
 class Reembedded:
-    """What became of the faces.
+    """The result of :func:`reembed`.
 
     Attributes:
-        people, faces: how many the old gallery has.
-        added: faces embedded.
-        known: those that the new gallery had already.
-        from_crops: of ``added``, those from kept crops.
-        lacking: name, source and reason of each that could not be embedded.
-        notes: what should be known of images that were used.
+        people, faces: numbers of people and faces in the old gallery.
+        added: number of embedded faces.
+        known: number of faces that the new gallery had already.
+        from_crops: number of embedded faces that came from kept crops.
+        lacking: name, source and reason of each face that could not be embedded.
+        notes: remarks about images that were used.
     """
 
     people: int = 0
@@ -48,13 +48,13 @@ class Reembedded:
 def reembed(
     source: str | Path, gallery: Gallery, crops: Path | None = None, force: bool = False, progress: bool = True
 ) -> Reembedded:
-    """Enrol the people of one gallery in another, of another model. Names, images and dates stay as they are.
+    """Enrol the people of one gallery in another one with another model. Names, images and dates are kept.
 
     Args:
         source: the old gallery: a folder, or an :class:`~lrface.recognition.gallery.address.Address`.
-        gallery: the new one, opened with the other model and its detector.
-        crops: where ``lrface serve --keep-crops`` kept crops; they are used before the photos.
-        force: embed unusable faces, and the face in the middle of several; see :meth:`Gallery.add`.
+        gallery: the new gallery, opened with the other model and its detector.
+        crops: folder of ``lrface serve --keep-crops``; crops are preferred to photos.
+        force: embed unusable faces, and the middle one of several; see :meth:`Gallery.add`.
         progress: show a bar with rate and time left.
 
     Raises:
@@ -87,7 +87,7 @@ def reembed(
 
 
 def _lacking(gallery: Gallery, faces: list[tuple[str, NewFace]], report: Reembedded) -> list[tuple[str, NewFace]]:
-    """Those of some faces that the new gallery does not have."""
+    """The faces that the new gallery does not have."""
     owners = gallery.owners([face.digest for _, face in faces])
     new = [(name, face) for name, face in faces if name_key(name) not in map(name_key, owners.get(face.digest, []))]
     report.known += len(faces) - len(new)
@@ -107,7 +107,7 @@ def _embed(encoder: FaceEncoder, finder: "_Finder", faces: list[tuple[str, NewFa
 
 
 class _Finder:
-    """Finds the image of a face, and the face in it; what it cannot find goes into the report."""
+    """Finds the image of a face, and the face in it. Failures go into the report."""
 
     def __init__(self, encoder: FaceEncoder, crops: Path | None, force: bool, report: Reembedded) -> None:
         self._encoder, self._crops, self._force, self._report = encoder, crops, force, report

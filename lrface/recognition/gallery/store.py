@@ -61,11 +61,11 @@ class Store(Database):
         return Store(self.folder)
 
     def index_reader(self) -> Cache:
-        """What proposes faces to a search."""
+        """The reader of the index files, for searches."""
         return Cache(self)
 
     def index_builder(self, notify: Callable[[str], None]) -> Builder:
-        """What makes the index files; ``notify`` is told what takes its time."""
+        """The builder of the index files; ``notify`` is called with a line about slow steps."""
         return Builder(self, notify)
 
     def size(self) -> int:
@@ -227,7 +227,7 @@ class Store(Database):
             yield self._arrays(rows)
 
     def records(self, last: int) -> Iterator[list[tuple[str, NewFace]]]:
-        """All faces up to ``last`` with the names of their people, in parts, by ascending id."""
+        """All faces up to ``last``, each with the name of its person, in parts, by ascending id."""
         member = "member" if "member" in self.columns else "NULL"
         query = (
             f"SELECT name, digest, source, resolution, recognisability, {member}, added, embedding FROM faces "

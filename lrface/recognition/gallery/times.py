@@ -1,8 +1,8 @@
-"""Times, as galleries write them."""
+"""Times in the format of galleries."""
 
 from datetime import UTC, datetime
 
 
 def now() -> str:
-    """The time, ISO 8601 in UTC, to the second."""
+    """The present time, ISO 8601 in UTC, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")

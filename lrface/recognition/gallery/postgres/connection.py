@@ -82,7 +82,7 @@ class Connection:
             raise LrfaceError(f"cannot reach PostgreSQL at {self.place}: {_line(error)}{_hint(error)}") from None
 
     def prepare(self) -> None:
-        """Make the connection fit for the gallery's tables."""
+        """Set the search path and the types of the connection."""
         from pgvector.psycopg import register_vector
 
         with self.explained():
@@ -91,13 +91,13 @@ class Connection:
             )
             place = row.fetchone()[0]
             self.handle.execute(f"SET search_path = {self.schema}, {place}")
-            # A plan that knows neither the query nor the limit does not use the index.
+            # A generic plan, which knows neither query nor limit, does not use the index.
             self.handle.execute("SET plan_cache_mode = force_custom_plan")
             register_vector(self.handle)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """A block that sees one state of the gallery, whatever others write."""
+        """A block that sees one state of the gallery, regardless of other writers."""
         with self._transaction(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_STATE}") as cursor:
             cursor.nextset()
             try:
@@ -107,11 +107,11 @@ class Connection:
                 self._state = None
 
     def state(self) -> dict[str, Any]:
-        """What the gallery says of itself and of its index, and its counts: of the block of ``reading()``, or now."""
+        """The meta entries, the record of the index and the counts: of the ``reading()`` block, or the present ones."""
         return self._state or _named(self.run(_STATE))
 
     def change(self, work: Callable[[], _Result]) -> _Result:
-        """Run ``work`` in one transaction, and again where another one got in its way."""
+        """Run ``work`` in one transaction; repeat it if it conflicts with another one."""
         errors = self.psycopg.errors
         for last in range(_TRIES):
             try:
@@ -137,17 +137,17 @@ class Connection:
                 raise
 
     def run(self, query: str, values: Sequence[Any] = ()) -> Any:
-        """Run a statement, in a transaction of its own or in the one that is open; return psycopg's cursor."""
+        """Run a statement in the open transaction or in its own; return psycopg's cursor."""
         with self.explained():
             return self._execute(query, values)
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """What a query finds, in a transaction of its own or in the one that is open."""
+        """The rows of a query, run in the open transaction or in its own."""
         with self.explained():
             return list(self._execute(query, values).fetchall())
 
     def _execute(self, query: str, values: Sequence[Any] | None = ()) -> Any:
-        """Run a statement; where the connection was lost before, on a new one."""
+        """Run a statement; if the connection was lost before, on a new one."""
         idle = self.handle.closed or self.handle.info.transaction_status == self.psycopg.pq.TransactionStatus.IDLE
         try:
             return self.handle.execute(query, values, binary=values is not None)
@@ -160,7 +160,7 @@ class Connection:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn PostgreSQL's errors that a user can mend into ours."""
+        """Turn PostgreSQL's errors that a user can solve into LrfaceErrors."""
         errors = self.psycopg.errors
         try:
             yield
@@ -175,7 +175,7 @@ class Connection:
         except errors.InsufficientPrivilege as error:
             raise LrfaceError(f"this user may not do that at {self.place}: {_line(error)}") from error
         except (self.psycopg.DataError, errors.CheckViolation, errors.NotNullViolation):
-            raise  # of what is written
+            raise  # a programming error
         except self.psycopg.Error as error:
             if self.handle.closed or isinstance(error, errors.AdminShutdown):
                 reason = (
@@ -194,17 +194,17 @@ class Connection:
 
 
 def _named(cursor: Any) -> dict[str, Any]:
-    """The one row of a cursor, by the names of its columns."""
+    """The single row of a cursor, by the names of its columns."""
     return dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
 
 
 def _line(error: Exception) -> str:
-    """What PostgreSQL says, in one line."""
+    """PostgreSQL's message in one line."""
     return " ".join(str(error).split("\nLINE ")[0].split()).rstrip(".")
 
 
 def _hint(error: Exception) -> str:
-    """What may be done about a connection that was refused, where that is clear."""
+    """What the user can do about a refused connection, if that is clear."""
     text = str(error)
     if "password" in text:
         return "; the password belongs into PGPASSWORD or ~/.pgpass, or into the address, percent-encoded"

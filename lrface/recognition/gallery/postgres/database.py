@@ -44,7 +44,7 @@ class Database(Connection):
             raise
 
     def _migrate(self, model: Callable[[], tuple[str, str, int]] | None) -> None:
-        """Make the tables, or bring them up, in one transaction. Two processes do not come here at once."""
+        """Create or migrate the tables in one transaction, under a lock."""
         files = migrations()
         done = self._applied()
         if max(done, default=0) > max(files):
@@ -61,7 +61,7 @@ class Database(Connection):
             self.handle.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"lrface {self.address.schema}",)
             )
-            done = self._applied()  # another process may have been faster
+            done = self._applied()  # another process may have done it meanwhile
             if not done and known is not None:
                 self.handle.execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
                 self.handle.execute(
@@ -70,7 +70,7 @@ class Database(Connection):
             self._apply({number: files[number] for number in sorted(set(files) - done)}, None if done else known)
 
     def _apply(self, files: dict[int, tuple[str, str]], model: tuple[str, str, int] | None) -> None:
-        """Run migrations, and say of a new gallery which model it is of."""
+        """Run migrations, and write the meta entries of a new gallery."""
         place = self.handle.execute(
             "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
         )
@@ -86,7 +86,7 @@ class Database(Connection):
 
     @property
     def _table(self) -> str:
-        """Where it is kept which migrations the tables have seen."""
+        """The table of the migrations that were applied."""
         return f"{self.schema}.lrface_migrations"
 
     def _applied(self) -> set[int]:
@@ -96,7 +96,7 @@ class Database(Connection):
             return {row[0] for row in self.handle.execute(f"SELECT number FROM {self._table}")}
 
     def _check_extension(self, make: bool) -> None:
-        """Raise LrfaceError unless pgvector is there, or could be made."""
+        """Raise LrfaceError unless the database has pgvector, or could create the extension."""
         errors = self.psycopg.errors
         query = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
         with self.explained():
@@ -127,7 +127,7 @@ class Database(Connection):
             )
 
     def read_meta(self) -> dict[str, Any]:
-        """What the gallery says of itself."""
+        """The gallery's entries and counts."""
         with self.explained():
             state = self.state()
             meta = dict(state["meta"] or {})
@@ -139,7 +139,7 @@ class Database(Connection):
         return meta | {key: state[key] for key in ("people", "faces", "removed")}
 
     def write_meta(self, key: str, value: Any) -> None:
-        """Change one of ``read_meta``; None takes it away."""
+        """Change one of the meta entries; None deletes it."""
         self.change(lambda: self._put(key, value))
         self.meta[key] = value
 
@@ -154,7 +154,7 @@ class Database(Connection):
 
 
 def migrations() -> dict[int, tuple[str, str]]:
-    """Number -> name and text of the SQL files that make the tables, ascending."""
+    """Number -> name and text of the SQL files, ascending."""
     files = {}
     for file in resources.files(__package__).iterdir():
         if match := re.fullmatch(r"(\d{4})_(\w+)\.sql", file.name):

@@ -1,7 +1,7 @@
-"""Which faces may be nearest, as pgvector finds them: by comparing with all, or in a graph (HNSW) beyond the limit.
+"""The index of a gallery in PostgreSQL: pgvector compares with all faces, or searches a graph (HNSW) beyond the limit.
 
-The graph is part of the database, which keeps it up to date in the same transactions. It is built beside the writers
-(``CREATE INDEX CONCURRENTLY``), and its recall is measured then and again when the gallery has grown by half.
+The database updates the graph in the transactions that change faces. Writers can go on while it is built
+(``CREATE INDEX CONCURRENTLY``). Its recall is measured then, and again when the gallery has grown by half.
 https://github.com/pgvector/pgvector#hnsw
 """
 
@@ -20,23 +20,24 @@ from lrface.recognition.gallery.index import APPROXIMATE, EXACT, TRAINING
 from lrface.recognition.gallery.postgres.vectors import as_vector
 from lrface.recognition.gallery.protocol import GalleryStore, Totals
 
-#: How many faces are proposed at first; their people may be fewer than are asked for.
+#: Number of proposals at first.
 _FIRST = 64
 
-#: pgvector looks at no more candidates in its graph (``hnsw.ef_search``).
+#: Maximum number of candidates that pgvector examines in a search (``hnsw.ef_search``).
 _MOST = 1000
 
-#: How many candidates may be looked at; the least that suffices is chosen.
+#: Numbers of candidates to choose from; the smallest that suffices is chosen.
 DEPTHS = (100, 200, 400, _MOST)
 
-#: How many candidates the builder looks at for each face. pgvector's own 64 builds in 0.4 of the time, but then the nearest
-#: of 20,000 made-up faces is missed by 4 % of the searches that look at 1,000 candidates, and so by 2 %.
+#: Number of candidates that the builder examines for each face (``ef_construction``). With pgvector's default of 64 the index of
+#: 20,000 synthetic faces was built in 0.4 of the time, but 4 % of searches with 1,000 candidates missed the nearest face; with
+#: 200, 2 % did.
 CONSTRUCTION = 200
 
-#: Bytes of the graph's own for each face, about: two neighbours for each of ``m`` = 16, and what belongs to them.
+#: Bytes of a face in the graph beside its embedding, about: the links to 2 x 16 neighbours.
 _GRAPH = 512
 
-#: The server may take so much memory at most while it builds the graph.
+#: Maximum memory of the server while it builds the graph, in bytes.
 _MEMORY = 4 << 30
 
 NAME = "faces_embedding"
@@ -64,7 +65,7 @@ class TableStore(GalleryStore, Protocol):
 
 
 class Reader:
-    """What proposes faces of one gallery to the searches of one process.
+    """Proposes faces of one gallery to the searches of one process.
 
     Args:
         store: the database.
@@ -77,21 +78,21 @@ class Reader:
 
     @property
     def kind(self) -> str:
-        """How it searches."""
+        """The kind of search."""
         return EXACT if self._depth is None else APPROXIMATE
 
     def refresh(self) -> None:
-        """Take over what was written since the last time. Within ``store.reading()``."""
+        """Read the state of the index. Call it within ``store.reading()``."""
         record = self._store.read_base()
         self._depth = None if record is None else int(record["recall"]["depth"])
         self._faces = self._store.totals().faces
 
     def nearest(self, query: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
-        """The faces that seem nearest, in no order, and whether these are all.
+        """Ids of the faces that seem nearest, and whether these are all faces.
 
         Args:
             query: float32 ``[dim]``.
-            count: how many to propose at least; 0: some.
+            count: minimum number of proposals; 0: the reader chooses.
         """
         most = max(count, _FIRST)
         approximate = self._depth is not None and most <= min(_MOST, self._faces)
@@ -100,57 +101,57 @@ class Reader:
 
 
 def propose(store: TableStore, query: np.ndarray, count: int, depth: int | None) -> np.ndarray:
-    """The ids of the ``count`` nearest faces, best first: int64. Within ``reading()``.
+    """Ids of the ``count`` nearest faces, best first: int64. Call it within ``store.reading()``.
 
     Args:
         store: of the gallery.
         query: float32 ``[dim]``.
-        count: how many; of an approximate search perhaps fewer come.
-        depth: how many candidates of the graph to look at; None: compare with all.
+        count: number of faces; an approximate search may find fewer.
+        depth: number of candidates to examine in the graph; None: compare with all faces.
     """
     if depth is not None:
         store.handle.execute(f"SET LOCAL hnsw.ef_search = {depth}; SET LOCAL enable_seqscan = off")
-    # A sum is not what the graph is sorted by: the server then compares with all.
+    # The graph cannot be used to sort by a sum, so the server compares with all faces.
     order = "(embedding <#> %s) + 0" if depth is None else "embedding <#> %s"
     found = store.rows(f"SELECT id FROM faces ORDER BY {order} LIMIT %s", (as_vector(query), count))
     return np.fromiter((row[0] for row in found), np.int64, len(found))
 
 
 class Builder:
-    """What makes the graph of one gallery.
+    """Builds the graph of one gallery.
 
     Args:
         store: of the gallery; a builder opens it again.
-        notify: told what takes its time, and the recall.
+        notify: called with a line about slow steps, and about the recall.
     """
 
     def __init__(self, store: TableStore, notify: Callable[[str], None]) -> None:
         self._store, self._notify = store, notify
 
     def due(self) -> bool:
-        """Whether ``maintain`` has something to do. Within ``store.reading()``."""
+        """Whether the graph must be built, measured or dropped. Call it within ``store.reading()``."""
         return _due(self._store.read_base(), self._store.totals())
 
     def maintain(self) -> None:
-        """Bring the graph up to date, unless another process or thread is at it."""
+        """Build, measure or drop the graph if necessary, unless another process or thread is doing so."""
         with closing(self._store.again()) as store, _turn(store, wait=False) as mine:
             if mine:
                 self._bring_up(store)
 
     def purge(self) -> None:
-        """Take what was deleted out of the tables and out of the graph; and the graph away where it is no longer needed.
+        """Erase deleted rows from the tables and the graph, and drop a graph that is no longer needed.
 
-        Rows that a transaction elsewhere still sees stay until the server's own vacuum.
+        Rows that another transaction still sees remain until the server's own vacuum.
         """
         with closing(self._store.again()) as store, _turn(store, wait=True):
             self._bring_up(store)
             store.run("VACUUM (INDEX_CLEANUP ON) faces, people")
 
     def repair(self, error: Exception) -> None:
-        """Nothing: the server keeps its index, and a reader needs none."""
+        """Do nothing: a reader needs no index, and the server maintains it."""
 
     def check(self) -> list[str]:
-        """Whether the graph is as it is recorded; return what is wrong, one line each."""
+        """Compare the graph with its record; return a line for each error."""
         with closing(self._store.again()) as store, store.reading():
             record, valid = store.read_base(), _valid(store)
         return [f"the index {NAME} is missing or not whole"] if record is not None and not valid else []
@@ -169,7 +170,7 @@ class Builder:
         self._measure(store)
 
     def _build(self, store: TableStore, totals: Totals) -> None:
-        """Build the graph; writers go on meanwhile."""
+        """Build the graph; writers can go on meanwhile."""
         errors = store.psycopg.errors
         self._notify("building the approximate index in the database; this can take some minutes ...")
         memory = min(_MEMORY, 2 * totals.faces * (2 * store.meta["dim"] + _GRAPH) + (64 << 20))
@@ -178,18 +179,18 @@ class Builder:
             f"CREATE INDEX CONCURRENTLY {NAME} ON faces USING hnsw (embedding halfvec_ip_ops) "
             f"WITH (ef_construction = {CONSTRUCTION})"
         )
-        store.run(f"DROP INDEX CONCURRENTLY IF EXISTS {NAME}")  # half of one, whose builder died
+        store.run(f"DROP INDEX CONCURRENTLY IF EXISTS {NAME}")  # left by a builder that was killed
         try:
             store.run(build)
         except LrfaceError as error:
             if not isinstance(error.__cause__, errors.DiskFull | errors.OutOfMemory):
-                raise  # else there is no shared memory for several workers, as in a small container
+                raise  # otherwise shared memory is too small for several workers, as in many containers
             store.run(f"DROP INDEX CONCURRENTLY IF EXISTS {NAME}")
             store.rows("SELECT set_config('max_parallel_maintenance_workers', '0', false)")
             store.run(build)
 
     def _measure(self, store: TableStore) -> None:
-        """Measure the recall, and let the graph count."""
+        """Measure the recall, and record the graph."""
         with store.reading():
             totals = store.totals()
             ids = store.ids(totals.last)
@@ -212,7 +213,7 @@ class Builder:
 
 
 def _search(store: TableStore) -> Callable[[np.ndarray, int], np.ndarray]:
-    """The search whose recall is measured: the ids that seem nearest, int64 ``[n, 64]``; -1 where there are fewer."""
+    """A search for :func:`lrface.recognition.gallery.recall.measure`; missing ids are -1."""
 
     def search(probes: np.ndarray, depth: int) -> np.ndarray:
         found = np.full((len(probes), _FIRST), -1, np.int64)
@@ -231,7 +232,7 @@ def _due(record: dict[str, Any] | None, totals: Totals) -> bool:
 
 
 def _valid(store: TableStore) -> bool:
-    """Whether there is a graph, whole."""
+    """Whether there is a complete graph."""
     found = store.rows(
         "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", (f"{store.schema}.{NAME}",)
     )
@@ -240,9 +241,9 @@ def _valid(store: TableStore) -> bool:
 
 @contextmanager
 def _turn(store: TableStore, wait: bool) -> Iterator[bool]:
-    """A block in which nobody else builds; without ``wait`` it may be given False.
+    """A block in which nobody else builds. Without ``wait`` it gets False if somebody does.
 
-    Whoever waits asks again and again: a statement that waited would keep a snapshot, for which the builder waits.
+    Waiting is done by asking repeatedly: a waiting statement would hold a snapshot, for which the other builder waits.
     """
     key = (f"lrface index {store.address.schema}",)
     while not (mine := store.rows("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)[0][0]) and wait:

@@ -1,4 +1,4 @@
-"""Who is in a gallery: tables in PostgreSQL, with pgvector's half-precision vectors."""
+"""A gallery in PostgreSQL: people and faces in tables, embeddings as pgvector's half-precision vectors."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,10 +21,10 @@ from lrface.recognition.gallery.protocol import (
 )
 from lrface.recognition.gallery.times import now
 
-#: Rows that are read at once where all are.
+#: Number of rows that are read at once.
 CHUNK = 8192
 
-#: Rows of the table of counts.
+#: Number of rows of the table of counts.
 _SLOTS = 16
 
 _INSERT = (
@@ -32,7 +32,7 @@ _INSERT = (
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %b) ON CONFLICT (person, digest) DO NOTHING"
 )
 
-#: Names are sorted, so that two writers who share some lock them in one order; an update that changes nothing locks.
+#: The names are sorted, so that two writers lock the people they share in the same order. The update locks existing people.
 _PEOPLE = (
     "INSERT INTO people (name, key) SELECT * FROM unnest(%s::text[], %s::text[]) "
     "ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING key, id, xmax = 0"
@@ -44,15 +44,15 @@ class PostgresStore(Database):
     :class:`~lrface.recognition.gallery.protocol.GalleryStore` for what the methods promise."""
 
     def again(self) -> "PostgresStore":
-        """Another connection to the same gallery, for another thread."""
+        """Open another connection to the same gallery, for another thread."""
         return PostgresStore(self.address)
 
     def index_reader(self) -> Reader:
-        """What proposes faces to a search."""
+        """The reader of the index, for searches."""
         return Reader(self)
 
     def index_builder(self, notify: Callable[[str], None]) -> Builder:
-        """What makes the index; ``notify`` is told what takes its time."""
+        """The builder of the index; ``notify`` is called with a line about slow steps."""
         return Builder(self, notify)
 
     def size(self) -> int:
@@ -92,7 +92,7 @@ class PostgresStore(Database):
         return added
 
     def _people(self, names: Sequence[str]) -> tuple[dict[str, int], int]:
-        """Key of the name -> id of each person, locked until the transaction ends, and how many had to be made."""
+        """Key of the name -> id of each person, locked until the transaction ends, and the number of new people."""
         wanted: dict[str, str] = {}
         for name in names:
             wanted.setdefault(name_key(name), name)
@@ -106,7 +106,7 @@ class PostgresStore(Database):
         return (found[0][0], found[0][1]) if found else None
 
     def _locked(self, *names: str) -> dict[str, tuple[int, str]]:
-        """Key of the name -> id and spelling of those people who are there, locked until the transaction ends."""
+        """Key of the name -> id and spelling of the people who exist, locked until the transaction ends."""
         query = "SELECT key, id, name FROM people WHERE key = ANY(%s) ORDER BY key FOR UPDATE"
         return {key: (person, name) for key, person, name in self.rows(query, ([name_key(name) for name in names],))}
 
@@ -116,7 +116,7 @@ class PostgresStore(Database):
         return known and known[1]
 
     def _count(self, people: int = 0, faces: int = 0, removed: int = 0) -> None:
-        """Add to the counts, last of all: the row is locked until the transaction ends."""
+        """Add to the counts. Call it last: the row is locked until the transaction ends."""
         if people or faces or removed:
             self.run(
                 "UPDATE counts SET people = people + %s, faces = faces + %s, removed = removed + %s WHERE slot = %s",
@@ -168,7 +168,7 @@ class PostgresStore(Database):
         return self.change(work)
 
     def _delete(self, person: int, which: str, values: tuple[Any, ...]) -> int:
-        """Delete faces of a person, who goes with the last one; return how many."""
+        """Delete faces of a person, and the person with the last face; return the number of faces."""
         gone = int(self.run(f"DELETE FROM faces WHERE {which}", values).rowcount)
         left = self.rows("SELECT 1 FROM faces WHERE person = %s LIMIT 1", (person,))
         if not left:
@@ -211,7 +211,7 @@ class PostgresStore(Database):
             yield np.fromiter((row[0] for row in rows), np.int64, len(rows)), self._matrix(row[1] for row in rows)
 
     def records(self, last: int) -> Iterator[list[tuple[str, NewFace]]]:
-        """All faces up to ``last`` with the names of their people, in parts, by ascending id."""
+        """All faces up to ``last``, each with the name of its person, in parts, by ascending id."""
         query = (
             "SELECT name, embedding, digest, source, resolution, recognisability, member, added FROM faces "
             "JOIN people ON person = people.id WHERE faces.id <= %s ORDER BY faces.id"
@@ -222,7 +222,7 @@ class PostgresStore(Database):
             ]
 
     def _parts(self, query: str, values: tuple[Any, ...]) -> Iterator[list[tuple[Any, ...]]]:
-        """The rows of a query, in parts, as the server makes them."""
+        """The rows of a query, in parts, through a server-side cursor."""
         with self.handle.cursor("parts", binary=True) as cursor:
             cursor.execute(query, values)
             while rows := cursor.fetchmany(CHUNK):
@@ -261,13 +261,13 @@ class PostgresStore(Database):
         return [found[face] for face in faces]
 
     def read_base(self) -> dict[str, Any] | None:
-        """What is recorded of the approximate index; None if there is none. It always holds all faces."""
+        """The record of the approximate index, or None. The index always contains all faces."""
         state = self.state()
         record: dict[str, Any] | None = state["record"]
         return record and record | {"faces": int(state["faces"])}
 
     def write_base(self, record: dict[str, Any] | None) -> None:
-        """Say what was measured of the index, in one transaction."""
+        """Record a new index, or None for none, in one transaction."""
         from psycopg.types.json import Jsonb
 
         def work() -> None:
@@ -278,7 +278,7 @@ class PostgresStore(Database):
         self.change(work)
 
     def check(self) -> list[str]:
-        """Look through the whole database; return what is wrong, one line each."""
+        """Check the whole database; return a line for each error."""
         faults = []
         with self.reading():
             totals = self.totals()

@@ -1,4 +1,4 @@
-"""Embeddings as pgvector takes and gives them."""
+"""Conversion of embeddings to and from pgvector's types."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def as_vector(row: np.ndarray) -> Any:
-    """An embedding, float ``[dim]``, as a half-precision vector."""
+    """Convert an embedding, float ``[dim]``, to a half-precision vector."""
     from pgvector import HalfVector
 
     return HalfVector(row.astype(np.float16))
 
 
 def as_blob(vector: Any) -> bytes:
-    """The bytes of a stored embedding: little-endian float16."""
+    """Convert a stored embedding to bytes: little-endian float16."""
     return bytes(vector.to_numpy().astype("<f2").tobytes())
