@@ -91,7 +91,9 @@ class Database(Connection):
 
     def _applied(self) -> set[int]:
         with self.explained():
-            if self.handle.execute("SELECT to_regclass(%s)", (self._table,)).fetchone()[0] is None:
+            # The catalogue itself: within a transaction, to_regclass does not see what others have created meanwhile.
+            query = "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'lrface_migrations'"
+            if self.handle.execute(query, (self.address.schema,)).fetchone() is None:
                 return set()
             return {row[0] for row in self.handle.execute(f"SELECT number FROM {self._table}")}
 
