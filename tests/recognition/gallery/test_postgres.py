@@ -76,6 +76,14 @@ def test_no_such_database_and_no_gallery(postgres):
     assert refusal(postgres.address(), None).startswith("no gallery at postgresql://postgres@/postgres?host=")
 
 
+def test_a_database_that_cannot_hold_every_name(postgres):
+    postgres.run("CREATE DATABASE latin ENCODING LATIN1 TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    host = postgres.uri().partition("host=")[2]
+    assert "is LATIN1, which cannot hold every name: make it with UTF8" in refusal(
+        f"postgresql://postgres@/latin?host={host}"
+    )
+
+
 def test_no_pgvector(postgres):
     postgres.run("CREATE DATABASE bare", "CREATE DATABASE strict")
     # Where the server looks for extensions is a setting from version 18 on.

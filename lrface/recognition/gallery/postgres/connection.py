@@ -80,6 +80,12 @@ class Connection:
             ) from None
         except self.psycopg.OperationalError as error:
             raise LrfaceError(f"cannot reach PostgreSQL at {self.place}: {_line(error)}{_hint(error)}") from None
+        encoding = self.handle.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            self.handle.close()
+            raise LrfaceError(
+                f"the database of {self.place} is {encoding}, which cannot hold every name: make it with UTF8"
+            )
 
     def prepare(self) -> None:
         """Set the search path and the types of the connection."""
