@@ -227,6 +227,8 @@ def test_who_was_removed_is_in_no_row_and_no_index(make, postgres, place):
     schema = place.partition("schema=")[2]
     dead = f"SELECT n_dead_tup FROM pg_stat_all_tables WHERE schemaname = '{schema}' AND relname = 'faces'"
     assert postgres.run(dead) == [(0,)]
+    gallery.rename("0-4", "Anna")
+    assert postgres.run(dead.replace("'faces'", "'people'")) == [(0,)]
     assert gallery.search_embedding(rows[12]).name != "0-3"
     assert gallery.info()["index"]["faces"] == len(names) - 4
 

@@ -145,7 +145,11 @@ class Builder:
         """
         with closing(self._store.again()) as store, _turn(store, wait=True):
             self._bring_up(store)
-            store.run("VACUUM (INDEX_CLEANUP ON) faces, people")
+            meta = store.read_meta()
+            if meta["removed"] != meta.get("purged", 0):
+                store.run("VACUUM (INDEX_CLEANUP ON) faces")  # reads the whole graph
+                store.write_meta("purged", meta["removed"])
+            store.run("VACUUM people")  # of the old name of a person who got another one, too
 
     def repair(self, error: Exception) -> None:
         """Do nothing: a reader needs no index, and the server maintains it."""
