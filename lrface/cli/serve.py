@@ -43,6 +43,7 @@ def command(
 
     The page is at /, the schema at /openapi.json. Only this machine can send requests, unless --host allows others.
     """
+    from lrface.recognition.gallery.address import shown as shown_place
     from lrface.serve.run import check_installed, open_engine, serve
     from lrface.serve.settings import Settings, read_token
 
@@ -53,5 +54,5 @@ def command(
     engine = open_engine(folder, settings, *(model[part] for part in parts))
     shown = f"[{host}]" if ":" in host else host
     guarded = "a token is asked for" if settings.token else "only this machine can ask"
-    click.echo(f"http://{shown}:{port}/ serves the gallery {folder}; {guarded}; Ctrl-C ends it", err=True)
+    click.echo(f"http://{shown}:{port}/ serves the gallery {shown_place(folder)}; {guarded}; Ctrl-C ends it", err=True)
     serve(engine, settings, port)

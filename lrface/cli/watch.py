@@ -12,7 +12,8 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, MIN_FACE, MODEL, RUNTIM
 @click.argument("source")
 @click.option(
     "--gallery", "folder", envvar="LRFACE_GALLERY", default=None, type=FilePath(), show_default="LRFACE_GALLERY, else none",
-    help="Folder of a gallery whose people are recognised. Without it, everybody is unknown.",
+    help="Folder of a gallery whose people are recognised, or postgresql://USER@HOST/DATABASE. Without it, everybody is "
+    "unknown.",
 )  # fmt: skip
 @click.option("--out", type=FilePath(file_okay=False), default=None, help="Folder for tracks, crops and the report.")
 @click.option("--video", is_flag=True, help="Also write a video with boxes and names: OUT/video.mp4.")

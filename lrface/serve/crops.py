@@ -1,6 +1,5 @@
 """The crops of enrolled people. The service keeps them only if its user asked for it."""
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.images import encode_image
 from lrface.files import atomic_write
+from lrface.recognition.gallery.kept import crop_path, person_folder
 
 
 class Crops:
@@ -30,16 +30,16 @@ class Crops:
         except OSError as error:
             raise LrfaceError(f"cannot write {folder}: {error.strerror or error}") from error
 
-    def keep(self, person: str, crop: np.ndarray) -> None:
+    def keep(self, person: str, digest: bytes, crop: np.ndarray) -> None:
         """Store a crop of the person with this key.
 
         Args:
             person: key of the name, from :func:`lrface.recognition.gallery.names.name_key`.
+            digest: of the image, from :func:`lrface.recognition.gallery.enrol.image_digest`; it names the file.
             crop: uint8 RGB, (height, width, 3).
         """
-        data = encode_image(crop, "png")
-        with atomic_write(self._of(person) / f"{hashlib.sha256(data).hexdigest()[:32]}.png") as file:
-            file.write(data)
+        with atomic_write(crop_path(self._folder, person, digest)) as file:
+            file.write(encode_image(crop, "png"))
 
     def find(self, person: str) -> bytes | None:
         """The first crop of a person as PNG bytes, or None if there is none."""
@@ -61,4 +61,4 @@ class Crops:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _of(self, person: str) -> Path:
-        return self._folder / hashlib.sha256(person.encode("utf-8", "replace")).hexdigest()[:32]
+        return person_folder(self._folder, person)

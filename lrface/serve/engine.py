@@ -17,6 +17,7 @@ from lrface.faces.degrade import resize
 from lrface.faces.images import encode_image
 from lrface.recognition.encoder import ImageError
 from lrface.recognition.gallery import Gallery
+from lrface.recognition.gallery.enrol import image_digest
 from lrface.recognition.gallery.names import checked_name, name_key
 from lrface.serve.batching import BatchingEncoder
 from lrface.serve.crops import Crops
@@ -135,7 +136,7 @@ class Engine:
             raise ImageError("name: 1 to 200 characters without line breaks are needed") from error
         report = self.gallery.add(name, [image], force)
         if self.crops and report.added:
-            self.crops.keep(name_key(name), self._main(image, "the picture").crop)
+            self.crops.keep(name_key(name), image_digest(image), self._main(image, "the picture").crop)
         refused = [_plain(reason, "the picture") for _, reason in report.refused]
         notes = [_plain(note, "the picture") for note in report.notes]
         return {"name": name, "added": report.added, "known": report.known, "left_out": refused, "notes": notes}

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from lrface.errors import LrfaceError
 from lrface.recognition.encoder import FaceEncoder
 from lrface.recognition.gallery import Gallery
+from lrface.recognition.gallery.address import shown
 from lrface.video.clusters import Limits, group_tracks
 from lrface.video.events import Event, Person
 from lrface.video.frames import Frame, Source
@@ -46,7 +47,7 @@ def watch(
 
     Args:
         source: a video file, a folder of images, the number of a camera, or a URL.
-        gallery: the known people, a folder or an open gallery; None: nobody is named.
+        gallery: the known people, a folder, an address (``postgresql://...``) or an open gallery; None: nobody is named.
         encoder: the model and its detector; by default the shipped one. An open gallery has its own.
         out: folder for tracks, crops and the report; None: nothing is written.
         log: called with a line about parts that were left out, breaks, and dropped frames.
@@ -69,7 +70,7 @@ def watch(
         people, model = _open_people(stack, gallery, encoder)
         if chosen.out is not None:
             stack.enter_context(claimed(chosen.out))
-        name = str(gallery) if isinstance(gallery, str | Path) else None
+        name = shown(gallery) if isinstance(gallery, str | Path) else None
         yield from Watch(opened, model, people, chosen, log, name).run()
 
 

@@ -4,6 +4,7 @@ import click
 
 from lrface.cli.gallery.enrol import add, import_
 from lrface.cli.gallery.inspect import check, info, list_
+from lrface.cli.gallery.move import copy, reembed
 from lrface.cli.gallery.people import remove, rename
 from lrface.cli.gallery.search import search
 
@@ -12,9 +13,9 @@ from lrface.cli.gallery.search import search
 def command() -> None:
     """Keep a gallery of named people: enrol their faces, and search for a face among them.
 
-    Several processes on one machine may use a gallery at once.
+    It is a folder, which processes on one machine may use at once, or tables in PostgreSQL, which many machines may use.
     """
 
 
-for each in (add, import_, search, list_, check, rename, remove, info):
+for each in (add, import_, search, list_, check, rename, remove, copy, reembed, info):
     command.add_command(each)

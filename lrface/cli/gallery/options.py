@@ -20,7 +20,7 @@ from lrface.cli.options import (
 
 GALLERY = click.option(
     "--gallery", "folder", envvar="LRFACE_GALLERY", default="gallery", show_default="LRFACE_GALLERY, else gallery",
-    type=FilePath(), help="Folder of the gallery.",
+    type=FilePath(), help="Folder of the gallery, or postgresql://USER@HOST/DATABASE.",
 )  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -61,10 +61,12 @@ def open_gallery(folder: str, model: dict[str, Any], **options: Any) -> Any:
     """
     from lrface.recognition.encoder import FaceEncoder
     from lrface.recognition.gallery import Gallery
+    from lrface.recognition.gallery.address import is_address
     from lrface.recognition.gallery.index import load_faiss
     from lrface.recognition.gallery.stores import open_store
 
-    load_faiss()  # report a missing faiss or gallery before a model is loaded
+    if not is_address(folder):
+        load_faiss()  # report a missing faiss or gallery before a model is loaded
     if not options.get("create", True):
         open_store(folder).close()
     encoder = FaceEncoder.load(

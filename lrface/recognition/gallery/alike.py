@@ -37,9 +37,9 @@ def find_alike(
         totals = store.totals()
         for at, (face, row) in enumerate(zip(faces, rows, strict=True)):
             limits = Alike(encoder, face.resolution, totals.faces + len(kept))
-            near = []
-            for best in best_people(store, snapshots.cache, row, min(2, totals.people), limits):
-                near.append((best.margin, *store.describe(best.face), best.similarity))
+            people = best_people(store, snapshots.index, row, min(2, totals.people), limits)
+            described = store.describe([best.face for best in people])
+            near = [(best.margin, *who, best.similarity) for best, who in zip(people, described, strict=True)]
             details = np.array([faces[other].resolution for other in kept], np.float64)
             for other, limit in zip(kept, limits.thresholds(details).tolist(), strict=True):
                 similarity = float(np.clip(rows[other] @ row, -1, 1))

@@ -16,7 +16,7 @@ import numpy as np
 from lrface.files import file_digest, locked, try_lock
 from lrface.recognition.gallery import base, recall
 from lrface.recognition.gallery.index import EXACT, TRAINING, DamagedIndex, Index
-from lrface.recognition.gallery.protocol import GalleryStore, Totals
+from lrface.recognition.gallery.protocol import FileStore, Totals
 
 LOCK = "index.lock"
 
@@ -29,8 +29,12 @@ class Builder:
         notify: called with a line about slow steps, and about the recall of an approximate index.
     """
 
-    def __init__(self, store: GalleryStore, notify: Callable[[str], None]) -> None:
+    def __init__(self, store: FileStore, notify: Callable[[str], None]) -> None:
         self._store, self._folder, self._notify = store, store.folder, notify
+
+    def due(self) -> bool:
+        """Whether the file must be written. Call it within ``store.reading()``."""
+        return base.due(self._store.read_base(), self._store.totals())
 
     def maintain(self) -> None:
         """Update the file, unless another process or thread is doing it."""
@@ -48,7 +52,7 @@ class Builder:
                 self._bring_up(store)
             store.forget()
 
-    def repair(self, error: DamagedIndex) -> None:
+    def repair(self, error: Exception) -> None:
         """Rebuild a file that a reader could not use, unless that has been done; wait for any other writer."""
         with self._turn(wait=True), closing(self._store.again()) as store:
             record, totals = _state(store)
@@ -94,7 +98,7 @@ class Builder:
             with open(path, "ab") as file:
                 yield try_lock(file)
 
-    def _bring_up(self, store: GalleryStore) -> None:
+    def _bring_up(self, store: FileStore) -> None:
         """Write a file of all faces; extend the existing one if possible."""
         record, totals = _state(store)
         kind = base.kind(record, totals)
@@ -105,7 +109,7 @@ class Builder:
         except DamagedIndex:
             self._build(store, kind)
 
-    def _extend(self, store: GalleryStore, record: base.Record) -> None:
+    def _extend(self, store: FileStore, record: base.Record) -> None:
         index = base.load(self._folder, record, change=True)
         with store.reading():
             totals = store.totals()
@@ -117,7 +121,7 @@ class Builder:
                 index.add(ids, rows)
         self._commit(store, index, totals, record["recall"])
 
-    def _build(self, store: GalleryStore, kind: str) -> None:
+    def _build(self, store: FileStore, kind: str) -> None:
         if kind == EXACT:
             with store.reading():
                 totals = store.totals()
@@ -130,13 +134,9 @@ class Builder:
             totals = store.totals()
             index, measured = _approximate(store, totals.last)
         self._commit(store, index, totals, asdict(measured))
-        self._notify(
-            f"approximate index of {measured.faces:,} faces: of {measured.queries} queries it finds the nearest face for "
-            f"{100 * measured.first:.1f} %, and {100 * measured.ten:.1f} % of the ten nearest "
-            f"({measured.depth} proposals compared exactly)"
-        )
+        self._notify(measured.told)
 
-    def _commit(self, store: GalleryStore, index: Index, totals: Totals, measured: dict[str, Any] | None) -> None:
+    def _commit(self, store: FileStore, index: Index, totals: Totals, measured: dict[str, Any] | None) -> None:
         """Write the file, then record it, then delete the others."""
         path = self._folder / f"index-{secrets.token_hex(8)}.faiss"
         index.save(path)
@@ -159,7 +159,7 @@ class Builder:
                     file.unlink(missing_ok=True)
 
 
-def _approximate(store: GalleryStore, last: int) -> tuple[Index, recall.Recall]:
+def _approximate(store: FileStore, last: int) -> tuple[Index, recall.Recall]:
     """Build an approximate index of all faces up to ``last``, and measure its recall."""
     ids = store.ids(last)
     chosen = np.random.default_rng(5).choice(ids, min(TRAINING, len(ids)), replace=False)
@@ -169,9 +169,9 @@ def _approximate(store: GalleryStore, last: int) -> tuple[Index, recall.Recall]:
     for ids, rows in store.embeddings(0, last):
         index.add(ids, rows)
         truth.see(ids, rows)
-    return index, recall.measure(index, probes, truth.ids)
+    return index, recall.measure(index.search, len(index), probes, truth.ids)
 
 
-def _state(store: GalleryStore) -> tuple[base.Record | None, Totals]:
+def _state(store: FileStore) -> tuple[base.Record | None, Totals]:
     with store.reading():
         return store.read_base(), store.totals()

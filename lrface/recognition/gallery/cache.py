@@ -8,7 +8,7 @@ import numpy as np
 
 from lrface.recognition.gallery import base
 from lrface.recognition.gallery.index import APPROXIMATE, EXACT, DamagedIndex, Index
-from lrface.recognition.gallery.protocol import GalleryStore
+from lrface.recognition.gallery.protocol import FileStore
 
 #: Number of faces that an exact index proposes at first; these may belong to fewer people than wanted.
 _FIRST = 64
@@ -21,7 +21,7 @@ class Cache:
         store: the database.
     """
 
-    def __init__(self, store: GalleryStore) -> None:
+    def __init__(self, store: FileStore) -> None:
         self._store = store
         self._record: base.Record | None = None
         self._base: Index | None = None

@@ -4,13 +4,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.files import locked, require_path
 from lrface.recognition.gallery.protocol import Damage
+from lrface.recognition.gallery.times import now
 
 DATABASE = "gallery.sqlite"
 LOCK = "gallery.lock"
@@ -72,6 +72,7 @@ class Database:
 
     def __init__(self, folder: str | Path, model: Callable[[], tuple[str, str, int]] | None = None) -> None:
         self.folder = Path(require_path(folder))
+        self.place = str(self.folder)
         self.path = self.folder / DATABASE
         self._pid = os.getpid()
         self._nothing = f"no gallery at {self.folder}: `lrface gallery add NAME PHOTO...` makes one"
@@ -190,12 +191,10 @@ class Database:
         return meta
 
     def write_meta(self, key: str, value: Any) -> None:
-        """Change one of the meta entries."""
+        """Change one of the meta entries; None deletes it."""
         with self.writing():
-            self.handle.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+            if value is None:
+                self.handle.execute("DELETE FROM meta WHERE key = ?", (key,))
+            else:
+                self.handle.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
         self.meta[key] = value
-
-
-def now() -> str:
-    """The present time in the gallery's format."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

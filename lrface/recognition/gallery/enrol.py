@@ -71,7 +71,7 @@ def find_faces(
                 continue
             if having:
                 _refuse_unless(force, f"this very image is enrolled as {having[0]} already", source, report)
-            found.append(_find(encoder, name, source, digest, image, force, report))
+            found.append(find_face(encoder, name, source, digest, image, force, report))
         except ImageError as error:
             report.refused.append((source, str(error).replace(f"{source}: ", "").replace(source, "the file")))
             continue
@@ -104,7 +104,7 @@ def _refuse_unless(force: bool, reason: str, source: str, report: Report) -> Non
     report.notes.append(f"{source}: {reason}")
 
 
-def _find(
+def find_face(
     encoder: FaceEncoder, name: str, source: str, digest: bytes, image: Image, force: bool, report: Report
 ) -> Found:
     """The main face of an image. Raises ImageError if there is no face that may be enrolled."""

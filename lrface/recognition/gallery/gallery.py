@@ -10,15 +10,14 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.recognition.encoder import CroppedFace, FaceEncoder, Image, ImageError
-from lrface.recognition.gallery import base
 from lrface.recognition.gallery.alike import find_alike
 from lrface.recognition.gallery.answers import Answer, Report
-from lrface.recognition.gallery.builder import Builder
+from lrface.recognition.gallery.copy import check_whole
 from lrface.recognition.gallery.decision import DecisionRule
 from lrface.recognition.gallery.enrol import embedded_faces, find_faces, image_digest, image_source, leave_out_alike
 from lrface.recognition.gallery.info import describe, encoder_of
 from lrface.recognition.gallery.names import checked_name
-from lrface.recognition.gallery.protocol import EXACT_LIMIT, GalleryStore, NewFace, Person
+from lrface.recognition.gallery.protocol import EXACT_LIMIT, GalleryStore, IndexBuilder, NewFace, Person
 from lrface.recognition.gallery.search import SEARCH_FAR, search_embedding
 from lrface.recognition.gallery.snapshot import Snapshots
 from lrface.recognition.gallery.stores import open_store
@@ -32,12 +31,12 @@ BATCH = 64
 
 
 class Gallery:
-    """People and their faces in a folder; see :meth:`open`. Several threads and processes may use it at once.
+    """People and their faces, in a folder or in PostgreSQL; see :meth:`open`. Several threads and processes may use it at once.
 
     Embeddings are stored as float16: a cosine is off by some 1e-5, and never by more than 5e-4.
     """
 
-    def __init__(self, store: GalleryStore, builder: Builder, encoder: FaceEncoder | None) -> None:
+    def __init__(self, store: GalleryStore, builder: IndexBuilder, encoder: FaceEncoder | None) -> None:
         self._store, self._builder, self._encoder = store, builder, encoder
         self._snapshots = Snapshots(store, builder)
         self._lock = self._snapshots.lock
@@ -51,10 +50,10 @@ class Gallery:
         exact_limit: int | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> "Gallery":
-        """Open the gallery in the folder ``path``.
+        """Open the gallery at ``path``.
 
         Args:
-            path: the folder.
+            path: the folder, or an :class:`~lrface.recognition.gallery.address.Address`, ``postgresql://USER@HOST/DATABASE``.
             encoder: the model that embeds its faces. Only :meth:`people`, :meth:`remove`, :meth:`rename`, :meth:`info` and
                 :meth:`check` work without one.
             create: create an empty gallery if there is none; needs an encoder.
@@ -74,11 +73,12 @@ class Gallery:
             name = str(embedder.card.get("name", "unnamed"))
             store = open_store(path, lambda: (embedder.fingerprint, name, embedder.dim))
         try:
+            check_whole(store)
             if encoder is not None:
                 encoder = encoder_of(store, encoder)
             if exact_limit is not None and store.meta.get("exact_limit", EXACT_LIMIT) != exact_limit:
                 store.write_meta("exact_limit", exact_limit)
-            return cls(store, Builder(store, notify or _silent), encoder)
+            return cls(store, store.index_builder(notify or _silent), encoder)
         except BaseException:
             store.close()
             raise
@@ -111,8 +111,8 @@ class Gallery:
 
     def add_many(self, images: Iterable[tuple[str, Image]], force: bool = False) -> Report:
         """Enrol faces of several people, each image with the person's name, all in one transaction; see :meth:`add`."""
-        encoder = self._needed_encoder
-        found, report = find_faces(encoder, images, self._owners, force)
+        encoder = self.needed_encoder
+        found, report = find_faces(encoder, images, lambda digest: self.owners([digest]).get(digest, []), force)
         if not found:
             return report
         rows = encoder.embed_crops([face.crop for face in found], BATCH, [face.resolution for face in found])
@@ -122,13 +122,17 @@ class Gallery:
             for face, row in leave_out_alike(found, rows, alike, force, report)
         ]
         if new:
-            report.added = self._insert(new)
+            report.added = self.insert(new)
             report.known += len(new) - report.added  # another process has enrolled the same images meanwhile
         return report
 
-    def _owners(self, digest: bytes) -> list[str]:
+    def owners(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
+        """Image -> the names of the people who have it, for those of the images that somebody has.
+
+        Images are named by :func:`lrface.recognition.gallery.enrol.image_digest`.
+        """
         with self._lock:
-            return self._store.owners([digest]).get(digest, [])
+            return self._store.owners(digests)
 
     def add_embeddings(self, names: Sequence[str], embeddings: np.ndarray, sources: Sequence[str]) -> int:
         """Enrol faces that were embedded elsewhere with the gallery's model, all in one transaction, without checks.
@@ -144,13 +148,20 @@ class Gallery:
         Raises:
             LrfaceError: wrong counts, embeddings of another length, a row that is not L2-normalised, or an invalid name.
         """
-        return self._insert(embedded_faces(names, embeddings, sources, self._store.meta["dim"]))
+        return self.insert(embedded_faces(names, embeddings, sources, self._store.meta["dim"]))
 
-    def _insert(self, faces: list[tuple[str, NewFace]]) -> int:
+    def insert(self, faces: Sequence[tuple[str, NewFace]]) -> int:
+        """Enrol faces that are embedded already, each with the checked name of its person, as they are, in one transaction.
+
+        Returns:
+            How many are new.
+        """
+        if not faces:
+            return 0
         with self._lock:
             added = self._store.insert(faces)
             with self._store.reading():
-                due = base.due(self._store.read_base(), self._store.totals())
+                due = self._builder.due()
         if due:
             self._builder.maintain()
         return added
@@ -168,7 +179,7 @@ class Gallery:
             ImageError: the image cannot be read or shows no face.
             LrfaceError: the model has no threshold for this rate, or the gallery cannot be read.
         """
-        encoder = self._needed_encoder
+        encoder = self.needed_encoder
         DecisionRule(encoder, far, threshold, None)  # finds a rate that the model does not have at once
         return self.search_face(encoder.cropped_face(image), top, far, threshold)
 
@@ -176,7 +187,7 @@ class Gallery:
         self, image: Image, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
     ) -> list[tuple[CroppedFace, Answer]]:
         """The same as :meth:`search` for all faces of an image, from left to right; an empty list if there are none."""
-        encoder = self._needed_encoder
+        encoder = self.needed_encoder
         DecisionRule(encoder, far, threshold, None)
         return [(cropped, self.search_face(cropped, top, far, threshold)) for cropped in encoder.cropped_faces(image)]
 
@@ -184,7 +195,7 @@ class Gallery:
         self, cropped: CroppedFace, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
     ) -> Answer:
         """The same as :meth:`search` for a face that was already cropped."""
-        embedding = self._needed_encoder.embed_crops([cropped.crop], resolutions=[cropped.quality.resolution])[0]
+        embedding = self.needed_encoder.embed_crops([cropped.crop], resolutions=[cropped.quality.resolution])[0]
         answer = self.search_embedding(embedding, top, far, threshold, cropped.quality.resolution)
         warnings = tuple(f"{cropped.name}: {warning}" for warning in cropped.quality.warnings)
         return replace(answer, notes=cropped.notes + answer.notes, warnings=warnings)
@@ -268,7 +279,7 @@ class Gallery:
         if done is None:
             near = difflib.get_close_matches(name, [person.name for person in self.people()], 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise LrfaceError(f"nobody in {self._store.folder} is called {name}{hint}")
+            raise LrfaceError(f"nobody in {self._store.place} is called {name}{hint}")
         return done
 
     def suspects(self, progress: bool = False) -> list[Suspect]:
@@ -276,7 +287,7 @@ class Gallery:
 
         See :func:`lrface.recognition.gallery.suspects.find_suspects`.
         """
-        return find_suspects(self._snapshots, self._needed_encoder, progress)
+        return find_suspects(self._snapshots, self.needed_encoder, progress)
 
     def people(self) -> list[Person]:
         """All people, by name, with their number of faces."""
@@ -306,7 +317,8 @@ class Gallery:
         return self._encoder
 
     @property
-    def _needed_encoder(self) -> FaceEncoder:
+    def needed_encoder(self) -> FaceEncoder:
+        """The model that the faces are embedded with. Raises LrfaceError if there is none."""
         if self._encoder is None:
             raise LrfaceError("this gallery was opened without a model: open it with an encoder to add or search")
         return self._encoder

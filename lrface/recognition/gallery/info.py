@@ -14,9 +14,8 @@ def describe(store: GalleryStore) -> dict[str, Any]:
     with store.reading():
         totals, record = store.totals(), store.read_base()
         meta, members = store.read_meta(), store.members()
-    files = [file for file in store.folder.iterdir() if file.is_file()]
     return {
-        "folder": str(store.folder),
+        "folder": store.place,
         "people": totals.people,
         "faces": totals.faces,
         "model": meta["model"],
@@ -28,7 +27,7 @@ def describe(store: GalleryStore) -> dict[str, Any]:
         "risk": stranger_risk(SEARCH_FAR, totals.faces),
         "risk_far": SEARCH_FAR,
         "index": record and {key: record[key] for key in ("kind", "faces", "bytes", "recall")},
-        "bytes": sum(file.stat().st_size for file in files),
+        "bytes": store.size(),
     }
 
 
@@ -49,6 +48,6 @@ def encoder_of(store: GalleryStore, encoder: FaceEncoder) -> FaceEncoder:
     if encoder.embedder.card.get("name") == name:
         hint = f"{name} had other members then: give the same --sharp as then, or none"
     raise LrfaceError(
-        f"the gallery {store.folder} was made with the model {name} ({store.meta['model'][:12]}), and this one is "
+        f"the gallery {store.place} was made with the model {name} ({store.meta['model'][:12]}), and this one is "
         f"{own[:12]}: {hint}, or enrol the people in a new gallery"
     )

@@ -1,6 +1,6 @@
 """The interface between a gallery and the store of its people and faces, for any database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ class NewFace:
         resolution: pixels of detail (:class:`lrface.faces.quality.Quality`); None if unknown.
         recognisability: see :class:`lrface.faces.quality.Quality`; None if unknown.
         member: name of the model that made the embedding; None if unknown.
+        added: time of the enrolment, ISO 8601 in UTC; None: now.
     """
 
     embedding: np.ndarray
@@ -41,6 +42,7 @@ class NewFace:
     resolution: float | None = None
     recognisability: float | None = None
     member: str | None = None
+    added: str | None = None
 
 
 class Face(NamedTuple):
@@ -85,6 +87,49 @@ class Totals:
     exact_limit: int
 
 
+class IndexReader(Protocol):
+    """Proposes faces that may be nearest. Call its methods within ``reading()`` of its store."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of search: ``exact`` or ``approximate``."""
+
+    def refresh(self) -> None:
+        """Read what was written since the last call.
+
+        Raises:
+            DamagedIndex: the index cannot be used.
+        """
+
+    def nearest(self, query: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
+        """Ids of the faces that seem nearest, int64, in no order, and whether these are all faces.
+
+        Args:
+            query: float32 ``[dim]``.
+            count: minimum number of proposals; 0: the reader chooses.
+        """
+
+
+class IndexBuilder(Protocol):
+    """Builds the index of a gallery. It opens its own connections, so that other threads can search and enrol meanwhile. Call
+    all methods but ``due`` outside ``reading()``."""
+
+    def due(self) -> bool:
+        """(r) Whether the index must be built, extended or measured."""
+
+    def maintain(self) -> None:
+        """Update the index if necessary, unless another process or thread is doing so."""
+
+    def purge(self) -> None:
+        """Erase removed faces from the index and from the files of the database."""
+
+    def repair(self, error: Exception) -> None:
+        """Rebuild an index that a reader could not use."""
+
+    def check(self) -> list[str]:
+        """Compare the index with the database; return a line for each error."""
+
+
 class GalleryStore(Protocol):
     """The people and faces of a gallery: the only source of truth, used by several processes and threads at once.
 
@@ -93,23 +138,30 @@ class GalleryStore(Protocol):
     several such people, the exact spelling decides, else the oldest person is taken.
 
     Every change is one transaction and is durable when its method returns: ``insert``, ``remove``, ``remove_photo``,
-    ``rename``, ``write_base``, ``write_meta``. Methods marked (r) must be called within ``reading()`` and see one state; the
-    others can be called at any time. All errors that a user can solve are LrfaceErrors.
+    ``rename``, ``write_meta``. Methods marked (r) must be called within ``reading()`` and see one state; the others can be
+    called at any time. All errors that a user can solve are LrfaceErrors.
 
     Attributes:
-        folder: folder of the index files, on this machine.
+        place: the gallery's folder or address, without a password.
         meta: the gallery's entries when it was opened: ``model`` (fingerprint), ``model_name``, ``created``, ``dim``,
-            ``people``, ``faces``, ``removed``, and ``exact_limit`` if it was set.
+            ``people``, ``faces``, ``removed``; ``exact_limit`` if it was set; ``copying``, the source of a copy that is not
+            complete (:mod:`lrface.recognition.gallery.copy`).
     """
 
-    folder: Path
+    place: str
     meta: dict[str, Any]
 
     def close(self) -> None:
         """Close the connection."""
 
-    def again(self) -> "GalleryStore":
-        """Open another connection to the same gallery, for another thread."""
+    def index_reader(self) -> IndexReader:
+        """The reader of the index, for searches."""
+
+    def index_builder(self, notify: Callable[[str], None]) -> IndexBuilder:
+        """The builder of the index; ``notify`` is called with a line about slow steps and about the recall."""
+
+    def size(self) -> int:
+        """Bytes on the disk."""
 
     def reading(self) -> AbstractContextManager[None]:
         """Context that sees one state of the gallery, whatever others write. It cannot be nested."""
@@ -152,9 +204,6 @@ class GalleryStore(Protocol):
             Number of removed faces, 0 if there is no such image; None if there is no such person.
         """
 
-    def forget(self) -> None:
-        """Erase deleted content from every file of the database, as far as this is possible at once."""
-
     def people(self) -> list[Person]:
         """All people, by name."""
 
@@ -173,6 +222,9 @@ class GalleryStore(Protocol):
     def embeddings(self, after: int, last: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(r) Ids, int64 ``[n]``, and embeddings, float16 ``[n, dim]``, of the faces ``after < id <= last``, in parts."""
 
+    def records(self, last: int) -> Iterator[list[tuple[str, NewFace]]]:
+        """(r) All faces up to ``last``, each with the name of its person, in parts, by ascending id."""
+
     def fetch(self, ids: np.ndarray) -> list[Face]:
         """(r) Those of the faces that exist, by ascending id."""
 
@@ -182,14 +234,11 @@ class GalleryStore(Protocol):
     def sample(self, ids: np.ndarray) -> np.ndarray:
         """(r) The embeddings of some faces, float16 ``[n, dim]``, by ascending id."""
 
-    def describe(self, face: int) -> tuple[str, str]:
-        """(r) The name of a face's person, and the source of its image."""
+    def describe(self, faces: Sequence[int]) -> list[tuple[str, str]]:
+        """(r) For each face id, the name of its person and the source of its image."""
 
     def read_base(self) -> dict[str, Any] | None:
-        """(r) The record of the current index file, if there is one."""
-
-    def write_base(self, record: dict[str, Any] | None) -> None:
-        """Record a new current index file, or None for none."""
+        """(r) The record of the index: ``kind``, ``faces``, ``bytes``, ``recall`` and more; None if there is no index."""
 
     def read_meta(self) -> dict[str, Any]:
         """The gallery's present entries; see ``meta``."""
@@ -199,6 +248,25 @@ class GalleryStore(Protocol):
 
     def check(self) -> list[str]:
         """Check the whole database; returns the faults, one line each."""
+
+
+class FileStore(GalleryStore, Protocol):
+    """A store whose index is a file.
+
+    Attributes:
+        folder: folder of the index files, on this machine.
+    """
+
+    folder: Path
+
+    def again(self) -> "FileStore":
+        """Open another connection to the same gallery, for another thread."""
+
+    def forget(self) -> None:
+        """Erase deleted content from every file of the database, as far as this is possible at once."""
+
+    def write_base(self, record: dict[str, Any] | None) -> None:
+        """Record a new current index file, or None for none, in one transaction."""
 
 
 def as_rows(blobs: Sequence[bytes], dim: int) -> np.ndarray:

@@ -5,10 +5,9 @@ from itertools import groupby
 
 import numpy as np
 
-from lrface.recognition.gallery.cache import Cache
 from lrface.recognition.gallery.decision import Alike, DecisionRule
 from lrface.recognition.gallery.index import EXACT
-from lrface.recognition.gallery.protocol import Face, GalleryStore, as_rows
+from lrface.recognition.gallery.protocol import Face, GalleryStore, IndexReader, as_rows
 from lrface.recognition.template import compare_sets, weigh
 
 #: The people of the best faces, up to this number, are compared with all of their faces.
@@ -40,14 +39,14 @@ class Candidate:
 
 
 def rank_people(
-    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, people: int, rule: DecisionRule
+    store: GalleryStore, index: IndexReader, query: np.ndarray, top: int, people: int, rule: DecisionRule
 ) -> list[Candidate]:
     """The best people, best first: those with the best faces (see :func:`best_people`), compared with all of their faces.
 
     A person with one face is judged by this face; with several, by the best one and the template of all. ``people`` is the
     number of people in the gallery.
     """
-    best = {each.person: each for each in best_people(store, cache, query, min(max(top, POOL), people), rule)}
+    best = {each.person: each for each in best_people(store, index, query, min(max(top, POOL), people), rule)}
     ranked = []
     faces = sorted(store.of_people(list(best)), key=lambda face: face.person)
     for person, group in groupby(faces, key=lambda face: face.person):
@@ -60,30 +59,30 @@ def rank_people(
 
 
 def best_people(
-    store: GalleryStore, cache: Cache, query: np.ndarray, top: int, rule: DecisionRule | Alike
+    store: GalleryStore, index: IndexReader, query: np.ndarray, top: int, rule: DecisionRule | Alike
 ) -> list[Candidate]:
-    """The best face of each of the best people, best first. Call it within ``store.reading()``, after ``cache.refresh()``.
+    """The best face of each of the best people, best first. Call it within ``store.reading()``, after ``index.refresh()``.
 
     People are ranked by the margin over the thresholds of their faces. More faces are fetched until there are enough people,
     and until no farther face could change the first person. So many blurred faces, all of them similar but below their
     threshold, cannot hide a sharp one.
 
     Args:
-        store, cache: of the gallery.
+        store, index: of the gallery.
         query: float32 ``[dim]``, L2-normalised.
         top: number of people; not more than there are.
         rule: of the query.
     """
     count = 0
     while True:
-        ids, complete = cache.nearest(query, count)
+        ids, complete = index.nearest(query, count)
         candidates = _compare(store, query, ids, rule)
         best: dict[int, Candidate] = {}
         for candidate in candidates:
             if candidate.person not in best or candidate.margin > best[candidate.person].margin:
                 best[candidate.person] = candidate
         ranked = sorted(best.values(), key=lambda candidate: -candidate.margin)
-        if complete or (len(ranked) >= top and not _may_change(ranked[0].margin, candidates, cache, rule)):
+        if complete or (len(ranked) >= top and not _may_change(ranked[0].margin, candidates, index, rule)):
             return ranked[:top]
         count = 4 * max(count, len(ids))
 
@@ -108,9 +107,9 @@ def unit_rows(faces: list[Face], dim: int) -> np.ndarray:
     return unit
 
 
-def _may_change(best: float, candidates: list[Candidate], cache: Cache, rule: DecisionRule | Alike) -> bool:
+def _may_change(best: float, candidates: list[Candidate], index: IndexReader, rule: DecisionRule | Alike) -> bool:
     """Whether a face that was not proposed could be better than the best margin among the proposals."""
     similarities = [candidate.similarity for candidate in candidates]
     # An approximate index also proposes some faces that are farther away, so the median is used.
-    farthest = min(similarities) if cache.kind == EXACT else float(np.median(similarities))
+    farthest = min(similarities) if index.kind == EXACT else float(np.median(similarities))
     return farthest - rule.lowest > max(best, 0)

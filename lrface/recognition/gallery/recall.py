@@ -1,11 +1,9 @@
 """Recall of the approximate index: how often it proposes the faces that an exact search finds. Measured at every build."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-
-from lrface.recognition.gallery.index import Index
 
 #: Number of queries for the measurement.
 QUERIES = 200
@@ -28,7 +26,7 @@ class Recall:
     """The measured recall.
 
     Attributes:
-        depth: number of proposals that are compared exactly.
+        depth: number of candidates that a search examines.
         first: share of the queries whose nearest face is among these.
         ten: share of the ten nearest faces among these.
         queries: number of queries.
@@ -40,6 +38,14 @@ class Recall:
     ten: float
     queries: int
     faces: int
+
+    @property
+    def told(self) -> str:
+        """The result in words."""
+        return (
+            f"approximate index of {self.faces:,} faces: of {self.queries} queries it finds the nearest face for "
+            f"{100 * self.first:.1f} %, and {100 * self.ten:.1f} % of the ten nearest ({self.depth} candidates looked at)"
+        )
 
 
 def queries(faces: np.ndarray, count: int = QUERIES, seed: int = 5) -> np.ndarray:
@@ -87,20 +93,25 @@ class Nearest:
         self._scores, self.ids = (np.take_along_axis(values, best, axis=1) for values in (scores, known))
 
 
-def measure(index: Index, probes: np.ndarray, nearest: np.ndarray, depths: Iterable[int] = DEPTHS) -> Recall:
-    """Compare an index with the exact result, and choose the number of proposals to compare exactly.
+def measure(
+    search: Callable[[np.ndarray, int], np.ndarray],
+    faces: int,
+    probes: np.ndarray,
+    nearest: np.ndarray,
+    depths: Iterable[int] = DEPTHS,
+) -> Recall:
+    """Compare an index with the exact result, and choose the number of candidates that a search examines.
 
     Args:
-        index: of all faces.
+        search: of the index: queries, float32 ``[n, dim]``, and a depth -> ids, int64 ``[n, at most depth]``.
+        faces: number of faces in the index.
         probes: float32 ``[n, dim]``.
         nearest: ids of the nearest faces of each probe, best first: int64 ``[n, k]``.
         depths: candidates, ascending.
     """
-    depths = list(depths)
-    proposed = index.search(probes, depths[-1])
     for depth in depths:
-        found = np.stack([np.isin(truth, row[:depth]) for truth, row in zip(nearest, proposed, strict=True)])
-        recall = Recall(depth, float(found[:, 0].mean()), float(found.mean()), len(probes), len(index))
+        found = np.stack([np.isin(truth, row) for truth, row in zip(nearest, search(probes, depth), strict=True)])
+        recall = Recall(depth, float(found[:, 0].mean()), float(found.mean()), len(probes), faces)
         if recall.first >= WANTED[0] and recall.ten >= WANTED[1]:
             break
     return recall

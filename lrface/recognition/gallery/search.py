@@ -7,7 +7,6 @@ from lrface.faces.calibration import interpolation_note
 from lrface.recognition.encoder import FaceEncoder
 from lrface.recognition.gallery.answers import Answer, Match
 from lrface.recognition.gallery.decision import DecisionRule
-from lrface.recognition.gallery.protocol import GalleryStore
 from lrface.recognition.gallery.ranking import Candidate, rank_people
 from lrface.recognition.gallery.risk import find_risk, percent, stranger_risk
 from lrface.recognition.gallery.snapshot import Snapshots
@@ -35,9 +34,12 @@ def search_embedding(
     query = np.asarray(embedding, np.float32)
     with snapshots.take():
         totals = store.totals()
-        best = rank_people(store, snapshots.cache, query, top, totals.people, rule)
-        matches = tuple(_match(store, candidate, rule, totals.faces) for candidate in best)
-        method = snapshots.cache.kind
+        best = rank_people(store, snapshots.index, query, top, totals.people, rule)
+        described = store.describe([candidate.face for candidate in best])
+        matches = tuple(
+            _match(candidate, *who, rule, totals.faces) for candidate, who in zip(best, described, strict=True)
+        )
+        method = snapshots.index.kind
     promised = far if threshold is None else None
     risk = None if promised is None else stranger_risk(promised, totals.faces)
     notes = [] if totals.faces else ["the gallery is empty"]
@@ -54,8 +56,7 @@ def search_embedding(
     return Answer(name, matches, promised, totals.people, totals.faces, method, risk, tuple(notes), resolution)
 
 
-def _match(store: GalleryStore, best: Candidate, rule: DecisionRule, faces: int) -> Match:
-    name, photo = store.describe(best.face)
+def _match(best: Candidate, name: str, photo: str, rule: DecisionRule, faces: int) -> Match:
     rate = rule.rate(best.similarity, best.resolution)
     chance, bound = None, None
     if rate is not None:

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lrface.errors import LrfaceError
-from lrface.recognition.gallery.builder import Builder
-from lrface.recognition.gallery.cache import Cache
 from lrface.recognition.gallery.index import DamagedIndex
-from lrface.recognition.gallery.protocol import GalleryStore
+from lrface.recognition.gallery.protocol import GalleryStore, IndexBuilder
 
 
 class Snapshots:
@@ -16,12 +14,12 @@ class Snapshots:
 
     Attributes:
         store: the database.
-        cache: the loaded index.
+        index: the reader of the index.
         lock: for the threads.
     """
 
-    def __init__(self, store: GalleryStore, builder: Builder) -> None:
-        self.store, self.cache, self.lock = store, Cache(store), threading.RLock()
+    def __init__(self, store: GalleryStore, builder: IndexBuilder) -> None:
+        self.store, self.index, self.lock = store, store.index_reader(), threading.RLock()
         self._builder = builder
 
     @contextmanager
@@ -34,7 +32,7 @@ class Snapshots:
         for last in (False, False, True):
             with self.lock, self.store.reading():
                 try:
-                    self.cache.refresh()
+                    self.index.refresh()
                 except DamagedIndex as error:
                     if last:
                         raise LrfaceError(f"the index is damaged time and again: {error}") from error

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from lrface.recognition.gallery.database import BUSY_SECONDS, DATABASE, KEYS, Database, now
+from lrface.recognition.gallery.builder import Builder
+from lrface.recognition.gallery.cache import Cache
+from lrface.recognition.gallery.database import BUSY_SECONDS, DATABASE, KEYS, Database
 from lrface.recognition.gallery.names import name_key
 from lrface.recognition.gallery.protocol import EXACT_LIMIT, Face, NameTakenError, NewFace, Person, Totals, as_rows
+from lrface.recognition.gallery.times import now
 
 #: Keys of an index file's record, see :mod:`lrface.recognition.gallery.base`.
 _RECORD = {"file", "kind", "faces", "last", "removed", "bytes", "mtime_ns", "sha256", "recall"}
@@ -57,6 +60,18 @@ class Store(Database):
         """Open another connection to the same gallery, for another thread."""
         return Store(self.folder)
 
+    def index_reader(self) -> Cache:
+        """The reader of the index files, for searches."""
+        return Cache(self)
+
+    def index_builder(self, notify: Callable[[str], None]) -> Builder:
+        """The builder of the index files; ``notify`` is called with a line about slow steps."""
+        return Builder(self, notify)
+
+    def size(self) -> int:
+        """Bytes of all files of the folder."""
+        return sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file())
+
     def totals(self) -> Totals:
         """The counts, which every transaction updates, because counting a million rows takes long."""
         meta = self.read_meta()
@@ -77,7 +92,7 @@ class Store(Database):
                     "person": person,
                     "digest": face.digest,
                     "source": face.source,
-                    "added": today,
+                    "added": face.added or today,
                     "resolution": face.resolution,
                     "recognisability": face.recognisability,
                     "embedding": face.embedding.astype("<f2").tobytes(),
@@ -211,6 +226,21 @@ class Store(Database):
         while rows := cursor.fetchmany(CHUNK):
             yield self._arrays(rows)
 
+    def records(self, last: int) -> Iterator[list[tuple[str, NewFace]]]:
+        """All faces up to ``last``, each with the name of its person, in parts, by ascending id."""
+        member = "member" if "member" in self.columns else "NULL"
+        query = (
+            f"SELECT name, digest, source, resolution, recognisability, {member}, added, embedding FROM faces "
+            "JOIN people ON person = people.id WHERE faces.id <= ? ORDER BY faces.id"
+        )
+        cursor = self.handle.execute(query, (last,))
+        while rows := cursor.fetchmany(CHUNK):
+            embeddings = as_rows([row[-1] for row in rows], self.meta["dim"]).astype(np.float32)
+            yield [
+                (_text(name), NewFace(embedding, *facts))
+                for (name, *facts, _), embedding in zip(rows, embeddings, strict=True)
+            ]
+
     def fetch(self, ids: np.ndarray) -> list[Face]:
         """Those of the faces that exist, by ascending id."""
         return self._faces("id", ids.tolist())
@@ -236,13 +266,13 @@ class Store(Database):
         ]
         return np.concatenate(parts)
 
-    def describe(self, face: int) -> tuple[str, str]:
-        """The name of a face's person, and the source of its image."""
+    def describe(self, faces: Sequence[int]) -> list[tuple[str, str]]:
+        """For each face id, the name of its person and the source of its image."""
         query = "SELECT name, source FROM faces JOIN people ON person = people.id WHERE faces.id = ?"
-        row = self.handle.execute(query, (face,)).fetchone()
-        if row is None:
+        found = [self.handle.execute(query, (face,)).fetchone() for face in faces]
+        if None in found:
             raise sqlite3.DatabaseError("a face of nobody")
-        return _text(row[0]), _text(row[1])
+        return [(_text(name), _text(source)) for name, source in found]
 
     def read_base(self) -> dict[str, Any] | None:
         """The record of the current index file, if there is one."""

@@ -97,14 +97,15 @@ def _suspects(snapshots: Snapshots, encoder: FaceEncoder, own: list[Face], peopl
         like, unlike = (_rule(encoder, far, face) for far in (LIKE_FAR, UNLIKE_FAR))
         rest = own[:at] + own[at + 1 :]
         mine = _compare(row, rest, like)
-        near = best_people(store, snapshots.cache, row, min(1 + _OTHERS, people), like)
+        near = best_people(store, snapshots.index, row, min(1 + _OTHERS, people), like)
         chosen = [each.person for each in near if each.person != face.person]
         theirs = [_compare(row, list(group), like) for _, group in _by_person(store.of_people(chosen))]
         best = max(theirs, key=lambda each: each.margin, default=None)
         resembles = best is not None and best.margin > max(0.0, mine.margin if rest else 0.0)
         if resembles or (rest and _compare(row, rest, unlike).margin < 0):
-            name, photo = store.describe(face.id)
-            other = store.describe(best.face)[0] if resembles and best else None
+            shown = [face.id, best.face] if resembles and best else [face.id]
+            (name, photo), *others = store.describe(shown)
+            other = others[0][0] if others else None
             found.append(
                 Suspect(name, photo, mine.median if rest else None, other, None if best is None else best.median)
             )

@@ -11,6 +11,14 @@ def folder(tmp_path):
     return tmp_path / "gallery"
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """Where a gallery may be, in each kind of store."""
+    if request.param == "sqlite":
+        return tmp_path / "gallery"
+    return request.getfixturevalue("postgres").address()
+
+
 @pytest.fixture
 def told():
     """The lines that the gallery of ``make`` said."""

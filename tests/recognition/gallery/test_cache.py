@@ -239,7 +239,7 @@ def test_one_that_was_opened_before_goes_on_with_the_new_file(make, folder):
     assert two.search_embedding(rows[0]).name == "0-0"
     fill(one, 300, seed=1)
     assert two.search_embedding(rows[0]).faces == 450
-    assert two._snapshots.cache._record["file"] == files(folder)[0]
+    assert two._snapshots.index._record["file"] == files(folder)[0]
     one.remove("0-1")
     assert finds(two, names[8:], rows[8:])
 

@@ -1,4 +1,4 @@
-"""Enrol faces, ask who somebody is."""
+"""Enrol faces, ask who somebody is: the same whatever store keeps the gallery."""
 
 import json
 import threading
@@ -11,11 +11,15 @@ from lrface.errors import LrfaceError
 from lrface.faces.images import encode_image
 from lrface.faces.quality import Quality
 from lrface.recognition.gallery import Gallery
-from lrface.recognition.gallery.builder import Builder
-from lrface.recognition.gallery.index import load_faiss
 from lrface.recognition.gallery.protocol import NewFace
 
 FAR = 0.001
+
+
+@pytest.fixture
+def folder(place):
+    """The galleries of this file are in each kind of store."""
+    return place
 
 
 def oracle(rows, names, query, top):
@@ -176,7 +180,7 @@ def beside(query, similarity, seed):
 
 def enrol(gallery, faces):
     """Enrol (name, embedding, resolution) as they are."""
-    gallery._insert(
+    gallery.insert(
         [
             (name, NewFace(row, bytes([number // 256, number % 256]), "x", size))
             for number, (name, row, size) in enumerate(faces)
@@ -299,17 +303,6 @@ def test_everybody_can_be_removed(make):
     assert (gallery.people(), gallery.search(image(1)).matches) == ([], ())
 
 
-def test_removed_faces_leave_every_file(make, folder):
-    gallery = make(exact_limit=100)
-    _, rows = fill(gallery, 600)
-    stored = rows.astype(np.float16)[8:12]
-    before = (folder / "gallery.sqlite").read_bytes() + (folder / "gallery.sqlite-wal").read_bytes()
-    assert all(row.tobytes() in before for row in stored)
-    gallery.remove("0-2")
-    after = b"".join(file.read_bytes() for file in folder.iterdir())
-    assert not any(row.tobytes() in after for row in stored)
-
-
 def test_another_model_is_refused(make, folder):
     make().add("anna", [image(1)])
     with pytest.raises(LrfaceError, match=r"made with the model stub-16px \(\w{12}\), and this one is \w{12}"):
@@ -318,13 +311,6 @@ def test_another_model_is_refused(make, folder):
         assert [person.name for person in gallery.people()] == ["anna"]
         with pytest.raises(LrfaceError, match="without a model"):
             gallery.search(image(1))
-
-
-def test_without_a_gallery(folder):
-    for options in ({}, {"encoder": encoder(), "create": False}):
-        with pytest.raises(LrfaceError, match=r"no gallery at .*gallery add NAME"):
-            Gallery.open(folder, **options)
-    assert not folder.exists()
 
 
 def test_embeddings_from_elsewhere_are_checked(make):
@@ -373,41 +359,6 @@ def test_threads_may_share_it(make):
     assert gallery.check() == []
 
 
-def test_threads_search_and_add_while_an_index_is_built(make, monkeypatch):
-    gallery = make(exact_limit=100)
-    fill(gallery, 90)
-    begun, done, commit = threading.Event(), threading.Event(), Builder._commit
-
-    def slow(*arguments):
-        begun.set()
-        assert done.wait(60)
-        commit(*arguments)
-
-    monkeypatch.setattr(Builder, "_commit", slow)
-    thread = threading.Thread(target=fill, args=(gallery, 60, 1))
-    thread.start()
-    assert begun.wait(60)
-    assert gallery.add("anna", [image(1)]).added == 1
-    answer = gallery.search(image(1))
-    assert (answer.name, answer.method, answer.faces) == ("anna", "exact", 151)
-    done.set()
-    thread.join()
-    assert gallery.search(image(1)).method == "approximate"
-    assert gallery.search(image(1)).name == "anna"
-
-
 def test_a_limit_too_small(make):
     with pytest.raises(LrfaceError, match="exact limit of 99"):
         make(exact_limit=99)
-
-
-def test_faiss_is_missing(make, monkeypatch):
-    gallery = make()
-    gallery.add("anna", [image(1)])
-    monkeypatch.setitem(__import__("sys").modules, "faiss", None)
-    with pytest.raises(LrfaceError, match=r"lrface\[faiss-cpu\].*lrface\[faiss-gpu\].*never both"):
-        load_faiss()
-    with pytest.raises(LrfaceError, match="needs FAISS"):
-        make().search(image(1))
-    assert gallery.people()[0].faces == 1
-    assert gallery.remove("anna") == 1

@@ -1,6 +1,7 @@
-"""Two processes use a gallery at once."""
+"""Several processes use a gallery at once, in every kind of store."""
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from gallery_stub import embeddings, encoder, image
@@ -21,14 +22,14 @@ for number in range(12):
 
 
 @pytest.mark.parametrize("made", [False, True])
-def test_nothing_is_lost_when_two_add(folder, made):
+def test_nothing_is_lost_when_three_add(place, made):
     if made:
-        Gallery.open(folder, encoder()).close()
+        Gallery.open(place, encoder()).close()
     names = "abc"
-    processes = [start(folder, ADD.format(name=name)) for name in names]
+    processes = [start(place, ADD.format(name=name)) for name in names]
     for process in processes:
         assert process.wait(timeout=240) == 0
-    with Gallery.open(folder, encoder()) as gallery:
+    with Gallery.open(place, encoder()) as gallery:
         expected = {f"{name}{number}": 10 for name in names for number in range(12) if number not in (2, 6, 10)}
         assert {person.name: person.faces for person in gallery.people()} == expected | {"both": 12}
         assert gallery.check() == []
@@ -39,7 +40,8 @@ def test_nothing_is_lost_when_two_add(folder, made):
                     assert (best.name == f"{name}{number}") == (f"{name}{number}" in expected)
         assert gallery.search(image(1)).name == "both"
         assert gallery.info()["index"]["kind"] == "approximate"
-    assert len(list(folder.glob("*index-*"))) == 1
-    with sqlite3.connect(folder / "gallery.sqlite") as handle:
-        assert handle.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    handle.close()
+    if isinstance(place, Path):
+        assert len(list(place.glob("*index-*"))) == 1
+        with sqlite3.connect(place / "gallery.sqlite") as handle:
+            assert handle.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        handle.close()

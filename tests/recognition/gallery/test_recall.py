@@ -34,17 +34,9 @@ def test_the_nearest_are_found_in_parts():
     np.testing.assert_array_equal(nearest.ids, expected)
 
 
-class Proposer:
-    """An index whose proposals are known."""
-
-    def __init__(self, rows):
-        self.rows = np.array(rows)
-
-    def __len__(self):
-        return 1000
-
-    def search(self, queries, count):
-        return self.rows[:, :count]
+def proposer(rows):
+    """A search whose proposals are known."""
+    return lambda queries, count: np.array(rows)[:, :count]
 
 
 TRUTH = np.array([[1, 2], [3, 4]])
@@ -61,6 +53,6 @@ TRUTH = np.array([[1, 2], [3, 4]])
     ],
 )
 def test_the_least_depth_that_suffices_is_chosen(rows, expected):
-    measured = recall.measure(Proposer(rows), np.zeros((2, 1)), TRUTH, (2, 4))
+    measured = recall.measure(proposer(rows), 1000, np.zeros((2, 1)), TRUTH, (2, 4))
     assert (measured.depth, measured.first, measured.ten) == expected
     assert (measured.queries, measured.faces) == (2, 1000)

