@@ -9,25 +9,27 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from lrface.errors import LrfaceError
 from lrface.recognition.encoder import ImageError
 from lrface.serve import schema
+from lrface.serve.clip import can_watch, watch_clip
 from lrface.serve.engine import Engine, UnknownPersonError
 from lrface.serve.guard import Guard
 from lrface.serve.metrics import Metrics
 from lrface.serve.parse import body_of, parse
-from lrface.serve.pool import BusyError, Pool
+from lrface.serve.lines import NDJSON, as_ndjson, follow
+from lrface.serve.pool import RETRY_SECONDS, BusyError, Pool
 from lrface.serve.settings import Settings
 from lrface.version import __version__
 
 PAGE = Path(__file__).parent / "page"
 
-#: When a client that was told to come back should.
-RETRY_SECONDS = 2
+#: When to come back where another video is being watched.
+RETRY_WATCH = 15
 
 PersonName = Annotated[str, PathParameter(min_length=1, max_length=200)]
 
@@ -46,13 +48,17 @@ _NOBODY: dict[int | str, dict[str, Any]] = {404: {"model": schema.ErrorAnswer, "
 def create_app(engine: Engine, settings: Settings) -> FastAPI:
     """The application over a model and a gallery; closing it closes them."""
     pool = Pool(settings.workers, settings.waiting, settings.seconds)
-    metrics = Metrics(lambda: pool.held)
-    engine.encoder.notify = metrics.batch.observe
+    videos = Pool(max(1, settings.videos), 0, None, "another video is being watched", RETRY_WATCH)
+    watches = settings.videos > 0 and can_watch()
+    metrics = Metrics(lambda: pool.held, lambda: videos.held)
+    for each in {engine.encoder, engine.searcher}:
+        each.notify = metrics.batch.observe
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         pool.close()
+        videos.close()
         engine.close()
 
     app = FastAPI(
@@ -62,11 +68,12 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     _explain_errors(app)
     _add_routes(app, engine, pool)
     _add_people(app, engine, pool)
+    _add_watch(app, engine, videos, settings.video_seconds, watches)
 
     @app.get("/health")
     async def health() -> schema.HealthAnswer:
         """Whether the service works."""
-        return schema.HealthAnswer(status="ok", token=settings.token is not None)
+        return schema.HealthAnswer(status="ok", token=settings.token is not None, video=watches)
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def show_metrics() -> Response:
@@ -132,6 +139,26 @@ def _add_people(app: FastAPI, engine: Engine, pool: Pool) -> None:
         return await pool.run(engine.remove, name)
 
 
+def _add_watch(app: FastAPI, engine: Engine, videos: Pool, seconds: float, watches: bool) -> None:
+    lines = {NDJSON: {"schema": schema.WatchLine.model_json_schema()}}
+    nothing: dict[int | str, dict[str, Any]] = {
+        404: {"model": schema.ErrorAnswer, "description": "this service watches no videos"}
+    }
+
+    @app.post("/watch", response_class=Response, openapi_extra=body_of(schema.WatchRequest),
+              responses={200: {"content": lines, "description": "JSON objects, one a line, as they are known"}, **nothing})  # fmt: skip
+    async def watch(request: Request) -> Response:
+        """Who was there when in a video: a line for each thing that is found out, everybody in the last one."""
+        if not watches:
+            raise HTTPException(404, "this service watches no videos")
+        asked = await parse(request, schema.WatchRequest)
+        told = follow(
+            videos, watch_clip, engine, asked.video, asked.every, asked.far, asked.threshold, asked.crops, seconds
+        )
+        first = await anext(told)  # what is wrong with the request comes out here
+        return StreamingResponse(as_ndjson(first, told), media_type=NDJSON)
+
+
 def _explain_errors(app: FastAPI) -> None:
     """Every error is a line of JSON that names nothing of this machine."""
 
@@ -140,7 +167,7 @@ def _explain_errors(app: FastAPI) -> None:
 
     @app.exception_handler(BusyError)
     async def busy(_: Request, error: BusyError) -> JSONResponse:
-        return answer(503, str(error), {"retry-after": str(RETRY_SECONDS)})
+        return answer(503, str(error), {"retry-after": str(error.retry)})
 
     @app.exception_handler(LrfaceError)
     async def mistaken(_: Request, error: LrfaceError) -> JSONResponse:

@@ -42,7 +42,14 @@ class Engine:
     def close(self) -> None:
         """Close the gallery, and end the encoder's thread."""
         self.gallery.close()
-        self.encoder.close()
+        for each in {self.encoder, self.searcher}:
+            each.close()
+
+    @property
+    def searcher(self) -> BatchingEncoder:
+        """The model that the gallery's faces are embedded with: of a family, perhaps one member."""
+        encoder = self.gallery.encoder
+        return encoder if isinstance(encoder, BatchingEncoder) else self.encoder
 
     def verify(self, a: bytes, b: bytes, far: float, threshold: float | None, crops: bool) -> dict[str, Any]:
         """Whether two images show one person; as ``lrface verify --json``, with both faces and their distributions."""

@@ -9,8 +9,21 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+#: When a client that is told to come back should.
+RETRY_SECONDS = 2
+
+
 class BusyError(Exception):
-    """No place is free, or the answer took too long: to be asked again later."""
+    """No place is free, or the answer took too long: to be asked again later.
+
+    Args:
+        text: for people.
+        retry: seconds after which to come back.
+    """
+
+    def __init__(self, text: str, retry: int = RETRY_SECONDS) -> None:
+        super().__init__(text)
+        self.retry = retry
 
 
 class Pool:
@@ -22,13 +35,19 @@ class Pool:
     Args:
         workers: threads.
         waiting: how many calls may wait for one.
-        seconds: the most that a call waits for its answer.
+        seconds: the most that a call waits for its answer; None: the call itself ends in time.
+        busy: what is told when no place is free.
+        retry: after how many seconds to come back then.
     """
 
-    def __init__(self, workers: int, waiting: int, seconds: float) -> None:
+    def __init__(
+        self, workers: int, waiting: int, seconds: float | None, busy: str = "too many requests at once",
+        retry: int = RETRY_SECONDS,
+    ) -> None:  # fmt: skip
         self._executor = ThreadPoolExecutor(workers, "lrface-serve")
         self._places = threading.BoundedSemaphore(workers + waiting)
         self._lock, self._seconds = threading.Lock(), seconds
+        self._busy, self._retry = busy, retry
         self.held = 0
 
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
@@ -38,7 +57,7 @@ class Pool:
             BusyError: no place is free, or the time is up.
         """
         if not self._places.acquire(blocking=False):
-            raise BusyError("too many requests at once: try again")
+            raise BusyError(f"{self._busy}: try again", self._retry)
         self._count(1)
         future = self._executor.submit(call, *arguments)
         future.add_done_callback(self._give_back)

@@ -51,6 +51,7 @@ def serve(engine: Any, settings: Settings, port: int) -> None:
     import uvicorn
 
     from lrface.serve.app import create_app
+    from lrface.serve.connection import Impatient
 
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -61,6 +62,6 @@ def serve(engine: Any, settings: Settings, port: int) -> None:
         raise LrfaceError(f"cannot listen on {settings.host} port {port}: {error.strerror or error}") from error
     config = uvicorn.Config(
         create_app(engine, settings), log_level="warning", access_log=False, server_header=False, lifespan="on",
-        timeout_keep_alive=10, limit_concurrency=8 * (settings.workers + settings.waiting),
+        http=Impatient, timeout_keep_alive=10, timeout_graceful_shutdown=10,
     )  # fmt: skip
     uvicorn.Server(config).run([listener])

@@ -26,7 +26,10 @@ class Settings:
         workers: how many requests are worked on at once.
         waiting: how many more may wait; the next one is told to come back.
         seconds: the most that a request waits for its answer, and an upload for its last byte.
-        max_bytes: of a request's body.
+        max_bytes: of a request's body; of a video ``video_bytes``.
+        videos: how many are watched at once; the next one is told to come back. 0: none is.
+        video_seconds: the most that watching one takes, and sending it.
+        video_bytes: of a video.
         crops: folder of the crops that are kept; None: none are.
     """
 
@@ -37,6 +40,9 @@ class Settings:
     seconds: float = 30.0
     max_bytes: int = 32 << 20
     crops: Path | None = None
+    videos: int = 1
+    video_seconds: float = 300.0
+    video_bytes: int = 256 << 20
 
     def __post_init__(self) -> None:
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:
@@ -45,6 +51,16 @@ class Settings:
             raise LrfaceError(
                 f"--host {self.host} can be reached from other machines: set {TOKEN}, or give --token-file FILE"
             )
+
+    @property
+    def held_bytes(self) -> int:
+        """The most that the bodies of all requests take together while they are worked on."""
+        return 16 * self.max_bytes + 2 * self.videos * self.video_bytes
+
+    @property
+    def open_requests(self) -> int:
+        """The most that are sent, worked on or answered at once."""
+        return 8 * (self.workers + self.waiting + self.videos)
 
     def admits(self, shown: str | None) -> bool:
         """Whether a request may pass that shows this token. Takes the same time whatever is wrong with it."""

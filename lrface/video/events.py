@@ -60,8 +60,10 @@ class Event:
             better template; ``ended``: the person is gone, or the source is over.
         time: when, in seconds since the source's first frame.
         person: the track as it is known then.
+        crop: the best look at a person who is gone, an aligned face as JPEG; None where no pictures are kept.
     """
 
     kind: Kind
     time: float
     person: Person
+    crop: bytes | None = None
