@@ -63,7 +63,7 @@ def _train(rank: int, world: int, classes: int) -> None:
     from lrface.losses.split_margin import SplitMargin
 
     torch.manual_seed(0)
-    whole = ArcFace(DIM, classes)
+    whole = ArcFace(classes, DIM)
     head: torch.nn.Module = SplitMargin(whole) if world > 1 else whole
     optimiser = torch.optim.SGD(head.parameters(), lr=0.1, momentum=0.9)
     generator = torch.Generator().manual_seed(rank)

@@ -19,9 +19,9 @@ from lrface.serve import schema
 from lrface.serve.clip import can_watch, watch_clip
 from lrface.serve.engine import Engine, UnknownPersonError
 from lrface.serve.guard import Guard
+from lrface.serve.lines import NDJSON, as_ndjson, follow
 from lrface.serve.metrics import Metrics
 from lrface.serve.parse import body_of, parse
-from lrface.serve.lines import NDJSON, as_ndjson, follow
 from lrface.serve.pool import RETRY_SECONDS, BusyError, Pool
 from lrface.serve.settings import Settings
 from lrface.version import __version__
@@ -64,6 +64,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app = FastAPI(
         title="lrface", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, responses=_ERRORS
     )  # FastAPI's own documentation pages load scripts from another server
+    app.state.engine = engine
     app.add_middleware(Guard, settings=settings, metrics=metrics)
     _explain_errors(app)
     _add_routes(app, engine, pool)
@@ -141,12 +142,12 @@ def _add_people(app: FastAPI, engine: Engine, pool: Pool) -> None:
 
 def _add_watch(app: FastAPI, engine: Engine, videos: Pool, seconds: float, watches: bool) -> None:
     lines = {NDJSON: {"schema": schema.WatchLine.model_json_schema()}}
-    nothing: dict[int | str, dict[str, Any]] = {
-        404: {"model": schema.ErrorAnswer, "description": "this service watches no videos"}
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"content": lines, "description": "JSON objects, one a line, as they are known"},
+        404: {"model": schema.ErrorAnswer, "description": "this service watches no videos"},
     }
 
-    @app.post("/watch", response_class=Response, openapi_extra=body_of(schema.WatchRequest),
-              responses={200: {"content": lines, "description": "JSON objects, one a line, as they are known"}, **nothing})  # fmt: skip
+    @app.post("/watch", response_class=Response, openapi_extra=body_of(schema.WatchRequest), responses=answers)
     async def watch(request: Request) -> Response:
         """Who was there when in a video: a line for each thing that is found out, everybody in the last one."""
         if not watches:

@@ -67,9 +67,8 @@ class Clip:
     ) -> None:
         av = load_av()
         try:
-            self._container = open_container(
-                av, file, options={"format_whitelist": FORMATS, "protocol_whitelist": "none"}
-            )
+            options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
+            self._container = open_container(av, file, mode="r", options=options)
         except LrfaceError as error:
             raise ImageError(f"{NAME} cannot be read: MP4, MKV, WebM, AVI, GIF and the like are") from error
         stream = self._container.streams.video[0]

@@ -42,6 +42,60 @@ def test_an_upload_that_stalls_blocks_nobody(address, picture):
             each.close()
 
 
+def opened(url):
+    host, _, port = url.rpartition("//")[2].partition(":")
+    connection = socket.create_connection((host, int(port)))
+    connection.settimeout(60)
+    return connection, f"POST /faces HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+
+
+def test_a_connection_that_says_nothing_is_ended(address, picture, monkeypatch):
+    monkeypatch.setattr("lrface.serve.connection.PATIENCE", 0.5)
+    with address() as url:
+        silent, _ = opened(url)
+        half, head = opened(url)
+        half.sendall(head.encode())
+        again, _ = opened(url)
+        again.sendall(f"GET /health HTTP/1.1\r\nHost: {url[7:]}\r\n\r\n".encode())
+        assert b" 200 " in again.recv(2000)
+        again.sendall(b"GET /health")
+        assert [each.recv(2000) for each in (silent, half)] == [b"", b""]
+        while again.recv(2000):
+            pass  # the rest of the first answer
+
+
+def test_connections_are_bounded_and_come_free_again(address, picture, monkeypatch):
+    monkeypatch.setattr("lrface.serve.connection.PATIENCE", 2.0)
+    monkeypatch.setattr("lrface.serve.connection.MOST_CONNECTIONS", 5)
+    with address() as url:
+        flood = [opened(url)[0] for _ in range(10)]
+        assert all(each.recv(10) == b"" for each in flood)
+        assert httpx.post(f"{url}/embed", files={"image": picture(0)}, timeout=60).status_code == 200
+
+
+def test_what_is_being_sent_is_bounded_in_all(address):
+    with address(max_bytes=1000, videos=0, seconds=20) as url:
+        senders = [opened(url) for _ in range(18)]
+        for each, head in senders:  # 900 of 1,000 bytes each, 16 times 1,000 are held
+            each.sendall(f"{head}Content-Length: 1000\r\n\r\n{'x' * 900}".encode())
+            time.sleep(0.02)
+        answer = senders[-1][0].recv(2000).lower()
+        assert b" 503 " in answer
+        assert b"retry-after: " in answer
+
+
+def test_requests_that_are_being_sent_are_bounded(address, picture):
+    with address(workers=1, waiting=0, videos=0, seconds=3) as url:
+        senders = [opened(url) for _ in range(8)]
+        for each, head in senders:
+            each.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode())
+        time.sleep(0.5)
+        refused = httpx.get(f"{url}/health")
+        assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (503, True)
+        assert all(b" 408 " in each.recv(2000) for each, _ in senders)
+        assert httpx.post(f"{url}/embed", files={"image": picture(0)}, timeout=60).status_code == 200
+
+
 def test_a_kill_loses_no_enrolment_that_was_acknowledged(served_model, picture, tmp_path):
     from lrface.recognition.gallery import Gallery
 

@@ -30,12 +30,14 @@ export async function ask(path, options = {}) {
     let answer;
     try {
       answer = await fetch(path, { ...options, headers });
-    } catch {
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
       throw new Error("The service does not answer. Is it still running?");
     }
     if (answer.ok) return answer;
-    if (answer.status === 503 && tries < 3) {
-      await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("retry-after") ?? 1)));
+    const pause = Number(answer.headers.get("retry-after") ?? 1);
+    if (answer.status === 503 && tries < 3 && pause < 5) {
+      await new Promise((done) => setTimeout(done, 1000 * pause));
       continue;
     }
     const body = await answer.json().catch(() => ({}));
