@@ -159,16 +159,18 @@ def _load(
         "minutes": round(took / 60, 2),
         "answers": answers,
         "a_second": round(sum(answers.values()) / took, 2),
-        "milliseconds": {
-            kind: {name: round(1000 * float(np.quantile(seconds, share))) for name, share in (("p50", 0.5), ("p99", 0.99), ("most", 1))}
-            for kind, seconds in load.seconds.items()
-        },
+        "milliseconds": {kind: _quantiles(seconds) for kind, seconds in load.seconds.items()},
         "statuses": dict(sorted(load.statuses.items())),
         "memory_mib": [[round(at), round(size)] for at, size in memory[:: max(1, len(memory) // 60)]],
         "slope_mib_a_minute": round(float(np.polyfit(times / 60, sizes, 1)[0]), 2),
         "least_and_most_mib": [round(float(sizes.min())), round(float(sizes.max()))],
         "load_average": [round(value, 1) for value in os.getloadavg()],
     }  # fmt: skip
+
+
+def _quantiles(seconds: list[float]) -> dict[str, int]:
+    shares = {"p50": 0.5, "p99": 0.99, "most": 1.0}
+    return {name: round(1000 * float(np.quantile(seconds, share))) for name, share in shares.items()}
 
 
 @click.command()

@@ -92,3 +92,26 @@ def address(served_model, tmp_path):
             listener.close()
 
     return start
+
+
+@pytest.fixture
+def disc_engine(tmp_path):
+    """``disc_engine()``: people are discs, known by their colour; Rosa, who is red, and Greta, who is green, are enrolled."""
+    from watch_stub import GREEN, RED, ColourEncoder, disc_frame
+
+    from lrface.recognition.gallery import Gallery
+    from lrface.serve.batching import BatchingEncoder
+    from lrface.serve.engine import Engine
+
+    class Served(BatchingEncoder, ColourEncoder):
+        """The encoder of discs, for threads."""
+
+    def start():
+        encoder = Served()
+        gallery = Gallery.open(tmp_path / "people", encoder)
+        for name, colour in (("Rosa", RED), ("Greta", GREEN)):
+            face = encoder.faces(disc_frame([(80, 48, colour)]))[0]
+            gallery.add_embeddings([name], face.embedding[None], [f"{name}.png"])
+        return Engine(encoder, gallery)
+
+    return start

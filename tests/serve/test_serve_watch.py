@@ -10,17 +10,11 @@ import pytest
 pytest.importorskip("av", reason="needs the extra video")
 pytest.importorskip("trackers", reason="needs the extra video")
 
-from watch_stub import GREEN, RED, ColourEncoder, crossing, disc_frame, write_video
+from watch_stub import crossing, write_video
 
-from lrface.recognition.gallery import Gallery
-from lrface.serve.batching import BatchingEncoder
 from lrface.serve.clip import Clip, watch_clip
 
 HERE = "http://127.0.0.1"
-
-
-class Served(BatchingEncoder, ColourEncoder):
-    """The encoder of discs, for threads."""
 
 
 @pytest.fixture(scope="module")
@@ -30,28 +24,19 @@ def video(tmp_path_factory):
 
 
 @pytest.fixture
-def watching(tmp_path):
+def watching(disc_engine):
     """``watching(**settings)``: a client of a service that knows Rosa, who is red, and Greta, who is green."""
     from contextlib import ExitStack
 
     from fastapi.testclient import TestClient
 
     from lrface.serve.app import create_app
-    from lrface.serve.engine import Engine
     from lrface.serve.settings import Settings
 
     with ExitStack() as stack:
-
-        def start(**options):
-            encoder = Served()
-            gallery = Gallery.open(tmp_path / "people", encoder)
-            for name, colour in (("Rosa", RED), ("Greta", GREEN)):
-                face = encoder.faces(disc_frame([(80, 48, colour)]))[0]
-                gallery.add_embeddings([name], face.embedding[None], [f"{name}.png"])
-            app = create_app(Engine(encoder, gallery), Settings(**options))
-            return stack.enter_context(TestClient(app, base_url=HERE, raise_server_exceptions=False))
-
-        yield start
+        yield lambda **options: stack.enter_context(
+            TestClient(create_app(disc_engine(), Settings(**options)), base_url=HERE, raise_server_exceptions=False)
+        )
 
 
 def watch(client, data, **fields):
