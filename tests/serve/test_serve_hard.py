@@ -150,10 +150,11 @@ def test_fuzzed_requests_never_break_it(client):
     seen = []
     count = int(os.environ.get("LRFACE_FUZZ", "60"))
 
-    for operation in (found.ok() for found in schema.get_all_operations()):
+    operations = [found.ok() for found in schema.get_all_operations()]
+    for operation in operations:
 
         @settings(
-            max_examples=max(1, count // 8), deadline=None, database=None, derandomize=count < 1000,
+            max_examples=max(1, count // len(operations)), deadline=None, database=None, derandomize=count < 1000,
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         def fuzz(case):

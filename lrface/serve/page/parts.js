@@ -16,8 +16,8 @@ export const say = (kind, text) => make("p", { class: `message ${kind}`, role: k
 
 export const percent = (share) => {
   const value = 100 * share;
-  if (value > 99.9 && value < 100) return "over 99.9 %";
-  return `${value > 0 && value < 0.1 ? "under 0.1" : value.toLocaleString("en", { maximumSignificantDigits: 2 })} %`;
+  if (value > 99.9 && value < 100) return "over 99.9\u00a0%";
+  return `${value > 0 && value < 0.1 ? "under 0.1" : value.toLocaleString("en", { maximumSignificantDigits: 2 })}\u00a0%`;
 };
 
 export const plural = (count, one, many) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;

@@ -2,7 +2,7 @@
 
 import { make } from "./parts.js";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT] = [640, 150, 110, 14];
+const [WIDTH, HEIGHT, LEFT, RIGHT] = [640, 132, 110, 14];
 
 function draw(tag, attributes, text) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
