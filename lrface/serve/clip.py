@@ -154,7 +154,7 @@ def watch_clip(
         if clip.broken:
             notes.append(f"{clip.broken} broken parts of {NAME} were left out")
         if clip.cut:
-            notes.append(f"watching ended at {clip.time:.1f} s of {NAME}: it may take {seconds:g} seconds")
+            notes.append(f"the watch was ended at {clip.time:.1f} s of {NAME}: it took more than {seconds:g} seconds")
         facts = {"length": round(clip.time, 3), "frames": clip.frames_read, "every": every, "complete": not clip.cut}
         tell({"kind": "done", **facts, "people": groups, "notes": notes})
 

@@ -66,7 +66,7 @@ def test_enrol_search_and_erase(page, address, picture):
         page.click("#tab-group")
         page.set_input_files("#file-group", file(picture(1)))
         page.wait_for_selector("#group-out .photo")
-        assert page.locator("#group-out li b").inner_text() == "Bert"
+        assert page.locator("#group-out li b").inner_text() == "1 Bert"
         page.click("#tab-people")
         page.get_by_role("button", name="Erase Bert").click()
         page.get_by_role("button", name="Keep").click()
@@ -101,8 +101,8 @@ def test_a_group_photo_is_named(page, address, disc_engine):
         page.click("#tab-group")
         page.set_input_files("#file-group", file(photo))
         page.get_by_text("3 faces, 2 known").wait_for()
-        assert page.locator("#group-out .box span").all_inner_texts() == ["Rosa", "unknown", "Greta"]
-        assert page.locator("#group-out li b").all_inner_texts() == ["Rosa", "Unknown", "Greta"]
+        assert page.locator("#group-out .box span").all_inner_texts() == ["1 Rosa", "2", "3 Greta"]
+        assert page.locator("#group-out li b").all_inner_texts() == ["1 Rosa", "2 Unknown", "3 Greta"]
         page.set_input_files("#file-group", file(b"no picture"))
         page.wait_for_selector("#group-out .bad")
 

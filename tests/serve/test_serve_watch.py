@@ -103,7 +103,7 @@ def test_the_time_is_bounded_and_what_was_seen_is_told(watching, video):
     watch_clip(engine, io.BytesIO(video), 1, 0.001, None, True, 1e-9, told.append, lambda: False)
     last = told[-1]
     assert not last["complete"]
-    assert "may take 1e-09 seconds" in last["notes"][0]
+    assert "more than 1e-09 seconds" in last["notes"][0]
 
 
 def test_a_video_may_be_larger_than_other_bodies_but_not_without_bound(watching, video):
