@@ -103,7 +103,7 @@ class Engine:
         except LrfaceError as error:
             raise ImageError("name: 1 to 200 characters without line breaks are needed") from error
         report = self.gallery.add(name, [image], force)
-        if self.crops and report.added:
+        if self.crops and (report.added or report.known):  # known: a kill may have come between the face and its crop
             self.crops.keep(name_key(name), self._main(image, "the picture").crop)
         refused = [_plain(reason, "the picture") for _, reason in report.refused]
         notes = [_plain(note, "the picture") for note in report.notes]
