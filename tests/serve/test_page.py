@@ -151,7 +151,7 @@ def test_there_is_no_tab_without_videos(page, address):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_keeps_a_screen_reader_out(page, address, disc_engine, scheme):
+def test_nothing_keeps_a_screen_reader_out(page, address, disc_engine, video, scheme):
     """Roles, names, labels and contrast, by the rules of axe-core."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
@@ -172,6 +172,10 @@ def test_nothing_keeps_a_screen_reader_out(page, address, disc_engine, scheme):
         page.set_input_files("#file-group", photo)
         page.wait_for_selector("#group-out .photo")
         check("group")
+        page.click("#tab-video")
+        page.set_input_files("#file-video", file(video, "door.mp4"))
+        page.get_by_text("3 people, 2 known").wait_for()
+        check("video")
         page.click("#tab-people")
         page.get_by_role("button", name="Erase Rosa").wait_for()
         page.click("summary")
