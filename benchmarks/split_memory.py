@@ -1,7 +1,7 @@
 """Memory of the classifier's head by identities and processes: whole, and split (``loss.classification.split``).
 
-Two training steps (the second one has the momentum) of an ArcFace head of 512 numbers in float32 with SGD, over a batch of
-1,024 faces in all, without a network, by gloo on the CPU. Of each process the highest resident memory is taken, less what it
+A training step of an ArcFace head of 512 numbers in float32 with SGD, over a batch of 1,024 faces in all, without a network, by
+gloo on the CPU; after one of a face a process, so that the momentum is there. Of each process the highest resident memory is taken, less what it
 held before the head was made. ``--share-of N`` measures one process alone with the classes that it has of N: of heads that do
 not fit on one machine the share can be measured, without the exchange with others.
 
@@ -21,7 +21,7 @@ import click
 from lrface.files import write_json
 from lrface.version import code_version
 
-DIM, BATCH, STEPS = 512, 1024, 2
+DIM, BATCH = 512, 1024
 RESULTS = Path(__file__).parent / "results" / "split_memory.json"
 GIB = 1 << 30
 
@@ -67,9 +67,9 @@ def _train(rank: int, world: int, classes: int) -> None:
     head: torch.nn.Module = SplitMargin(whole) if world > 1 else whole
     optimiser = torch.optim.SGD(head.parameters(), lr=0.1, momentum=0.9)
     generator = torch.Generator().manual_seed(rank)
-    for _ in range(STEPS):
-        rows = torch.randn(BATCH // world, DIM, generator=generator, requires_grad=True)
-        labels = torch.randint(classes, (BATCH // world,), generator=generator)
+    for count in (1, BATCH // world):
+        rows = torch.randn(count, DIM, generator=generator, requires_grad=True)
+        labels = torch.randint(classes, (count,), generator=generator)
         optimiser.zero_grad()
         head(rows, labels).backward()
         optimiser.step()
