@@ -1,9 +1,9 @@
 """Memory of the classifier's head by identities and processes: whole, and split (``loss.classification.split``).
 
-A training step of an ArcFace head of 512 numbers in float32 with SGD, over a batch of 1,024 faces in all, without a network, by
-gloo on the CPU; after one of a face a process, so that the momentum is there. Of each process the highest resident memory is taken, less what it
-held before the head was made. ``--share-of N`` measures one process alone with the classes that it has of N: of heads that do
-not fit on one machine the share can be measured, without the exchange with others.
+A training step of an ArcFace head of 512 numbers in float32 with SGD, over a batch of 1,024 faces in all, without a network,
+by gloo on the CPU; after one of a face a process, so that the momentum is there. Of each process the highest resident memory
+is taken, less what it held before the head was made. ``--share-of N`` measures one process alone with the classes that it has
+of N: of heads that do not fit on one machine the share can be measured, without the exchange with others.
 
     python benchmarks/split_memory.py --classes 100000 --processes 4
     python benchmarks/split_memory.py --classes 2000000 --share-of 8
