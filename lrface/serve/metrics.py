@@ -1,4 +1,4 @@
-"""What Prometheus is told of a service."""
+"""Metrics of the service for Prometheus."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 
 class Metrics:
-    """Counts of one service, with a registry of its own.
+    """The metrics of one service, in a registry of its own.
 
     Args:
-        held: tells how many requests are worked on or wait.
-        videos: tells how many videos are watched.
+        held: returns the number of requests that are worked on or wait.
+        videos: returns the number of videos that are watched.
     """
 
     def __init__(self, held: Callable[[], int], videos: Callable[[], int]) -> None:
@@ -25,5 +25,5 @@ class Metrics:
         Gauge("lrface_videos_held", "Videos being watched.", registry=self._registry).set_function(videos)
 
     def text(self) -> bytes:
-        """In Prometheus's text format."""
+        """The metrics in Prometheus's text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""A bounded pool: so many requests are worked on, so many wait, and the next one is told to come back."""
+"""A bounded thread pool. It refuses a request when too many others wait."""
 
 import asyncio
 import threading
@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-#: When a client that is told to come back should.
+#: Seconds after which a refused client should ask again (the Retry-After header).
 RETRY_SECONDS = 2
 
 
 class BusyError(Exception):
-    """No place is free, or the answer took too long: to be asked again later.
+    """The pool is full, or the answer took too long. The client should ask again later.
 
     Args:
-        text: for people.
-        retry: seconds after which to come back.
+        text: the message.
+        retry: seconds after which the client should ask again.
     """
 
     def __init__(self, text: str, retry: int = RETRY_SECONDS) -> None:
@@ -29,15 +29,15 @@ class BusyError(Exception):
 class Pool:
     """Threads with a bounded queue.
 
-    A place is given back when its work ends, not when the one who asked stops waiting: work that takes too long can hold
-    its own thread, and never more than there are.
+    A call frees its place when its work ends, not when the client stops waiting. A call that takes too long therefore
+    occupies one thread, and the number of threads never grows.
 
     Args:
-        workers: threads.
-        waiting: how many calls may wait for one.
-        seconds: the most that a call waits for its answer; None: the call itself ends in time.
-        busy: what is told when no place is free.
-        retry: after how many seconds to come back then.
+        workers: number of threads.
+        waiting: maximum number of calls that wait for a thread.
+        seconds: maximum time that a call waits for its answer; None: no limit.
+        busy: the message when the pool is full.
+        retry: seconds after which a client should ask again then.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Pool:
         self.held = 0
 
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
-        """The call's result.
+        """Run a call in a thread and return its result.
 
         Raises:
-            BusyError: no place is free, or the time is up.
+            BusyError: the pool is full, or the time is over.
         """
         if not self._places.acquire(blocking=False):
             raise BusyError(f"{self._busy}: try again", self._retry)
@@ -67,7 +67,7 @@ class Pool:
             raise BusyError(f"no answer within {self._seconds:g} seconds: try again") from error
 
     def close(self) -> None:
-        """End the threads, once their work is done."""
+        """End the threads after their current calls."""
         self._executor.shutdown(cancel_futures=True)
 
     def _give_back(self, _: "Future[Any]") -> None:

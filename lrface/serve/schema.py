@@ -1,4 +1,4 @@
-"""What requests and answers hold: the schema of the service."""
+"""The schema of the service: the fields of requests and answers."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from lrface.recognition.gallery.search import SEARCH_FAR
 
 
 def _decode(value: Any) -> Any:
-    """Bytes as they are; text as base64, with or without ``data:...;base64,`` before it."""
+    """Decode base64 text, with or without ``data:...;base64,`` before it. Bytes are returned unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -46,13 +46,13 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Request(BaseModel):
-    """Fields of JSON, or parts of a form; others are an error."""
+    """Fields of a JSON body, or parts of a form. Unknown fields are an error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class VerifyRequest(Request):
-    """Two pictures."""
+    """Two pictures to compare."""
 
     a: Picture
     b: Picture
@@ -62,20 +62,20 @@ class VerifyRequest(Request):
 
 
 class FacesRequest(Request):
-    """A picture."""
+    """A picture whose faces are wanted."""
 
     image: Picture
     crops: bool = Field(False, description="show the faces at 16, 32 and 64 pixels")
 
 
 class EmbedRequest(Request):
-    """A picture, of whose main face the embedding is wanted."""
+    """A picture. The answer is the embedding of its main face."""
 
     image: Picture
 
 
 class SearchRequest(Request):
-    """A picture of somebody, or of several people."""
+    """A picture of one person or of several people."""
 
     image: Picture
     top: int = Field(5, ge=1, le=100)
@@ -85,18 +85,18 @@ class SearchRequest(Request):
 
 
 class EnrolRequest(Request):
-    """A picture, and who it shows."""
+    """A picture and the name of the person in it."""
 
     name: Name
     image: Picture
-    force: bool = Field(False, description="enrol what is left out otherwise: blurred faces, those like somebody else")
+    force: bool = Field(False, description="also enrol faces that are refused otherwise, e.g. blurred ones")
 
 
 class WatchRequest(Request):
-    """A video."""
+    """The body of ``POST /watch``: a video."""
 
     video: Video
-    every: int | None = Field(None, ge=1, le=1000, description="look at every so manieth frame; else about 8 a second")
+    every: int | None = Field(None, ge=1, le=1000, description="look at every n-th frame; about 8 a second if absent")
     far: Far = SEARCH_FAR
     threshold: Threshold | None = None
     crops: bool = Field(True, description="show the best look at each person")
@@ -109,7 +109,7 @@ def is_open_file(model: type[BaseModel], name: str) -> bool:
 
 
 class Quality(BaseModel):
-    """What is known of a face; see :class:`lrface.faces.quality.Quality`."""
+    """The quality of a face; see :class:`lrface.faces.quality.Quality`."""
 
     pixels: float
     resolution: float
@@ -119,7 +119,7 @@ class Quality(BaseModel):
 
 
 class FaceAnswer(BaseModel):
-    """A face: where it is in the picture's pixels, and what is known of it."""
+    """A face: its position in pixels of the picture, its quality and notes."""
 
     box: list[float] = Field(description="left, top, right, bottom")
     landmarks: list[list[float]] | None
@@ -131,21 +131,21 @@ class FaceAnswer(BaseModel):
 
 
 class Curve(BaseModel):
-    """A distribution: shares of pairs, and the similarities below which they lie."""
+    """A distribution of similarities as quantiles: each share of the pairs lies below its similarity."""
 
     shares: list[float]
     similarities: list[float]
 
 
 class Distributions(BaseModel):
-    """Similarities of pairs of one person and of two, at the detail of both faces."""
+    """Similarities of pairs of one person, and of pairs of two people, at the detail of both faces."""
 
     same: Curve
     different: Curve
 
 
 class VerifyAnswer(BaseModel):
-    """One person or two; see :class:`lrface.recognition.answers.Verification`."""
+    """Whether two faces show the same person; see :class:`lrface.recognition.answers.Verification`."""
 
     similarity: float
     same: bool
@@ -161,13 +161,13 @@ class VerifyAnswer(BaseModel):
 
 
 class FacesAnswer(BaseModel):
-    """All faces, from left to right."""
+    """All faces of a picture, ordered from left to right."""
 
     faces: list[FaceAnswer]
 
 
 class EmbedAnswer(BaseModel):
-    """An embedding, of length 1, and the model that it belongs to."""
+    """An embedding of length 1, and the model that computed it."""
 
     embedding: list[float]
     model: str
@@ -176,7 +176,7 @@ class EmbedAnswer(BaseModel):
 
 
 class MatchAnswer(BaseModel):
-    """A person of the gallery beside a face; see :class:`lrface.recognition.gallery.Match`."""
+    """A person of the gallery, compared with a face; see :class:`lrface.recognition.gallery.Match`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -189,7 +189,7 @@ class MatchAnswer(BaseModel):
 
 
 class WhoAnswer(BaseModel):
-    """Who a face is; see :class:`lrface.recognition.gallery.Answer`."""
+    """The identity of a face; see :class:`lrface.recognition.gallery.Answer`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -206,19 +206,19 @@ class WhoAnswer(BaseModel):
 
 
 class SearchedFace(FaceAnswer):
-    """A face, and who it is."""
+    """A face and its identity."""
 
     answer: WhoAnswer
 
 
 class SearchAnswer(BaseModel):
-    """The faces of a picture, from left to right, named."""
+    """The faces of a picture with their identities, ordered from left to right."""
 
     faces: list[SearchedFace]
 
 
 class PersonAnswer(BaseModel):
-    """Somebody of the gallery."""
+    """A person of the gallery."""
 
     name: str
     faces: int
@@ -226,7 +226,7 @@ class PersonAnswer(BaseModel):
 
 
 class PeopleAnswer(BaseModel):
-    """Everybody, and the risk that a stranger is given some name."""
+    """All people, and the risk that the gallery gives a stranger a name."""
 
     people: list[PersonAnswer]
     risk: float
@@ -234,7 +234,7 @@ class PeopleAnswer(BaseModel):
 
 
 class EnrolAnswer(BaseModel):
-    """What became of the picture."""
+    """The result of an enrolment."""
 
     name: str
     added: int
@@ -244,14 +244,14 @@ class EnrolAnswer(BaseModel):
 
 
 class RemoveAnswer(BaseModel):
-    """Who went, with how many faces."""
+    """The removed person, and the number of removed faces."""
 
     name: str
     removed: int
 
 
 class TrackAnswer(BaseModel):
-    """A person from the first look to the last; see :class:`lrface.video.events.Person`. Times in seconds."""
+    """A track: one person from the first look to the last, times in seconds; see :class:`lrface.video.events.Person`."""
 
     track: int
     name: str | None
@@ -270,14 +270,14 @@ class TrackAnswer(BaseModel):
 
 
 class GroupAnswer(BaseModel):
-    """Somebody who was there."""
+    """All tracks of one person."""
 
     name: str | None
     tracks: list[TrackAnswer]
 
 
 class WatchLine(BaseModel):
-    """A line about a video: ``progress``; ``named``, ``corrected`` or ``ended`` of a person; ``done`` or ``error`` at the end."""
+    """One line of the answer to ``POST /watch``. The last line is ``done`` or ``error``."""
 
     kind: Literal["progress", "named", "corrected", "ended", "done", "error"]
     time: float | None = Field(None, description="seconds from the start of the video")
@@ -286,13 +286,13 @@ class WatchLine(BaseModel):
     frames: int | None = None
     every: int | None = None
     complete: bool | None = Field(None, description="whether the video was watched to its end")
-    people: list[GroupAnswer] | None = Field(None, description="named ones first, then unknown ones, by first look")
+    people: list[GroupAnswer] | None = Field(None, description="in the last line: named people, then unknown people")
     notes: list[str] | None = None
     error: str | None = None
 
 
 class HealthAnswer(BaseModel):
-    """Whether the service works, whether it wants a token, and whether it watches videos."""
+    """Whether the service works, whether it needs a token, and whether it watches videos."""
 
     status: Literal["ok"]
     token: bool
@@ -300,6 +300,6 @@ class HealthAnswer(BaseModel):
 
 
 class ErrorAnswer(BaseModel):
-    """What went wrong, in a line."""
+    """The error, in one line."""
 
     error: str
