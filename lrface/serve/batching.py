@@ -92,10 +92,10 @@ class BatchingEncoder(FaceEncoder):
 
 
 class Upright(FaceEncoder):
-    """The same model and detector for frames of videos: a frame without a face is not turned and searched again.
+    """The same model and detector for video frames: a frame without a face is not turned and searched again.
 
     Args:
-        encoder: whose threads and locks are used.
+        encoder: does the work, with its threads and locks.
     """
 
     def __init__(self, encoder: FaceEncoder) -> None:

@@ -1,4 +1,4 @@
-"""A video that was sent: followed by :mod:`lrface.video`, told line by line."""
+"""Videos that were uploaded: :mod:`lrface.video` follows the people, and each event becomes one line of the answer."""
 
 import base64
 import time
@@ -12,19 +12,19 @@ from lrface.serve.engine import Engine
 from lrface.video.decode import Reader, load_av, open_container, usual_rate
 from lrface.video.frames import Frame
 
-#: What a video may be called in messages.
+#: The name of the video in messages.
 NAME = "the video"
 
-#: Kinds of files that are opened. Playlists and lists of files are none of them: those name other files and addresses.
+#: Names of FFmpeg's demuxers that may open a video. Playlists are not among them, as they name other files and addresses.
 FORMATS = "mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,flv,ogg,asf"
 
-#: Larger frames are not decoded: 8K has 33 million pixels.
+#: Maximum number of pixels of a frame. 8K has 33 million.
 MOST_PIXELS = 36_000_000
 
-#: Looks a second, about, unless a request says otherwise: walking people are followed, and a minute is a few hundred frames.
+#: Frames per second of video that are searched for faces, unless the request says otherwise.
 LOOKS_A_SECOND = 8
 
-#: Seconds between two lines about the progress.
+#: Minimum seconds between two progress lines.
 PROGRESS_SECONDS = 0.5
 
 Tell = Callable[[dict[str, Any]], None]
@@ -41,23 +41,23 @@ def can_watch() -> bool:
 
 
 class Clip:
-    """A source of frames: the file as it came, read in memory or from a file without a name.
+    """A source of frames (:class:`lrface.video.frames.Source`): an open file.
 
     Args:
-        file: of the video.
-        seconds: that watching may take.
-        stopped: whether nobody waits any more.
-        notify: called with the time of the newest frame, in seconds, now and then.
+        file: the video.
+        seconds: maximum time to watch it.
+        stopped: returns whether the client has gone.
+        notify: called now and then with the time of the newest frame, in seconds of the video.
 
     Attributes:
-        frames_read: frames so far.
-        time: of the newest one, in seconds.
-        length: of the video in seconds, if it tells.
-        cut: whether the watch ended before the video did, because of ``seconds``.
-        broken: parts that could not be decoded.
+        frames_read: number of frames so far.
+        time: of the newest frame, in seconds of the video.
+        length: of the video in seconds; None: the file does not say.
+        cut: whether ``seconds`` were over before the video was.
+        broken: number of parts that could not be decoded.
 
     Raises:
-        ImageError: it is no video.
+        ImageError: the file is not a video that may be opened, or its frames are too large.
     """
 
     live, name = False, NAME
@@ -84,7 +84,11 @@ class Clip:
         self.frames_read, self.time, self.cut, self.broken = 0, 0.0, False, 0
 
     def frames(self) -> Iterator[Frame]:
-        """See :class:`lrface.video.frames.Source`. Ends early where the time is up, or nobody waits."""
+        """See :class:`lrface.video.frames.Source`. The frames end early if the time is over or the client has gone.
+
+        Raises:
+            ImageError: no frame can be decoded.
+        """
         with self._container:
             reader = Reader(load_av(), self._container, self.rate)
             told = 0.0
@@ -107,20 +111,20 @@ def watch_clip(
     engine: Engine, file: IO[bytes], every: int | None, far: float, threshold: float | None, crops: bool, seconds: float,
     tell: Tell, stopped: Callable[[], bool],
 ) -> None:  # fmt: skip
-    """Follow the people of a video, and tell who was there when.
+    """Follow the people in a video and report who was there and when.
 
     Args:
         engine: the model and the gallery.
-        file: of the video; closed at the end.
-        every: look at every so manieth frame; None: about ``LOOKS_A_SECOND``.
+        file: the video. It is closed at the end.
+        every: search every n-th frame; None: about ``LOOKS_A_SECOND``.
         far, threshold: see :meth:`lrface.recognition.gallery.Gallery.search`.
-        crops: show the best look at each person.
-        seconds: that it may take; what was seen until then is told.
-        tell: called with each line, as :mod:`lrface.serve.schema` describes them.
-        stopped: whether nobody listens any more.
+        crops: add the best look at each person to the answer.
+        seconds: maximum time. The answer then covers the video up to there.
+        tell: called with each line (:class:`lrface.serve.schema.WatchLine`).
+        stopped: returns whether the client has gone.
 
     Raises:
-        LrfaceError: it is no video, or the model does not know the rate.
+        LrfaceError: the file is not a video, or the model is not calibrated for ``far``.
     """
     from lrface.video.clusters import group_tracks
     from lrface.video.options import WatchOptions

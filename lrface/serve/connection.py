@@ -1,19 +1,19 @@
-"""A connection that says nothing is ended: uvicorn's own protocol waits for ever for the head of a request."""
+"""HTTP connections with a time limit. uvicorn's own protocol waits without a limit for the head of a request."""
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-#: Seconds in which the head of a request has to come.
+#: Maximum seconds until the head of a request is complete.
 PATIENCE = 10.0
 
-#: Open connections; a further one is closed at once, as each takes a file descriptor.
+#: Maximum number of open connections. Each needs a file descriptor; any further connection is closed at once.
 MOST_CONNECTIONS = 512
 
 
 class Impatient(H11Protocol):
-    """HTTP/1.1 with a time limit for the head of each request."""
+    """uvicorn's HTTP/1.1 protocol with a time limit for the head of each request."""
 
     _timer: asyncio.TimerHandle | None = None
 

@@ -53,7 +53,7 @@ class Engine:
 
     @property
     def searcher(self) -> BatchingEncoder:
-        """The model that the gallery's faces are embedded with: of a family, perhaps one member."""
+        """The model of the gallery: ``encoder``, or one member of its family."""
         encoder = self.gallery.encoder
         return encoder if isinstance(encoder, BatchingEncoder) else self.encoder
 
@@ -141,7 +141,7 @@ class Engine:
         except LrfaceError as error:
             raise ImageError("name: 1 to 200 characters without line breaks are needed") from error
         report = self.gallery.add(name, [image], force)
-        if self.crops and (report.added or report.known):  # known: a kill may have come between the face and its crop
+        if self.crops and (report.added or report.known):  # known: a kill may have come before its crop was kept
             self.crops.keep(name_key(name), self._main(image, "the picture").crop)
         refused = [_plain(reason, "the picture") for _, reason in report.refused]
         notes = [_plain(note, "the picture") for note in report.notes]

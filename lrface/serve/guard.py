@@ -88,7 +88,7 @@ class Guard:
         return None
 
     def _limits(self, scope: MutableMapping[str, Any]) -> tuple[int, float]:
-        """Bytes and seconds of an upload. Only a form's file is kept on the disk, and may be as large as a video is."""
+        """Maximum bytes and seconds of an upload. A video in a form may be larger than others, because it is kept on the disk."""
         settings = self._settings
         kind = dict(scope["headers"]).get(b"content-type", b"")
         if scope["path"] == "/watch" and kind.lower().startswith(b"multipart/form-data"):
@@ -96,7 +96,7 @@ class Guard:
         return settings.max_bytes, settings.seconds
 
     def _limited(self, scope: MutableMapping[str, Any], receive: Receive, taken: list[int]) -> Receive:
-        """``receive`` within the limits; ``taken`` counts the body's bytes."""
+        """Wrap ``receive`` with the limits. ``taken`` counts the bytes of the body."""
         (most, seconds), whole = self._limits(scope), [False]
         end = time.monotonic() + seconds
 

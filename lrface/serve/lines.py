@@ -1,4 +1,4 @@
-"""Work that answers line by line while it goes on."""
+"""Answers that are sent line by line while the work goes on."""
 
 import asyncio
 import json
@@ -9,23 +9,23 @@ from typing import Any
 from lrface.errors import LrfaceError
 from lrface.serve.pool import Pool
 
-#: Media type of JSON objects, one a line.
+#: Media type of an answer with one JSON object per line.
 NDJSON = "application/x-ndjson"
 
 Line = dict[str, Any]
 
 
 async def follow(pool: Pool, work: Callable[..., None], *arguments: Any) -> AsyncGenerator[Line, None]:
-    """What ``work(*arguments, tell, stopped)`` tells, in a thread of the pool.
+    """Run ``work(*arguments, tell, stopped)`` in a thread of the pool and yield the lines that it reports.
 
     Args:
-        pool: whose thread it takes.
-        work: calls ``tell`` with each line, and ends soon once ``stopped()``: nobody listens any more.
-        arguments: its first ones.
+        pool: the threads.
+        work: calls ``tell`` with each line. It must end soon when ``stopped()`` is true: the client has gone.
+        arguments: the first arguments of ``work``.
 
     Raises:
-        BusyError: no place is free.
-        LrfaceError: as ``work`` does.
+        BusyError: the pool is full.
+        LrfaceError: ``work`` raised it.
     """
     lines: asyncio.Queue[Line | None] = asyncio.Queue()
     loop, stop = asyncio.get_running_loop(), threading.Event()
@@ -47,7 +47,7 @@ async def follow(pool: Pool, work: Callable[..., None], *arguments: Any) -> Asyn
 
 
 async def as_ndjson(first: Line, rest: AsyncGenerator[Line, None]) -> AsyncIterator[bytes]:
-    """Lines as bytes. An error among them is the last line: the head of the answer has been sent by then."""
+    """Encode the lines. An error becomes the last line, because the status has already been sent."""
     try:
         yield _encode(first)
         async for line in rest:
@@ -64,4 +64,4 @@ def _encode(line: Line) -> bytes:
 
 def _forget(task: "asyncio.Task[None]") -> None:
     if not task.cancelled():
-        task.exception()  # nobody is there to hear it
+        task.exception()  # fetched, or asyncio logs that nobody did
