@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help quickstart browser test lint docs format clean
+.PHONY: help quickstart browser test ray lint docs format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,10 @@ quickstart: $(VENV)/.installed  ## Install, then the main job on drawn faces: te
 
 test: $(VENV)/.installed  ## Install, then all tests.
 	$(BIN)/python -m pytest
+
+ray: $(VENV)/.installed  ## Install Ray, and test sharing work over a cluster with it.
+	$(BIN)/python -m pip install --quiet --editable '.[ray]'
+	$(BIN)/python -m pytest tests/data/test_cluster.py
 
 browser:  ## Install Chromium for the tests of the page, where apt-get may; they are skipped without it.
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \

@@ -31,13 +31,24 @@ from lrface.cli.options import FilePath
     "--max-mb", default=32, show_default=True, type=click.IntRange(1, 1024), help="Largest request body, in MiB."
 )
 @click.option(
+    "--videos", default=1, show_default=True, type=click.IntRange(0, 64),
+    help="Videos watched at once (extra video); the next one is answered 503. 0: none is.",
+)  # fmt: skip
+@click.option(
+    "--video-seconds", default=300.0, show_default=True, type=click.FloatRange(0.1),
+    help="The most that watching a video may take, and sending it.",
+)  # fmt: skip
+@click.option(
+    "--video-mb", default=256, show_default=True, type=click.IntRange(1, 65536), help="Largest video, in MiB."
+)
+@click.option(
     "--keep-crops", type=FilePath(file_okay=False), default=None, metavar="FOLDER",
     help="Keep the crops of enrolled people in this folder; by default none are kept.",
 )  # fmt: skip
 @enrol_options
 def command(
     folder: str, host: str, port: int, token_file: str | None, workers: int, waiting: int, seconds: float, max_mb: int,
-    keep_crops: str | None, **model: Any,
+    videos: int, video_seconds: float, video_mb: int, keep_crops: str | None, **model: Any,
 ) -> None:  # fmt: skip
     """Serve a web page and an HTTP interface over a model and a gallery, until Ctrl-C.
 
@@ -49,7 +60,18 @@ def command(
 
     check_installed()
     crops = None if keep_crops is None else Path(keep_crops)
-    settings = Settings(host, read_token(token_file), workers, waiting, seconds, max_mb << 20, crops)
+    settings = Settings(
+        host,
+        read_token(token_file),
+        workers,
+        waiting,
+        seconds,
+        max_mb << 20,
+        crops,
+        videos,
+        video_seconds,
+        video_mb << 20,
+    )
     parts = ("model", "detector", "face", "device", "runtime", "threads", "min_face", "turn", "sharp")
     engine = open_engine(folder, settings, *(model[part] for part in parts))
     shown = f"[{host}]" if ":" in host else host

@@ -103,7 +103,7 @@ class FaceEncoder:
         if embedder is None:
             return None
         face = self._face if self.chooses else None
-        return FaceEncoder(embedder, self._wanted, face, self._device, self._min_face, self._turn)
+        return type(self)(embedder, self._wanted, face, self._device, self._min_face, self._turn)
 
     @property
     def detector(self) -> str:

@@ -9,25 +9,27 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from lrface.errors import LrfaceError
 from lrface.recognition.encoder import ImageError
 from lrface.serve import schema
+from lrface.serve.clip import can_watch, watch_clip
 from lrface.serve.engine import Engine, UnknownPersonError
 from lrface.serve.guard import Guard
+from lrface.serve.lines import NDJSON, as_ndjson, follow
 from lrface.serve.metrics import Metrics
 from lrface.serve.parse import body_of, parse
-from lrface.serve.pool import BusyError, Pool
+from lrface.serve.pool import RETRY_SECONDS, BusyError, Pool
 from lrface.serve.settings import Settings
 from lrface.version import __version__
 
 PAGE = Path(__file__).parent / "page"
 
-#: Seconds after which a refused client should ask again (the Retry-After header).
-RETRY_SECONDS = 2
+#: Seconds after which a client should ask again while another video is watched.
+RETRY_WATCH = 15
 
 PersonName = Annotated[str, PathParameter(min_length=1, max_length=200)]
 
@@ -51,27 +53,33 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
         settings: of the service.
     """
     pool = Pool(settings.workers, settings.waiting, settings.seconds)
-    metrics = Metrics(lambda: pool.held)
-    engine.encoder.notify = metrics.batch.observe
+    videos = Pool(max(1, settings.videos), 0, None, "another video is being watched", RETRY_WATCH)
+    watches = settings.videos > 0 and can_watch()
+    metrics = Metrics(lambda: pool.held, lambda: videos.held)
+    for each in {engine.encoder, engine.searcher}:
+        each.notify = metrics.batch.observe
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         pool.close()
+        videos.close()
         engine.close()
 
     app = FastAPI(
         title="lrface", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, responses=_ERRORS
     )  # FastAPI's own documentation pages load scripts from another server
+    app.state.engine = engine
     app.add_middleware(Guard, settings=settings, metrics=metrics)
     _explain_errors(app)
     _add_routes(app, engine, pool)
     _add_people(app, engine, pool)
+    _add_watch(app, engine, videos, settings.video_seconds, watches)
 
     @app.get("/health")
     async def health() -> schema.HealthAnswer:
-        """Whether the service works, and whether it needs a token."""
-        return schema.HealthAnswer(status="ok", token=settings.token is not None)
+        """Whether the service works, whether it needs a token, and whether it watches videos."""
+        return schema.HealthAnswer(status="ok", token=settings.token is not None, video=watches)
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def show_metrics() -> Response:
@@ -137,6 +145,26 @@ def _add_people(app: FastAPI, engine: Engine, pool: Pool) -> None:
         return await pool.run(engine.remove, name)
 
 
+def _add_watch(app: FastAPI, engine: Engine, videos: Pool, seconds: float, watches: bool) -> None:
+    lines = {NDJSON: {"schema": schema.WatchLine.model_json_schema()}}
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"content": lines, "description": "JSON objects, one a line, as they are known"},
+        404: {"model": schema.ErrorAnswer, "description": "this service watches no videos"},
+    }
+
+    @app.post("/watch", response_class=Response, openapi_extra=body_of(schema.WatchRequest), responses=answers)
+    async def watch(request: Request) -> Response:
+        """Who was there when in a video: a line for each thing that is found out, everybody in the last one."""
+        if not watches:
+            raise HTTPException(404, "this service watches no videos")
+        asked = await parse(request, schema.WatchRequest)
+        told = follow(
+            videos, watch_clip, engine, asked.video, asked.every, asked.far, asked.threshold, asked.crops, seconds
+        )
+        first = await anext(told)  # what is wrong with the request comes out here
+        return StreamingResponse(as_ndjson(first, told), media_type=NDJSON)
+
+
 def _explain_errors(app: FastAPI) -> None:
     """Answer each error with one line of JSON. It must not name a path of this machine."""
 
@@ -145,7 +173,7 @@ def _explain_errors(app: FastAPI) -> None:
 
     @app.exception_handler(BusyError)
     async def busy(_: Request, error: BusyError) -> JSONResponse:
-        return answer(503, str(error), {"retry-after": str(RETRY_SECONDS)})
+        return answer(503, str(error), {"retry-after": str(error.retry)})
 
     @app.exception_handler(LrfaceError)
     async def mistaken(_: Request, error: LrfaceError) -> JSONResponse:

@@ -91,6 +91,28 @@ class BatchingEncoder(FaceEncoder):
         return _OneAtATime(super()._detector)
 
 
+class Upright(FaceEncoder):
+    """The same model and detector for video frames: a frame without a face is not turned and searched again.
+
+    Args:
+        encoder: does the work, with its threads and locks.
+    """
+
+    def __init__(self, encoder: FaceEncoder) -> None:
+        super().__init__(encoder.embedder, encoder.detector, turn=False)
+        self._encoder = encoder
+
+    def embed_crops(
+        self, crops: Sequence[np.ndarray], batch_size: int = BATCH, resolutions: Sequence[float] | None = None
+    ) -> np.ndarray:
+        """See :meth:`lrface.recognition.encoder.FaceEncoder.embed_crops`."""
+        return self._encoder.embed_crops(crops, batch_size, resolutions)
+
+    @property
+    def _detector(self) -> Detector:  # type: ignore[override]
+        return self._encoder._detector
+
+
 class _OneAtATime:
     """A detector that only one thread at a time can use."""
 

@@ -49,7 +49,14 @@ class Engine:
     def close(self) -> None:
         """Close the gallery and end the encoder's thread."""
         self.gallery.close()
-        self.encoder.close()
+        for each in {self.encoder, self.searcher}:
+            each.close()
+
+    @property
+    def searcher(self) -> BatchingEncoder:
+        """The model of the gallery: ``encoder``, or one member of its family."""
+        encoder = self.gallery.encoder
+        return encoder if isinstance(encoder, BatchingEncoder) else self.encoder
 
     def verify(self, a: bytes, b: bytes, far: float, threshold: float | None, crops: bool) -> dict[str, Any]:
         """Compare two images.
@@ -135,7 +142,7 @@ class Engine:
         except LrfaceError as error:
             raise ImageError("name: 1 to 200 characters without line breaks are needed") from error
         report = self.gallery.add(name, [image], force)
-        if self.crops and report.added:
+        if self.crops and (report.added or report.known):  # known: a kill may have come before its crop was kept
             self.crops.keep(name_key(name), image_digest(image), self._main(image, "the picture").crop)
         refused = [_plain(reason, "the picture") for _, reason in report.refused]
         notes = [_plain(note, "the picture") for note in report.notes]

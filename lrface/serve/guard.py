@@ -9,16 +9,17 @@ from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 
 from lrface.serve.metrics import Metrics
+from lrface.serve.pool import RETRY_SECONDS, BusyError
 from lrface.serve.settings import Settings, is_loopback
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-#: The page may load nothing from another server and no inline script. It may show pictures that it made itself.
+#: The page may load nothing from another server and no inline script. It may show pictures and videos of its own.
 HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -37,13 +38,14 @@ class Guard:
 
     def __init__(self, app: Any, settings: Settings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
+        self._open = self._held = 0  # requests, and bytes of their bodies
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on to the application, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), [500]
+        begun, status, taken = time.perf_counter(), [500], [0]
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -53,12 +55,15 @@ class Guard:
             await send(message)
 
         refusal = self._refuse(scope)
+        self._open += 1
         try:
             if refusal is not None:
                 await refusal(scope, receive, send_on)
             else:
-                await self._app(scope, self._limited(receive), send_on)
+                await self._app(scope, self._limited(scope, receive, taken), send_on)
         finally:
+            self._open -= 1
+            self._held -= taken[0]
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, str(status[0])).inc()
             self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
@@ -75,27 +80,41 @@ class Guard:
             kind, _, shown = headers.get("authorization", "").partition(" ")
             if not self._settings.admits(shown.strip() if kind.lower() == "bearer" else None):
                 return _error(401, "a token is needed: Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"})
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._settings.max_bytes:
-            return _error(413, f"more than {self._settings.max_bytes:,} bytes")
+        if self._open >= self._settings.open_requests:
+            return _error(503, "too many requests at once: try again", {"retry-after": str(RETRY_SECONDS)})
+        length, most = headers.get("content-length", "0"), self._limits(scope)[0]
+        if not length.isdecimal() or int(length) > most:
+            return _error(413, f"more than {most:,} bytes")
         return None
 
-    def _limited(self, receive: Receive) -> Receive:
-        taken, most, seconds = [0], self._settings.max_bytes, self._settings.seconds
+    def _limits(self, scope: MutableMapping[str, Any]) -> tuple[int, float]:
+        """Maximum bytes and seconds of an upload. A video in a form may be larger than others, because it is kept on the disk."""
+        settings = self._settings
+        kind = dict(scope["headers"]).get(b"content-type", b"")
+        if scope["path"] == "/watch" and kind.lower().startswith(b"multipart/form-data"):
+            return settings.video_bytes, settings.video_seconds
+        return settings.max_bytes, settings.seconds
+
+    def _limited(self, scope: MutableMapping[str, Any], receive: Receive, taken: list[int]) -> Receive:
+        """Wrap ``receive`` with the limits. ``taken`` counts the bytes of the body."""
+        (most, seconds), whole = self._limits(scope), [False]
         end = time.monotonic() + seconds
 
         async def receive_on() -> Message:
-            if taken[0] < 0:  # the body is complete; the next message is a disconnect, which has no time limit
+            if whole[0]:  # the next message is a disconnect, which has no time limit
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
             except (asyncio.TimeoutError, TimeoutError) as error:
                 raise HTTPException(408, f"the upload took more than {seconds:g} seconds") from error
-            taken[0] += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            taken[0] += size
+            self._held += size
             if taken[0] > most:
                 raise HTTPException(413, f"more than {most:,} bytes")
-            if not message.get("more_body"):
-                taken[0] = -1
+            if self._held > self._settings.held_bytes:
+                raise BusyError("too much is being sent at once: try again")
+            whole[0] = not message.get("more_body")
             return message
 
         return receive_on

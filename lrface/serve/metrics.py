@@ -10,9 +10,10 @@ class Metrics:
 
     Args:
         held: returns the number of requests that are worked on or wait.
+        videos: returns the number of videos that are watched.
     """
 
-    def __init__(self, held: Callable[[], int]) -> None:
+    def __init__(self, held: Callable[[], int], videos: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
         labels = ("route", "status")
         self.requests = Counter("lrface_requests", "Requests answered.", labels, registry=self._registry)
@@ -21,6 +22,7 @@ class Metrics:
             "lrface_batch_faces", "Faces embedded at once.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self._registry
         )
         Gauge("lrface_requests_held", "Requests worked on or waiting.", registry=self._registry).set_function(held)
+        Gauge("lrface_videos_held", "Videos being watched.", registry=self._registry).set_function(videos)
 
     def text(self) -> bytes:
         """The metrics in Prometheus's text format."""

@@ -1,11 +1,14 @@
 """Parsing of request bodies: a form with files, or JSON with base64."""
 
+import io
 from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
+
+from lrface.serve.schema import is_open_file
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -20,7 +23,7 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     for field in form["properties"].values():
         if field.get("contentEncoding"):
             field.clear()
-            field.update({"type": "string", "format": "binary", "description": "an image file"})
+            field.update({"type": "string", "format": "binary", "description": "the file"})
     content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -34,7 +37,7 @@ async def parse(request: Request, model: type[M]) -> M:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == "multipart/form-data":
-            fields = await _form(request)
+            fields = await _form(request, model)
         elif kind == "application/json":
             fields = await request.json()
         else:
@@ -48,13 +51,17 @@ async def parse(request: Request, model: type[M]) -> M:
         raise HTTPException(400, "the body cannot be read") from error
 
 
-async def _form(request: Request) -> dict[str, Any]:
+async def _form(request: Request, model: type[BaseModel]) -> dict[str, Any]:
+    """Fields of a form; of a file its bytes, or where ``model`` says so the open file, which may be too large for the memory."""
     fields: dict[str, Any] = {}
     async with request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS) as form:
         for key, value in form.multi_items():
             if key in fields:
                 raise HTTPException(422, f"{key[:50]}: given twice")
-            fields[key] = await value.read() if isinstance(value, UploadFile) else value
+            if isinstance(value, UploadFile) and is_open_file(model, key):
+                value.file, fields[key] = io.BytesIO(), value.file  # taken out of the form, which closes what it holds
+            else:
+                fields[key] = await value.read() if isinstance(value, UploadFile) else value
     return fields
 
 

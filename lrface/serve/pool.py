@@ -9,8 +9,21 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+#: Seconds after which a refused client should ask again (the Retry-After header).
+RETRY_SECONDS = 2
+
+
 class BusyError(Exception):
-    """The pool is full, or the answer took too long. The client should ask again later."""
+    """The pool is full, or the answer took too long. The client should ask again later.
+
+    Args:
+        text: the message.
+        retry: seconds after which the client should ask again.
+    """
+
+    def __init__(self, text: str, retry: int = RETRY_SECONDS) -> None:
+        super().__init__(text)
+        self.retry = retry
 
 
 class Pool:
@@ -22,13 +35,19 @@ class Pool:
     Args:
         workers: number of threads.
         waiting: maximum number of calls that wait for a thread.
-        seconds: maximum time that a call waits for its answer.
+        seconds: maximum time that a call waits for its answer; None: no limit.
+        busy: the message when the pool is full.
+        retry: seconds after which a client should ask again then.
     """
 
-    def __init__(self, workers: int, waiting: int, seconds: float) -> None:
+    def __init__(
+        self, workers: int, waiting: int, seconds: float | None, busy: str = "too many requests at once",
+        retry: int = RETRY_SECONDS,
+    ) -> None:  # fmt: skip
         self._executor = ThreadPoolExecutor(workers, "lrface-serve")
         self._places = threading.BoundedSemaphore(workers + waiting)
         self._lock, self._seconds = threading.Lock(), seconds
+        self._busy, self._retry = busy, retry
         self.held = 0
 
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
@@ -38,7 +57,7 @@ class Pool:
             BusyError: the pool is full, or the time is over.
         """
         if not self._places.acquire(blocking=False):
-            raise BusyError("too many requests at once: try again")
+            raise BusyError(f"{self._busy}: try again", self._retry)
         self._count(1)
         future = self._executor.submit(call, *arguments)
         future.add_done_callback(self._give_back)

@@ -60,10 +60,6 @@ def serve(engine: Any, settings: Settings, port: int) -> None:
     """
     import socket
 
-    import uvicorn
-
-    from lrface.serve.app import create_app
-
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -71,8 +67,18 @@ def serve(engine: Any, settings: Settings, port: int) -> None:
         listener.bind((settings.host, port))
     except OSError as error:
         raise LrfaceError(f"cannot listen on {settings.host} port {port}: {error.strerror or error}") from error
+    make_server(engine, settings).run([listener])
+
+
+def make_server(engine: Any, settings: Settings) -> Any:
+    """A ``uvicorn.Server`` of the application, to be run on sockets."""
+    import uvicorn
+
+    from lrface.serve.app import create_app
+    from lrface.serve.connection import Impatient
+
     config = uvicorn.Config(
         create_app(engine, settings), log_level="warning", access_log=False, server_header=False, lifespan="on",
-        timeout_keep_alive=10, limit_concurrency=8 * (settings.workers + settings.waiting),
+        http=Impatient, timeout_keep_alive=10, timeout_graceful_shutdown=10,
     )  # fmt: skip
-    uvicorn.Server(config).run([listener])
+    return uvicorn.Server(config)

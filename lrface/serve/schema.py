@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import io
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -25,6 +26,19 @@ Picture = Annotated[
     BeforeValidator(_decode),
     Field(min_length=1),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "the bytes of an image file"}),
+]
+
+
+def _opened(value: Any) -> Any:
+    value = _decode(value)
+    return io.BytesIO(value) if isinstance(value, bytes) else value
+
+
+#: An open file: a video is too large to be held in memory.
+Video = Annotated[
+    Any,
+    BeforeValidator(_opened),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "the bytes of a video file"}),
 ]
 Far = Annotated[float, Field(gt=0, lt=1, description="false accept rate, within what the model is calibrated for")]
 Threshold = Annotated[float, Field(ge=-1, le=1, description="a cosine to use instead of far")]
@@ -76,6 +90,22 @@ class EnrolRequest(Request):
     name: Name
     image: Picture
     force: bool = Field(False, description="also enrol faces that are refused otherwise, e.g. blurred ones")
+
+
+class WatchRequest(Request):
+    """The body of ``POST /watch``: a video."""
+
+    video: Video
+    every: int | None = Field(None, ge=1, le=1000, description="look at every n-th frame; about 8 a second if absent")
+    far: Far = SEARCH_FAR
+    threshold: Threshold | None = None
+    crops: bool = Field(True, description="show the best look at each person")
+
+
+def is_open_file(model: type[BaseModel], name: str) -> bool:
+    """Whether a field is an open file."""
+    field = model.model_fields.get(name)
+    return field is not None and any(getattr(each, "func", None) is _opened for each in field.metadata)
 
 
 class Quality(BaseModel):
@@ -220,11 +250,53 @@ class RemoveAnswer(BaseModel):
     removed: int
 
 
+class TrackAnswer(BaseModel):
+    """A track: one person from the first look to the last, times in seconds; see :class:`lrface.video.events.Person`."""
+
+    track: int
+    name: str | None
+    start: float
+    end: float
+    faces: int
+    similarity: float | None
+    threshold: float | None
+    risk: float | None
+    nearest: str | None
+    detail: float
+    best_detail: float
+    box: list[float]
+    best_time: float
+    crop: str | None = Field(None, description="the best look, a data URL; in the last line")
+
+
+class GroupAnswer(BaseModel):
+    """All tracks of one person."""
+
+    name: str | None
+    tracks: list[TrackAnswer]
+
+
+class WatchLine(BaseModel):
+    """One line of the answer to ``POST /watch``. The last line is ``done`` or ``error``."""
+
+    kind: Literal["progress", "named", "corrected", "ended", "done", "error"]
+    time: float | None = Field(None, description="seconds from the start of the video")
+    length: float | None = Field(None, description="of the video, in seconds; in the last line, of what was watched")
+    person: TrackAnswer | None = None
+    frames: int | None = None
+    every: int | None = None
+    complete: bool | None = Field(None, description="whether the video was watched to its end")
+    people: list[GroupAnswer] | None = Field(None, description="in the last line: named people, then unknown people")
+    notes: list[str] | None = None
+    error: str | None = None
+
+
 class HealthAnswer(BaseModel):
-    """Whether the service works, and whether it needs a token."""
+    """Whether the service works, whether it needs a token, and whether it watches videos."""
 
     status: Literal["ok"]
     token: bool
+    video: bool
 
 
 class ErrorAnswer(BaseModel):

@@ -27,6 +27,9 @@ class Settings:
         waiting: maximum number of requests that wait. Any further request is refused with status 503.
         seconds: maximum time that a request waits for its answer, and maximum time of an upload.
         max_bytes: maximum size of a request's body.
+        videos: maximum number of videos that are watched at once; 0: no videos are watched.
+        video_seconds: maximum time to watch a video, and to upload it.
+        video_bytes: maximum size of a video.
         crops: folder in which crops are kept; None: no crops are kept.
 
     Raises:
@@ -40,6 +43,9 @@ class Settings:
     seconds: float = 30.0
     max_bytes: int = 32 << 20
     crops: Path | None = None
+    videos: int = 1
+    video_seconds: float = 300.0
+    video_bytes: int = 256 << 20
 
     def __post_init__(self) -> None:
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:
@@ -48,6 +54,16 @@ class Settings:
             raise LrfaceError(
                 f"--host {self.host} can be reached from other machines: set {TOKEN}, or give --token-file FILE"
             )
+
+    @property
+    def held_bytes(self) -> int:
+        """Maximum size of the bodies of all open requests together."""
+        return 16 * self.max_bytes + 2 * self.videos * self.video_bytes
+
+    @property
+    def open_requests(self) -> int:
+        """Maximum number of open requests."""
+        return 8 * (self.workers + self.waiting + self.videos)
 
     def admits(self, shown: str | None) -> bool:
         """Whether a request with this token may pass. The comparison takes the same time for every wrong token."""

@@ -61,8 +61,10 @@ class Event:
             person is gone, or the source has ended.
         time: in seconds since the source's first frame.
         person: the present state of the track.
+        crop: the best look at a person who is gone, an aligned face as JPEG; None: no pictures are kept.
     """
 
     kind: Kind
     time: float
     person: Person
+    crop: bytes | None = None

@@ -224,7 +224,7 @@ class Watch:
             person = _person(track, self._namer.name(track.template))
             if self._writer is not None:
                 self._writer.write(person, track)
-            yield Event("ended", self._last[1], person)
+            yield Event("ended", self._last[1], person, track.best.jpeg if track.best else None)
 
     def _finish(self, dropped: int) -> None:
         if self._writer is None:
@@ -232,7 +232,7 @@ class Watch:
         from lrface.video.report import write_report
 
         facts = {"frames": self._last[0] + 1, "looked_at": self._looked, "dropped": dropped, "seconds": self._last[1]}
-        groups = group_tracks(self._writer.people, self._limits())
+        groups = group_tracks(self._writer.people, self.limits())
         write_report(self._writer.out, groups, self._settings() | facts, self._gallery_name, self._options.faces)
         if self._options.video:
             from lrface.video.picture import write_video
@@ -262,7 +262,7 @@ class Watch:
     def _new_tracker(self) -> Tracker:
         return Tracker(self._source.rate / self._options.every, self._options.patience, self._alike)
 
-    def _limits(self) -> Limits | None:
+    def limits(self) -> Limits | None:
         """The function that gives the cosine above which two close tracks are of one person, from the details of both."""
         calibration, known = self._encoder.calibration, self._encoder.thresholds
         if calibration is not None:
@@ -273,7 +273,7 @@ class Watch:
         return lambda a, b: np.full(np.broadcast_shapes(np.shape(a), np.shape(b)), plain)
 
     def _alike(self, cosine: float, a: Track, b: Track) -> bool:
-        limits = self._limits()
+        limits = self.limits()
         return limits is not None and cosine > float(limits(np.array(a.template.detail), np.array(b.template.detail)))
 
 

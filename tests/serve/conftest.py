@@ -70,19 +70,16 @@ def client(service):
 
 @pytest.fixture
 def address(served_model, tmp_path):
-    """``with address(**settings) as url``: the service behind a real socket."""
-    import uvicorn
-
-    from lrface.serve.app import create_app
-    from lrface.serve.run import open_engine
+    """``with address(**settings) as url``: the service behind a real socket; over another ``engine`` if one is given."""
+    from lrface.serve.run import make_server, open_engine
     from lrface.serve.settings import Settings
 
     @contextmanager
-    def start(**options):
+    def start(engine=None, **options):
         settings = Settings(**options)
-        engine = open_engine(tmp_path / "gallery", settings, served_model, "none")
+        engine = engine or open_engine(tmp_path / "gallery", settings, served_model, "none")
         listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(engine, settings), log_level="warning"))
+        server = make_server(engine, settings)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         while not server.started:
@@ -93,5 +90,28 @@ def address(served_model, tmp_path):
             server.should_exit = True
             thread.join(30)
             listener.close()
+
+    return start
+
+
+@pytest.fixture
+def disc_engine(tmp_path):
+    """``disc_engine()``: people are discs, known by their colour; Rosa, who is red, and Greta, who is green, are enrolled."""
+    from watch_stub import GREEN, RED, ColourEncoder, disc_frame
+
+    from lrface.recognition.gallery import Gallery
+    from lrface.serve.batching import BatchingEncoder
+    from lrface.serve.engine import Engine
+
+    class Served(BatchingEncoder, ColourEncoder):
+        """The encoder of discs, for threads."""
+
+    def start():
+        encoder = Served()
+        gallery = Gallery.open(tmp_path / "people", encoder)
+        for name, colour in (("Rosa", RED), ("Greta", GREEN)):
+            face = encoder.faces(disc_frame([(80, 48, colour)]))[0]
+            gallery.add_embeddings([name], face.embedding[None], [f"{name}.png"])
+        return Engine(encoder, gallery)
 
     return start

@@ -1,8 +1,12 @@
 """The page in a real browser: Debian's Chromium, driven by Playwright."""
 
 import shutil
+import time
 
 import pytest
+from watch_stub import BLUE, GREEN, RED, crossing, disc_frame, write_video
+
+from lrface.faces.images import encode_image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, which drives the browser")
 CHROMIUM = shutil.which("chromium")
@@ -62,7 +66,7 @@ def test_enrol_search_and_erase(page, address, picture):
         page.click("#tab-group")
         page.set_input_files("#file-group", file(picture(1)))
         page.wait_for_selector("#group-out .photo")
-        assert page.locator("#group-out li b").inner_text() == "Bert"
+        assert page.locator("#group-out li b").inner_text() == "1 Bert"
         page.click("#tab-people")
         page.get_by_role("button", name="Erase Bert").click()
         page.get_by_role("button", name="Keep").click()
@@ -88,6 +92,96 @@ def test_compare_shows_what_was_seen(page, address, picture):
         page.get_by_role("button", name="Compare").click()
         page.wait_for_selector("#compare-out .bad")
         assert "picture B is not an image" in page.inner_text("#compare-out")
+
+
+def test_a_group_photo_is_named(page, address, disc_engine):
+    photo = encode_image(disc_frame([(30, 48, RED), (80, 48, BLUE), (130, 48, GREEN)]), "png")
+    with address(disc_engine()) as url:
+        page.goto(url)
+        page.click("#tab-group")
+        page.set_input_files("#file-group", file(photo))
+        page.get_by_text("3 faces, 2 known").wait_for()
+        assert page.locator("#group-out .box span").all_inner_texts() == ["1 Rosa", "2", "3 Greta"]
+        assert page.locator("#group-out li b").all_inner_texts() == ["1 Rosa", "2 Unknown", "3 Greta"]
+        page.set_input_files("#file-group", file(b"no picture"))
+        page.wait_for_selector("#group-out .bad")
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Four seconds in which Rosa and Greta cross, and somebody comes."""
+    pytest.importorskip("av", reason="needs the extra video")
+    pytest.importorskip("trackers", reason="needs the extra video")
+    return write_video(tmp_path / "door.mp4", crossing()).read_bytes()
+
+
+def test_a_video_becomes_a_timeline(page, address, disc_engine, video):
+    with address(disc_engine()) as url:
+        page.goto(url)
+        page.click("#tab-video")
+        page.set_input_files("#file-video", file(video, "door.mp4"))
+        page.get_by_text("3 people, 2 known").wait_for()
+        assert page.locator(".timeline .row-name").all_inner_texts() == ["Rosa", "Greta", "Unknown 1"]
+        assert page.locator(".who img").count() == 3
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        there = page.get_by_role("button", name="Unknown 1, 0:02")
+        there.press("Enter")
+        page.wait_for_function("document.querySelector('video').currentTime >= 1.9")
+        page.set_input_files("#file-video", file(b"no video", "door.mp4"))
+        page.wait_for_selector("#video-out .bad")
+
+
+def test_a_watch_can_be_stopped(page, address, disc_engine, video, monkeypatch):
+    monkeypatch.setattr("lrface.serve.batching.Upright.cropped_faces", lambda *_: time.sleep(0.3) or [])
+    with address(disc_engine()) as url:
+        page.goto(url)
+        page.click("#tab-video")
+        page.set_input_files("#file-video", file(video, "door.mp4"))
+        page.get_by_text("Watched 0:0").wait_for()
+        page.click("#video-stop")
+        page.get_by_text("Nothing of the video is kept").wait_for()
+        page.wait_for_function("fetch('/metrics').then(a => a.text()).then(t => t.includes('lrface_videos_held 0.0'))")
+
+
+def test_there_is_no_tab_without_videos(page, address):
+    with address(videos=0) as url:
+        page.goto(f"{url}/#people")
+        page.get_by_text("Nobody is enrolled yet").wait_for()
+        assert not page.is_visible("#tab-video")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_a_screen_reader_out(page, address, disc_engine, video, scheme):
+    """Roles, names, labels and contrast, by the rules of axe-core."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    photo = file(encode_image(disc_frame([(30, 48, RED), (80, 48, BLUE)]), "png"))
+
+    def check(where):
+        found = axe.run(page)
+        assert found.violations_count == 0, f"{where}: {found.generate_report()}"
+
+    with address(disc_engine()) as url:
+        page.goto(url)
+        page.set_input_files("#file-a", photo)
+        page.set_input_files("#file-b", photo)
+        page.get_by_role("button", name="Compare").click()
+        page.wait_for_selector(".verdict")
+        check("compare")
+        page.click("#tab-group")
+        page.set_input_files("#file-group", photo)
+        page.wait_for_selector("#group-out .photo")
+        check("group")
+        page.click("#tab-video")
+        page.set_input_files("#file-video", file(video, "door.mp4"))
+        page.get_by_text("3 people, 2 known").wait_for()
+        check("video")
+        page.click("#tab-people")
+        page.get_by_role("button", name="Erase Rosa").wait_for()
+        page.click("summary")
+        check("people")
+        page.get_by_role("button", name="Erase Rosa").click()
+        check("confirm")
 
 
 def test_tabs_by_keyboard(page, address):

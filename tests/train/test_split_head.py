@@ -44,15 +44,16 @@ assert train(load_recipe(recipe), out, data, "cpu", resume).finished == resume
 
 
 def two_machines(tmp_path, *arguments):
-    """The command of the docs, once for each machine, on loopback."""
+    """The command of the docs, once for each machine: two addresses of loopback."""
     (tmp_path / "worker.py").write_text(WORKER)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    work = [str(tmp_path / "worker.py"), *map(str, arguments)]
     meet = ["--master-addr", "127.0.0.1", "--master-port", str(port)]
     started = [
-        subprocess.Popen([*launch, "--node-rank", str(rank), *meet, str(tmp_path / "worker.py"), *map(str, arguments)])
+        subprocess.Popen([*launch, "--node-rank", str(rank), "--local-addr", f"127.0.0.{rank + 1}", *meet, *work])
         for rank in range(2)
     ]
     assert [each.wait(240) for each in started] == [0, 0]

@@ -15,8 +15,8 @@ function show(faces, image) {
   const known = faces.filter((face) => face.answer.name !== null);
   const [width, height] = [image.naturalWidth, image.naturalHeight];
   const share = (pixels, side) => `${(100 * pixels) / side}%`;
-  const boxes = width === 0 ? [] : faces.map(({ box: [left, top, right, bottom], answer }) => {
-    const box = make("div", { class: `box ${answer.name ? "known" : ""}`, "aria-hidden": "true" }, make("span", {}, answer.name ?? "unknown"));
+  const boxes = width === 0 ? [] : faces.map(({ box: [left, top, right, bottom], answer }, place) => {
+    const box = make("div", { class: `box ${answer.name ? "known" : ""}`, "aria-hidden": "true" }, make("span", {}, answer.name ? `${place + 1} ${answer.name}` : place + 1));
     box.style.left = share(left, width);
     box.style.top = share(top, height);
     box.style.width = share(right - left, width);
@@ -32,7 +32,7 @@ function show(faces, image) {
   ].filter((part) => part !== null);
 }
 
-function line({ answer, detail, notes }) {
+function line({ answer, detail, notes }, place) {
   const best = answer.matches[0];
   const facts = [`${detail.toFixed(0)} pixels of detail`];
   if (best) {
@@ -40,5 +40,5 @@ function line({ answer, detail, notes }) {
     if (best.risk !== null) facts.push(`a stranger gets this far with a risk of ${best.risk_bound && best.risk >= 0.001 ? `${best.risk_bound} ` : ""}${percent(best.risk)}`);
   }
   const warnings = [...new Set([...answer.warnings, ...answer.notes, ...notes])];
-  return make("li", {}, make("b", {}, answer.name ?? "Unknown"), make("p", {}, facts.join(" · ")), ...warnings.map((text) => say("warn", text)));
+  return make("li", {}, make("b", {}, `${place + 1} ${answer.name ?? "Unknown"}`), make("p", {}, facts.join(" · ")), ...warnings.map((text) => say("warn", text)));
 }

@@ -4,8 +4,11 @@ import "./compare.js";
 import "./group.js";
 import { ask, find } from "./parts.js";
 import { load } from "./people.js";
+import "./video.js";
 
-const tabs = [...document.querySelectorAll("[role=tab]")];
+const health = await (await ask("/health")).json();
+find("tab-video").hidden = !health.video;
+const tabs = [...document.querySelectorAll("[role=tab]:not([hidden])")];
 
 function choose(tab) {
   for (const each of tabs) {
@@ -51,7 +54,6 @@ find("token-form").addEventListener("submit", async (event) => {
   } catch { /* the event above has said it */ }
 });
 
-const health = await (await ask("/health")).json();
 if (health.token && !sessionStorage.getItem("token")) {
   find("token-form").hidden = false;
   find("token").focus();

@@ -16,8 +16,8 @@ export const say = (kind, text) => make("p", { class: `message ${kind}`, role: k
 
 export const percent = (share) => {
   const value = 100 * share;
-  if (value > 99.9 && value < 100) return "over 99.9 %";
-  return `${value > 0 && value < 0.1 ? "under 0.1" : value.toLocaleString("en", { maximumSignificantDigits: 2 })} %`;
+  if (value > 99.9 && value < 100) return "over 99.9\u00a0%";
+  return `${value > 0 && value < 0.1 ? "under 0.1" : value.toLocaleString("en", { maximumSignificantDigits: 2 })}\u00a0%`;
 };
 
 export const plural = (count, one, many) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
@@ -30,12 +30,14 @@ export async function ask(path, options = {}) {
     let answer;
     try {
       answer = await fetch(path, { ...options, headers });
-    } catch {
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
       throw new Error("The service does not answer. Is it still running?");
     }
     if (answer.ok) return answer;
-    if (answer.status === 503 && tries < 3) {
-      await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("retry-after") ?? 1)));
+    const pause = Number(answer.headers.get("retry-after") ?? 1);
+    if (answer.status === 503 && tries < 3 && pause < 5) {
+      await new Promise((done) => setTimeout(done, 1000 * pause));
       continue;
     }
     const body = await answer.json().catch(() => ({}));

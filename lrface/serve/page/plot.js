@@ -2,7 +2,7 @@
 
 import { make } from "./parts.js";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT] = [640, 150, 110, 14];
+const [WIDTH, HEIGHT, LEFT, RIGHT] = [640, 132, 110, 14];
 
 function draw(tag, attributes, text) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -26,7 +26,7 @@ export function plot(answer) {
   const low = Math.max(-1, Math.min(...all) - 0.05);
   const high = Math.min(1, Math.max(...all) + 0.05);
   const x = (value) => LEFT + ((value - low) / (high - low)) * (WIDTH - LEFT - RIGHT);
-  const svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "plot", role: "img" });
+  const svg = draw("svg", { viewBox: `0 -8 ${WIDTH} ${HEIGHT + 8}`, class: "plot", role: "img" });
   const spans = [["one person", same, "--same", 32], ["two people", different, "--different", 72]];
   const told = [];
   for (const [label, curve, colour, y] of spans) {
