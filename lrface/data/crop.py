@@ -10,7 +10,7 @@ from lrface.data.sources import Item, Source
 from lrface.errors import LrfaceError
 from lrface.faces.align import norm_crop
 from lrface.faces.degrade import Degradation, resize
-from lrface.faces.detect import DETECTORS, FACE_RULES, Detector, select_face
+from lrface.faces.detect import DETECTORS, FACE_RULES, Detector, automatic_detector, select_face
 from lrface.faces.images import Loaded, encode_image, load_image, read_image
 from lrface.faces.turn import detect_turned
 
@@ -28,8 +28,9 @@ class Settings:
 
     Attributes:
         size: side of the aligned crops in pixels.
-        detector: ``insightface``, ``mtcnn``, ``dlib``, ``landmarks`` (from a file), ``eyes`` (the same in every image)
-            or ``none`` (already cropped).
+        detector: one of ``DETECTORS``, ``landmarks`` (from a file), ``eyes`` (the same in every image) or ``none`` (already
+            cropped). ``auto`` becomes what it stands for here, so that a store says by what it was made; see
+            :func:`lrface.faces.detect.automatic_detector`.
         eyes: x, y of the image-left and of the image-right eye in a set that was aligned by others; for ``eyes``, and
             for a detector where it finds no face.
         face: which of several faces; see :func:`lrface.faces.detect.select_face`.
@@ -43,7 +44,7 @@ class Settings:
     """
 
     size: int = 112
-    detector: str = "insightface"
+    detector: str = "auto"
     eyes: tuple[float, float, float, float] | None = None
     face: str = "largest-central"
     degradation: Degradation = field(default_factory=Degradation)
@@ -52,6 +53,8 @@ class Settings:
     turn: bool = False
 
     def __post_init__(self) -> None:
+        if self.detector == "auto":
+            object.__setattr__(self, "detector", automatic_detector())
         for key, value, known in (
             ("detector", self.detector, (*DETECTORS, "landmarks", "eyes", "none")),
             ("face", self.face, FACE_RULES),

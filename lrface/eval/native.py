@@ -24,6 +24,9 @@ from lrface.models.embedder import Embedder
 #: Pixels that are added around the reduced photo, its border repeated.
 BORDER = 24
 
+#: What finds the faces of the full photos unless another is named: not what is looked for with in the reduced ones.
+TRUTH = "mtcnn"
+
 #: A face found further from the true one than this part of the crop's side is another.
 NEAR = 0.4
 

@@ -1,0 +1,204 @@
+"""Small faces as a user has them: `FaceEncoder.embed` of reduced photos of LFW, beside the protocol's figure.
+
+    python benchmarks/end_to_end.py PHOTOS --pairs pairsDevTest.txt --model lrface --model lrface-r18-16px-int8 --sharp dlib \\
+        --peer dlib=dlib_resnet.onnx,detector=dlib --peer FaceNet=facenet_casia.onnx,detector=mtcnn --out end_to_end.json
+
+Each photo is reduced as ``lrface eval lfw --native`` does it, and handed over as it is: searched, turned where no face is found for
+sure, aligned, embedded. An image in which nothing is found is an error for the user; here its whole is taken. By protocol: the
+full photo aligned first, by MTCNN's landmarks, its crop of 112 px then reduced to the side. A peer is shown the photo
+enlarged where its own detector finds nothing.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from lrface.data.sets.pairs import Pair, read_pairs
+from lrface.errors import LrfaceError
+from lrface.eval.native import NEAR, TRUTH, Enlarging, reduce_photo, reduction, true_landmarks
+from lrface.eval.verification import evaluate
+from lrface.faces.align import alignment, norm_crop
+from lrface.faces.degrade import resize
+from lrface.faces.detect import Detector, create_detector, select_face
+from lrface.faces.images import read_image
+from lrface.faces.quality import assess
+from lrface.files import read_json, write_json
+from lrface.models import shipped
+from lrface.recognition.encoder import FaceEncoder, ImageError
+from lrface.suite.peers import parse_models
+from lrface.version import code_version
+
+SIDES = (8, 10, 12, 16, 20, 24, 32)
+
+
+#: A reduced photo -> its crop, and the landmarks by which it was cut; None where the image itself was taken.
+Way = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+
+
+@dataclass
+class Group:
+    """Models that are given the same crops.
+
+    Attributes:
+        detector: what finds the faces.
+        way: that of the models' user.
+        encoders: by the label of the model.
+    """
+
+    detector: str
+    way: Way
+    encoders: dict[str, FaceEncoder]
+
+
+@dataclass
+class Seen:
+    """What became of all photos at one side: crops, their pixels of detail, landmark errors of those found."""
+
+    crops: list[np.ndarray] = field(default_factory=list)
+    details: list[float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+
+    def take(self, crop: np.ndarray) -> None:
+        """One more crop."""
+        self.crops.append(crop)
+        self.details.append(assess(crop).resolution)
+
+    def find(self, way: Way, image: np.ndarray, places: np.ndarray, side: int) -> None:
+        """One more photo, with the true landmarks in it."""
+        crop, found = way(image)
+        self.take(crop)
+        if found is not None and np.linalg.norm(found.mean(0) - places.mean(0)) <= NEAR * side:
+            scale = float(np.hypot(*alignment(places)[0, :2]))
+            self.errors.append(scale * float(np.linalg.norm(found - places, axis=1).mean()))
+
+
+def as_users_do(encoder: FaceEncoder) -> Way:
+    """The crop that :meth:`FaceEncoder.embed` embeds."""
+
+    def way(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        try:
+            cropped = encoder.cropped_face(image)
+        except ImageError:  # what a user would be told
+            return image, None
+        return cropped.crop, None if cropped.face is None else cropped.face.landmarks
+
+    return way
+
+
+def enlarging(detector: Detector) -> Way:
+    """What a peer's detector finds, the photo enlarged where it finds nothing."""
+    finder = Enlarging(detector)
+
+    def way(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        faces = finder.detect(image)
+        if not faces:
+            return image, None
+        landmarks = select_face(faces, image.shape).landmarks
+        return norm_crop(image, landmarks), landmarks
+
+    return way
+
+
+def score(encoder: FaceEncoder, seen: Seen, names: list[str], pairs: Sequence[Pair]) -> dict[str, float]:
+    """Ten folds over the pairs."""
+    embeddings = dict(zip(names, encoder.embed_crops(seen.crops, 64, seen.details), strict=True))
+    a, b = (np.stack([embeddings[pair[at]] for pair in pairs]) for at in (0, 1))
+    result = evaluate(a, b, np.array([pair.same for pair in pairs]))
+    return {"accuracy": result.accuracy, "std": result.std, "auc": result.auc}
+
+
+def measure(
+    groups: Sequence[Group], photos: Path, landmarks: dict[str, np.ndarray], pairs: Sequence[Pair], side: int
+) -> list[dict[str, Any]]:
+    """The rows of one side."""
+    protocol, seen = Seen(), [Seen() for _ in groups]
+    for name, true in tqdm(landmarks.items(), f"{side} px", disable=None):
+        photo = read_image(photos / name)
+        image, places = reduce_photo(photo, true, side)
+        for group, own in zip(groups, seen, strict=True):
+            own.find(group.way, image, places, side)
+        protocol.take(resize(norm_crop(photo, true), side))
+    names = list(landmarks)
+    return [
+        {"side": side, "reduction": reduction(side), "model": label, "detector": group.detector,
+         "found": len(own.errors) / len(names), "landmark_error": float(np.mean(own.errors)) if own.errors else None,
+         **score(encoder, own, names, pairs), "protocol": score(encoder, protocol, names, pairs)}
+        for group, own in zip(groups, seen, strict=True) for label, encoder in group.encoders.items()
+    ]  # fmt: skip
+
+
+def make_groups(models: Sequence[str], sharp: str | None, peers: Sequence[str]) -> list[Group]:
+    """Our models share a detector, each peer has its own."""
+    encoders = {model: FaceEncoder.load(model, threads=1) for model in models}
+    if sharp:
+        encoders[f"{shipped.listing()['family']} + {Path(sharp).stem}"] = FaceEncoder.load(sharp=[sharp], threads=1)
+    groups = []
+    if encoders:
+        first = next(iter(encoders.values()))
+        groups.append(Group(first.detector, as_users_do(first), encoders))
+    for model in parse_models(peers):
+        detector = create_detector(model.detector, threads=1)
+        encoder = FaceEncoder(model.open(threads=1), "none")
+        groups.append(Group(detector.name, enlarging(detector), {model.label: encoder}))
+    return groups
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| px | model | found % | landmark error | accuracy % (AUC) | by protocol |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: row["side"]):
+        own, protocol = (f"{100 * each['accuracy']:.2f} ({each['auc']:.4f})" for each in (row, row["protocol"]))
+        error = "" if row["landmark_error"] is None else f"{row['landmark_error']:.2f}"
+        lines.append(f"| {row['side']} | {row['model']} | {100 * row['found']:.1f} | {error} | {own} | {protocol} |")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("photos", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--pairs", "lists", multiple=True, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.option("--model", "models", multiple=True, help="A shipped model or family, or a file; repeatable.")
+@click.option("--sharp", default=None, help="Teacher for sharp faces: the family is measured with it too.")
+@click.option("--peer", "peers", multiple=True, metavar="LABEL=FILE,detector=NAME", help="Another network; repeatable.")
+@click.option("--side", "sides", type=int, multiple=True, default=SIDES, show_default=True)
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every n-th pair.")
+@click.option("--out", type=click.Path(dir_okay=False), required=True, help="JSON; sides it has are not measured again.")
+def main(
+    photos: Path, lists: tuple[str, ...], models: tuple[str, ...], sharp: str | None, peers: tuple[str, ...],
+    sides: tuple[int, ...], every: int, out: str,
+) -> None:  # fmt: skip
+    """Measure models on reduced PHOTOS, side by side, written as they are done."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    try:
+        pairs = [pair for path in lists for pair in read_pairs(path)][::every]
+        groups = make_groups(models, sharp, peers)
+        labels = [label for group in groups for label in group.encoders]
+        facts = {"pairs": [Path(path).name for path in lists], "every": every, "models": labels}
+        known = read_json(out) if Path(out).exists() else {**facts, "rows": []}
+        if any(known[key] != value for key, value in facts.items()):
+            raise LrfaceError(f"{out} is of other pairs or models: name another file")
+        rows = known["rows"]
+        left = [side for side in sides if side not in {row["side"] for row in rows}]
+        landmarks = true_landmarks(photos, pairs, create_detector(TRUTH, threads=1)) if left else {}
+        for side in left:
+            rows += measure(groups, photos, landmarks, pairs, side)
+            write_json(out, {**facts, "truth": TRUTH, "code": code_version(), "rows": rows})
+            click.echo(table(rows[-len(labels) :]), err=True)
+    except LrfaceError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    click.echo(table(rows))
+
+
+if __name__ == "__main__":
+    main()
