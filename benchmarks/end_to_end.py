@@ -108,7 +108,9 @@ def enlarging(detector: Detector) -> Way:
 def score(encoder: FaceEncoder, seen: Seen, names: list[str], pairs: Sequence[Pair]) -> dict[str, float]:
     """Ten folds over the pairs."""
     embeddings = dict(zip(names, encoder.embed_crops(seen.crops, 64, seen.details), strict=True))
-    a, b = (np.stack([embeddings[pair[at]] for pair in pairs]) for at in (0, 1))
+    a, b = (
+        np.stack([embeddings[name] for name in chosen]) for chosen in zip(*[pair[:2] for pair in pairs], strict=True)
+    )
     result = evaluate(a, b, np.array([pair.same for pair in pairs]))
     return {"accuracy": result.accuracy, "std": result.std, "auc": result.auc}
 
@@ -170,7 +172,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 @click.option("--peer", "peers", multiple=True, metavar="LABEL=FILE,detector=NAME", help="Another network; repeatable.")
 @click.option("--side", "sides", type=int, multiple=True, default=SIDES, show_default=True)
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every n-th pair.")
-@click.option("--out", type=click.Path(dir_okay=False), required=True, help="JSON; sides it has are not measured again.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False), required=True, help="JSON; sides it has are not measured again."
+)
 def main(
     photos: Path, lists: tuple[str, ...], models: tuple[str, ...], sharp: str | None, peers: tuple[str, ...],
     sides: tuple[int, ...], every: int, out: str,
@@ -184,7 +188,7 @@ def main(
         groups = make_groups(models, sharp, peers)
         labels = [label for group in groups for label in group.encoders]
         facts = {"pairs": [Path(path).name for path in lists], "every": every, "models": labels}
-        known = read_json(out) if Path(out).exists() else {**facts, "rows": []}
+        known: dict[str, Any] = read_json(out) if Path(out).exists() else {**facts, "rows": []}
         if any(known[key] != value for key, value in facts.items()):
             raise LrfaceError(f"{out} is of other pairs or models: name another file")
         rows = known["rows"]

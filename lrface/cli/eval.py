@@ -5,7 +5,19 @@ from typing import Any
 
 import click
 
-from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, FINDING, KERNEL, MODEL, RUNTIME, THREADS, FilePath, check_model
+from lrface.cli.options import (
+    ANTIALIAS,
+    DEVICE,
+    EYES,
+    FACE,
+    FINDING,
+    KERNEL,
+    MODEL,
+    RUNTIME,
+    THREADS,
+    FilePath,
+    check_model,
+)
 from lrface.errors import LrfaceError
 
 
