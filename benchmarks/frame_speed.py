@@ -88,7 +88,9 @@ def main(photos: Path, pairs: str, rounds: int, out: str) -> None:
     truth = true_landmarks(photos, chosen[:: len(chosen) // len(SIDES)], create_detector("mtcnn"))
     landmarks = dict(list(truth.items())[: len(SIDES)])
     frame = make_frame(photos, landmarks)
-    crop = cv2.resize(read_image(photos / next(iter(landmarks)))[65:185, 65:185], (40, 40), interpolation=cv2.INTER_AREA)
+    crop = cv2.resize(
+        read_image(photos / next(iter(landmarks)))[65:185, 65:185], (40, 40), interpolation=cv2.INTER_AREA
+    )
     ways = {
         f"{name}, {threads} threads": (encoding(min_face, threads), frame)
         for threads in (1, 2)
