@@ -75,7 +75,7 @@ class Seen:
         self.take(crop)
         if found is not None and np.linalg.norm(found.mean(0) - places.mean(0)) <= NEAR * side:
             scale = float(np.hypot(*alignment(places)[0, :2]))
-            self.errors.append(scale * float(np.linalg.norm(found - places, axis=1).mean()))
+            self.errors.append(scale * float(np.linalg.norm(found[: len(places)] - places, axis=1).mean()))
 
 
 def as_users_do(encoder: FaceEncoder) -> Way:
@@ -135,6 +135,18 @@ def measure(
     ]  # fmt: skip
 
 
+def known_landmarks(store: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Those by which a store's crops were cut: ``[5, 2]`` by path, or the two eyes where its detector found nothing."""
+    import pandas as pd
+
+    rows = pd.concat(pd.read_parquet(path) for path in sorted(store.glob("shard-*/manifest.parquet")))
+    known = dict(zip(rows["path"], rows["landmarks"], strict=True))
+    lacking = [name for name in names if known.get(name) is None]
+    if lacking:
+        raise LrfaceError(f"{store} has no landmarks of {lacking[0]}")
+    return {name: np.array(known[name], np.float64).reshape(-1, 2) for name in names}
+
+
 def make_groups(models: Sequence[str], sharp: str | None, peers: Sequence[str]) -> list[Group]:
     """Our models share a detector, each peer has its own."""
     encoders = {model: FaceEncoder.load(model, threads=1) for model in models}
@@ -167,6 +179,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 @click.command()
 @click.argument("photos", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--pairs", "lists", multiple=True, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--landmarks", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+    help="Store of the full photos, made with --detector mtcnn, whose landmarks are the truth.  [default: found again]",
+)  # fmt: skip
 @click.option("--model", "models", multiple=True, help="A shipped model or family, or a file; repeatable.")
 @click.option("--sharp", default=None, help="Teacher for sharp faces: the family is measured with it too.")
 @click.option("--peer", "peers", multiple=True, metavar="LABEL=FILE,detector=NAME", help="Another network; repeatable.")
@@ -176,8 +192,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     "--out", type=click.Path(dir_okay=False), required=True, help="JSON; sides it has are not measured again."
 )
 def main(
-    photos: Path, lists: tuple[str, ...], models: tuple[str, ...], sharp: str | None, peers: tuple[str, ...],
-    sides: tuple[int, ...], every: int, out: str,
+    photos: Path, lists: tuple[str, ...], landmarks: Path | None, models: tuple[str, ...], sharp: str | None,
+    peers: tuple[str, ...], sides: tuple[int, ...], every: int, out: str,
 ) -> None:  # fmt: skip
     """Measure models on reduced PHOTOS, side by side, written as they are done."""
     import cv2
@@ -193,9 +209,12 @@ def main(
             raise LrfaceError(f"{out} is of other pairs or models: name another file")
         rows = known["rows"]
         left = [side for side in sides if side not in {row["side"] for row in rows}]
-        landmarks = true_landmarks(photos, pairs, create_detector(TRUTH, threads=1)) if left else {}
+        if landmarks:
+            true = known_landmarks(landmarks, sorted({name for pair in pairs for name in (pair.a, pair.b)}))
+        else:
+            true = true_landmarks(photos, pairs, create_detector(TRUTH, threads=1)) if left else {}
         for side in left:
-            rows += measure(groups, photos, landmarks, pairs, side)
+            rows += measure(groups, photos, true, pairs, side)
             write_json(out, {**facts, "truth": TRUTH, "code": code_version(), "rows": rows})
             click.echo(table(rows[-len(labels) :]), err=True)
     except LrfaceError as error:

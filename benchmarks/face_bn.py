@@ -55,7 +55,7 @@ class Camera:
 
     def see(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Uint8 RGB ``[112, 112, 3]`` -> ``[side, side, 3]``."""
-        small = resize(crop, self.side).astype(np.float32)
+        small: np.ndarray = resize(crop, self.side).astype(np.float32)
         if self.blur:
             small = cv2.GaussianBlur(small, (0, 0), self.blur, borderType=cv2.BORDER_REFLECT_101)
         if self.grey:
