@@ -28,9 +28,11 @@ from lrface.faces.degrade import resize
 from lrface.faces.detect import Detector, create_detector, select_face
 from lrface.faces.images import read_image
 from lrface.faces.quality import assess
-from lrface.files import read_json, write_json
+from lrface.files import atomic_write, read_json, write_json
 from lrface.models import shipped
 from lrface.recognition.encoder import FaceEncoder, ImageError
+from lrface.reporting.style import drawing, save_figure
+from lrface.suite import plots
 from lrface.suite.peers import parse_models
 from lrface.version import code_version
 
@@ -176,6 +178,23 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def draw(rows: list[dict[str, Any]], folder: Path, name: str) -> None:
+    """Accuracy against the side, end to end and by protocol."""
+    labels = list(dict.fromkeys(row["model"] for row in rows))
+    panels = [
+        (title, [(label, {row["side"]: _point(row, key) for row in rows if row["model"] == label}) for label in labels])
+        for title, key in (("End to end: found, aligned, embedded", None), ("By protocol: aligned first", "protocol"))
+    ]
+    with drawing() as canvas:
+        figure = plots.resolution(canvas, panels, {label: number for number, label in enumerate(labels)})
+        save_figure(figure, folder, name)
+
+
+def _point(row: dict[str, Any], key: str | None) -> tuple[float, float]:
+    values = row[key] if key else row
+    return values["accuracy"], values["std"]
+
+
 @click.command()
 @click.argument("photos", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--pairs", "lists", multiple=True, required=True, type=click.Path(exists=True, dir_okay=False))
@@ -193,9 +212,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 )
 def main(
     photos: Path, lists: tuple[str, ...], landmarks: Path | None, models: tuple[str, ...], sharp: str | None,
-    peers: tuple[str, ...], sides: tuple[int, ...], every: int, out: str,
+    peers: tuple[str, ...], sides: tuple[int, ...], every: int,
+    beside: str | None, out: Path,
 ) -> None:  # fmt: skip
-    """Measure models on reduced PHOTOS, side by side, written as they are done."""
+    """Measure models on reduced PHOTOS, side by side, written as they are done; then draw."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -203,8 +223,8 @@ def main(
         pairs = [pair for path in lists for pair in read_pairs(path)][::every]
         groups = make_groups(models, sharp, peers)
         labels = [label for group in groups for label in group.encoders]
-        facts = {"pairs": [Path(path).name for path in lists], "every": every, "models": labels}
-        known: dict[str, Any] = read_json(out) if Path(out).exists() else {**facts, "rows": []}
+        facts: dict[str, Any] = {"pairs": [Path(path).name for path in lists], "every": every, "models": labels}
+        known: dict[str, Any] = read_json(out) if out.exists() else {**facts, "rows": []}
         if any(known[key] != value for key, value in facts.items()):
             raise LrfaceError(f"{out} is of other pairs or models: name another file")
         rows = known["rows"]
@@ -220,7 +240,11 @@ def main(
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-    click.echo(table(rows))
+    shown = [*rows, *(read_json(beside)["rows"] if beside else [])]
+    with atomic_write(out.with_suffix(".md"), "w") as file:
+        file.write(f"# Small faces of LFW, end to end ({', '.join(facts['pairs'])})\n\n{table(shown)}\n")
+    draw(shown, out.parent, out.stem)
+    click.echo(table(shown))
 
 
 if __name__ == "__main__":
