@@ -48,6 +48,9 @@ TILE, OVERLAP = 1024, 160
 #: An image with a shorter side, in pixels, holds no face that could be found.
 MIN_SIDE = 8
 
+#: No image has more faces, all scales and tiles counted: a texture can have thousands of places that resemble one.
+MOST_FOUND = 3000
+
 #: Of two boxes that share more than this part of their union one is left.
 SAME = 0.4
 
@@ -123,8 +126,9 @@ class Search:
             for found in self._at(image, scale, threshold * (WEAKER if small else 1)):
                 views.append(found)
                 seen.append(_size(found.boxes) * scale)
-        every = Found(*map(np.concatenate, zip(*views, strict=True)))
-        merged = merge(every, np.concatenate(seen), self._tuning.best)
+        boxes, landmarks = map(np.concatenate, zip(*views, strict=True))
+        kept = np.argsort(-boxes[:, 4], kind="stable")[:MOST_FOUND]
+        merged = merge(Found(boxes[kept], landmarks[kept]), np.concatenate(seen)[kept], self._tuning.best)
         faces = best_first(Face(box[:4], points, float(box[4])) for box, points in zip(*merged, strict=True))
         return [face for face in faces if face.score > threshold] or faces[:1]
 
