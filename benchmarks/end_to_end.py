@@ -79,6 +79,23 @@ class Seen:
             scale = float(np.hypot(*alignment(places)[0, :2]))
             self.errors.append(scale * float(np.linalg.norm(found[: len(places)] - places, axis=1).mean()))
 
+    def keep(self, path: Path) -> None:
+        """Save it for models that are measured later."""
+        with atomic_write(path) as file:
+            np.savez(
+                file, details=self.details, errors=self.errors, shapes=[crop.shape for crop in self.crops],
+                pixels=np.concatenate([crop.ravel() for crop in self.crops]),
+            )  # fmt: skip
+
+    @classmethod
+    def kept(cls, path: Path) -> "Seen":
+        """Load what :meth:`keep` saved."""
+        with np.load(path) as file:
+            shapes = file["shapes"]
+            parts = np.split(file["pixels"], np.cumsum(shapes.prod(1))[:-1])
+            crops = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+            return cls(crops, file["details"].tolist(), file["errors"].tolist())
+
 
 def as_users_do(encoder: FaceEncoder) -> Way:
     """The crop that :meth:`FaceEncoder.embed` embeds."""
@@ -118,16 +135,19 @@ def score(encoder: FaceEncoder, seen: Seen, names: list[str], pairs: Sequence[Pa
 
 
 def measure(
-    groups: Sequence[Group], photos: Path, landmarks: dict[str, np.ndarray], pairs: Sequence[Pair], side: int
+    groups: Sequence[Group],
+    photos: Path,
+    landmarks: dict[str, np.ndarray],
+    pairs: Sequence[Pair],
+    side: int,
+    cache: Path,
 ) -> list[dict[str, Any]]:
     """The rows of one side."""
-    protocol, seen = Seen(), [Seen() for _ in groups]
-    for name, true in tqdm(landmarks.items(), f"{side} px", disable=None):
-        photo = read_image(photos / name)
-        image, places = reduce_photo(photo, true, side)
-        for group, own in zip(groups, seen, strict=True):
-            own.find(group.way, image, places, side)
-        protocol.take(resize(norm_crop(photo, true), side))
+    files = [cache / f"{name}-{side}.npz" for name in ("protocol", *(group.detector for group in groups))]
+    if not all(path.exists() for path in files):
+        for path, one in zip(files, look(groups, photos, landmarks, side), strict=True):
+            one.keep(path)
+    protocol, *seen = (Seen.kept(path) for path in files)
     names = list(landmarks)
     return [
         {"side": side, "reduction": reduction(side), "model": label, "detector": group.detector,
@@ -135,6 +155,18 @@ def measure(
          **score(encoder, own, names, pairs), "protocol": score(encoder, protocol, names, pairs)}
         for group, own in zip(groups, seen, strict=True) for label, encoder in group.encoders.items()
     ]  # fmt: skip
+
+
+def look(groups: Sequence[Group], photos: Path, landmarks: dict[str, np.ndarray], side: int) -> list[Seen]:
+    """What the protocol and then each group sees of the photos."""
+    protocol, seen = Seen(), [Seen() for _ in groups]
+    for name, true in tqdm(landmarks.items(), f"{side} px", disable=None):
+        photo = read_image(photos / name)
+        image, places = reduce_photo(photo, true, side)
+        for group, own in zip(groups, seen, strict=True):
+            own.find(group.way, image, places, side)
+        protocol.take(resize(norm_crop(photo, true), side))
+    return [protocol, *seen]
 
 
 def known_landmarks(store: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -208,12 +240,18 @@ def _point(row: dict[str, Any], key: str | None) -> tuple[float, float]:
 @click.option("--side", "sides", type=int, multiple=True, default=SIDES, show_default=True)
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every n-th pair.")
 @click.option(
-    "--out", type=click.Path(dir_okay=False), required=True, help="JSON; sides it has are not measured again."
-)
+    "--cache", type=click.Path(file_okay=False, path_type=Path), required=True,
+    help="Folder for the crops of these pairs: further models are measured without another search.",
+)  # fmt: skip
+@click.option("--beside", type=click.Path(exists=True, dir_okay=False), default=None, help="Rows of another such JSON.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
+    help="JSON, whose sides are not measured again; a table *.md and a figure go beside it.",
+)  # fmt: skip
 def main(
     photos: Path, lists: tuple[str, ...], landmarks: Path | None, models: tuple[str, ...], sharp: str | None,
     peers: tuple[str, ...], sides: tuple[int, ...], every: int,
-    beside: str | None, out: Path,
+    cache: Path, beside: str | None, out: Path,
 ) -> None:  # fmt: skip
     """Measure models on reduced PHOTOS, side by side, written as they are done; then draw."""
     import cv2
@@ -234,7 +272,7 @@ def main(
         else:
             true = true_landmarks(photos, pairs, create_detector(TRUTH, threads=1)) if left else {}
         for side in left:
-            rows += measure(groups, photos, true, pairs, side)
+            rows += measure(groups, photos, true, pairs, side, cache)
             write_json(out, {**facts, "truth": TRUTH, "code": code_version(), "rows": rows})
             click.echo(table(rows[-len(labels) :]), err=True)
     except LrfaceError as error:
