@@ -4,12 +4,9 @@
 
 A camera is one fixed blur, gain, noise and JPEG on crops that were reduced to some pixels. Statistics come from faces of the people
 of View 1's training list, accuracy from the pairs of its test list, both seen by the same camera; nobody is in both lists.
-
-Source: Li et al., "Adaptive Batch Normalization for practical domain adaptation", 2018; for small faces, FaceBN in "Low-Resolution
-Face Recognition via Adaptable Instance-Relation Distillation" (AIRD), 2024.
+The statistics are those of `lrface adapt` (:mod:`lrface.finetune.adapt`).
 """
 
-import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,6 @@ from typing import Any
 import click
 import cv2
 import numpy as np
-import torch
 from torch import nn
 from tqdm import tqdm
 
@@ -26,6 +22,7 @@ from lrface.eval.embeddings import flip_sum
 from lrface.eval.verification import evaluate
 from lrface.faces.degrade import resize
 from lrface.files import write_json
+from lrface.finetune.adapt import mixed, statistics_of
 from lrface.models import load_model, shipped
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.runtimes.torch import TorchNetwork
@@ -78,30 +75,6 @@ FACES = (300, 1000)
 PARTS = (0.3, 1.0)
 
 
-def statistics_of(model: nn.Module, batch: np.ndarray) -> dict[str, torch.Tensor]:
-    """The running statistics of all batch-norm layers, over the faces of ``batch`` and nothing else."""
-    taught = copy.deepcopy(model).train()
-    for layer in taught.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.reset_running_stats()
-            layer.momentum = None  # the mean over all batches
-        elif isinstance(layer, nn.Dropout):
-            layer.p = 0.0
-    with torch.no_grad():
-        for start in range(0, len(batch), 128):
-            taught(torch.from_numpy(batch[start : start + 128]))
-    return {name: value for name, value in taught.named_buffers() if name.endswith(("running_mean", "running_var"))}
-
-
-def adapted(model: nn.Module, statistics: dict[str, torch.Tensor], part: float) -> nn.Module:
-    """A copy whose statistics are a mixture."""
-    mixed = copy.deepcopy(model).eval()
-    for name, value in mixed.named_buffers():
-        if name in statistics:
-            value.copy_((1 - part) * value + part * statistics[name])
-    return mixed
-
-
 def thinned(pairs: PairSet, every: int) -> PairSet:
     """Every n-th pair, and the images that they use."""
     used, places = np.unique(np.stack([pairs.a[::every], pairs.b[::every]]), return_inverse=True)
@@ -136,14 +109,12 @@ def main(store: str, train: str, test: str, model: str, every: int, out: str) ->
         seen = [shown.compact(camera.see(faces.images[at], rng)) for at in order]
         crops = [camera.see(image, rng) for image in pairs.images]
         batch = shown.preprocessing.batch(np.stack(seen))
-        batch = np.concatenate([batch, batch[..., ::-1]])  # mirrored too, as embeddings are
         facts = {"camera": asdict(camera)}
         rows.append({**facts, "faces": 0, "part": 0.0, **score(_embedder(network, shown), crops, pairs)})
         for count in FACES:
-            chosen = np.concatenate([batch[:count], batch[len(order) :][:count]])
-            statistics = statistics_of(network, np.random.default_rng(1).permutation(chosen))
+            statistics = statistics_of(network, batch[:count])
             for part in PARTS:
-                embedder = _embedder(adapted(network, statistics, part), shown)
+                embedder = _embedder(mixed(network, statistics, part), shown)
                 rows.append({**facts, "faces": count, "part": part, **score(embedder, crops, pairs)})
         write_json(
             out, {"model": model, "pairs": Path(test).name, "every": every, "code": code_version(), "rows": rows}
