@@ -59,7 +59,7 @@ def test_a_share_of_them_is_taken_and_nothing_else_changes(network):
 
 def test_the_file_says_what_it_is(embedder, tmp_path):
     made = adapt(embedder, dark_faces(100), tmp_path / "camera.safetensors", 0.4)
-    assert (made.model, made.faces, made.share) == ("digest", 100, 0.4)
+    assert (made.model, made.faces, made.share) == (embedder.fingerprint, 100, 0.4)
     network, card = load_model(tmp_path / "camera.safetensors")
     assert card["thresholds"] == {"0.01": 0.5}
     assert (card["adapted"]["faces"], card["adapted"]["share"]) == (100, 0.4)
