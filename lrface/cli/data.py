@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lrface.cli.options import DATA_ROOT, DEVICE, EYES, FACE, FilePath
+from lrface.cli.options import DATA_ROOT, DEVICE, EYES, FACE, FINDING, FilePath
 from lrface.errors import LrfaceError
 
 
@@ -73,9 +73,9 @@ def get(name: str, out: str | None, data_root: str) -> None:
     help="Set to rehearse; repeatable.  [default: all]",
 )  # fmt: skip
 @click.option(
-    "--detector", default=None, type=click.Choice(["insightface", "centerface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
+    "--detector", default=None, type=click.Choice([*FINDING, "landmarks", "eyes", "none"]),
     help="How faces are found in a folder of photos; none: aligned crops.  "
-    "[default: insightface; landmarks with --landmarks; eyes with --eyes]",
+    "[default: auto; landmarks with --landmarks; eyes with --eyes]",
 )  # fmt: skip
 @click.option("--landmarks", type=FilePath(), default=None, help="CSV: path, then 2 eyes or 5 points.")
 @EYES
@@ -108,7 +108,7 @@ def rehearse_sets(
 
     settings = None
     if detector or landmarks or eyes or not any(Path(source).glob("shard-*-of-*")):
-        detector = detector or ("landmarks" if landmarks else "eyes" if eyes else "insightface")
+        detector = detector or ("landmarks" if landmarks else "eyes" if eyes else "auto")
         settings = Settings(detector=detector, eyes=eyes, face=face)
     for made in rehearse(
         source, out, sets or tuple(SETS), settings, landmarks, seed, disjoint_from,

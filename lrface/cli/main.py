@@ -12,6 +12,7 @@ from lrface.errors import LrfaceError
 
 #: Command -> its line in the help. A command is imported only when it runs, so that `--help` stays fast.
 COMMANDS = {
+    "adapt": "Adapt a model to the look of one camera, from unlabelled faces.",
     "benchmark": "Run every protocol on every model, and write one report.",
     "data": "Download, locate, rehearse or split data sets.",
     "doctor": "Show installed packages, devices, and the data and models that are found.",

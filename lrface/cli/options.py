@@ -116,6 +116,9 @@ def check_detector(context: click.Context, option: click.Parameter, text: str) -
     return text
 
 
+#: Detectors that commands over whole folders choose from.
+FINDING = ("auto", "insightface", "centerface", "mtcnn", "dlib")
+
 ENCODER_DETECTOR = click.option(
     "--detector", default="auto", show_default=True, callback=check_detector, metavar="NAME",
     help="How faces are found: centerface, insightface, mtcnn, dlib, the path of an SCRFD detector *.onnx, or none: the "

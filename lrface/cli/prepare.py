@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, KERNEL, LOW_SIZE, RAY, TURN, FilePath
+from lrface.cli.options import ANTIALIAS, DEVICE, EYES, FACE, FINDING, KERNEL, LOW_SIZE, RAY, TURN, FilePath
 from lrface.errors import LrfaceError
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> 
 @click.argument("source", type=FilePath())
 @click.option("--out", type=FilePath(), required=True, help="The store to make.")
 @click.option(
-    "--detector", default=None, type=click.Choice(["insightface", "centerface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
-    help="How faces are found; none: the images are aligned crops. insightface downloads its pack (280 MB) at first use, "
-    "mtcnn comes with lrface.  "
-    "[default: insightface; none for .rec; landmarks with --landmarks]",
+    "--detector", default=None, type=click.Choice([*FINDING, "landmarks", "eyes", "none"]),
+    help="How faces are found; none: the images are aligned crops. auto: insightface if its pack has been downloaded before, "
+    "else centerface, which comes with lrface as mtcnn does; insightface by name downloads the pack (280 MB) at first use.  "
+    "[default: auto; none for .rec; landmarks with --landmarks]",
 )  # fmt: skip
 @click.option("--landmarks", type=FilePath(), default=None, help="CSV: path, then 2 eyes or 5 points.")
 @EYES
@@ -76,7 +76,7 @@ def command(
     from lrface.faces.degrade import Degradation
 
     if detector is None:
-        detector = "landmarks" if landmarks else "none" if is_record(source) else "insightface"
+        detector = "landmarks" if landmarks else "none" if is_record(source) else "auto"
     if (detector == "landmarks") != (landmarks is not None):
         raise LrfaceError("--detector landmarks and --landmarks FILE go together")
     settings = Settings(size, detector, eyes, face, Degradation(low_size, kernel, antialias), encoding, quality, turn)

@@ -10,7 +10,7 @@ from lrface.data.sources import Item, Source
 from lrface.errors import LrfaceError
 from lrface.faces.align import norm_crop
 from lrface.faces.degrade import Degradation, resize
-from lrface.faces.detect import DETECTORS, FACE_RULES, Detector, select_face
+from lrface.faces.detect import DETECTORS, FACE_RULES, Detector, automatic_detector, select_face
 from lrface.faces.images import Loaded, encode_image, load_image, read_image
 from lrface.faces.turn import detect_turned
 
@@ -30,7 +30,8 @@ class Settings:
     Attributes:
         size: side of the aligned crops in pixels, 1 to 4096.
         detector: one of :data:`lrface.faces.detect.DETECTORS`, ``landmarks`` (from a file), ``eyes`` (the same positions
-            in every image) or ``none`` (already cropped).
+            in every image) or ``none`` (already cropped). ``auto`` is replaced by the detector that it stands for, so that
+            the store records which one made it; see :func:`lrface.faces.detect.automatic_detector`.
         eyes: x, y of the image-left eye and of the image-right eye in pixels, for a set that others have aligned. Used by
             the detector ``eyes``, and by any real detector where it finds no face.
         face: the rule for several faces; see :func:`lrface.faces.detect.select_face`.
@@ -44,7 +45,7 @@ class Settings:
     """
 
     size: int = 112
-    detector: str = "insightface"
+    detector: str = "auto"
     eyes: tuple[float, float, float, float] | None = None
     face: str = "largest-central"
     degradation: Degradation = field(default_factory=Degradation)
@@ -53,6 +54,8 @@ class Settings:
     turn: bool = False
 
     def __post_init__(self) -> None:
+        if self.detector == "auto":
+            object.__setattr__(self, "detector", automatic_detector())
         for key, value, known in (
             ("detector", self.detector, (*DETECTORS, "landmarks", "eyes", "none")),
             ("face", self.face, FACE_RULES),

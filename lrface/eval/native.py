@@ -24,6 +24,9 @@ from lrface.models.embedder import Embedder
 #: Width in pixels of the border that is added around the reduced photo by repeating its edge.
 BORDER = 24
 
+#: The default detector for the full photos; its landmarks are the ground truth. It is not the detector under test.
+TRUTH = "mtcnn"
+
 #: A detected face counts as another one if it is farther from the true one than this fraction of the crop's side.
 NEAR = 0.4
 

@@ -78,6 +78,13 @@ class Verification:
         return asdict(self)
 
 
+def adapted_note(card: dict[str, Any]) -> tuple[str, ...]:
+    """One line if the model was adapted to a camera after its thresholds had been calibrated; see ``lrface adapt``."""
+    if "adapted" not in card:
+        return ()
+    return ("the thresholds were calibrated before the model was adapted to a camera: check them on pairs from it",)
+
+
 def known_thresholds(card: dict[str, Any]) -> dict[float, float]:
     """The calibrated thresholds in a model's card: false accept rate -> cosine; empty if there are none."""
     return {float(far): float(value) for far, value in card.get("thresholds", {}).items()}

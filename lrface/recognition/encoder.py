@@ -19,6 +19,7 @@ from lrface.recognition.answers import (
     DEFAULT_FAR,
     FoundFace,
     Verification,
+    adapted_note,
     known_thresholds,
     threshold_between,
 )
@@ -259,7 +260,9 @@ class FaceEncoder:
         if self.calibration is not None:
             probability = float(self.calibration.probability(similarity, *resolutions))
         warnings = tuple(f"{cropped.name}: {warning}" for cropped in (a, b) for warning in cropped.quality.warnings)
-        notes = a.notes + b.notes + (interpolation_note(self.thresholds, far) if promised else ())
+        notes = a.notes + b.notes
+        if promised:
+            notes += interpolation_note(self.thresholds, far) + adapted_note(self.embedder.card)
         members = None
         if isinstance(self.embedder, Family):
             members = (self.embedder.member_name(resolutions[0]), self.embedder.member_name(resolutions[1]))

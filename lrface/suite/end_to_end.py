@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lrface.data.sets.pairs import Pair, read_pairs
+from lrface.eval.native import TRUTH, reduction
 from lrface.reporting.fingerprint import FileDigests, code_digest, digest
 from lrface.suite.context import EMBEDDING_CODE, Context
 from lrface.suite.located import TITLES, Absent, Located, is_rehearsal
@@ -21,9 +22,6 @@ from lrface.suite.task import Task
 
 #: The set of the photos, besides the aligned ``lfw``.
 NAME = "lfw_native"
-
-#: The detector for the full photos. Its landmarks are the ground truth.
-TRUTH = "mtcnn"
 
 #: The code that determines which faces are found.
 FINDING_CODE = (
@@ -76,7 +74,6 @@ def locate_photos(options: Options, pairs: tuple[Path, ...], digests: FileDigest
 
 def end_to_end_tasks(options: Options, model: Model, found: Located) -> list[Task]:
     """The tasks of one model, one for each side."""
-    from lrface.eval.native import reduction
     from lrface.faces.detect import automatic_detector
 
     detector = automatic_detector() if model.detector == "auto" else model.detector

@@ -126,3 +126,18 @@ def test_prepare_counts_what_it_turned(lrface, scene, tmp_path, monkeypatch):
     assert manifest["reason"].fillna("").tolist() == ["", "turned by 270 degrees"]
     outcome = lrface("prepare", tmp_path / "people", "--out", tmp_path / "other", *options, "--no-turn")
     assert "1 ok, 1 no face" in outcome.out
+
+
+def test_prepare_takes_what_works_here(lrface, scene, tmp_path, monkeypatch):
+    """Without --detector: what ``auto`` stands for, never a download; and the store says which it was."""
+    upright, made = scene(GROUP[:1]), []
+    (tmp_path / "people" / "anna").mkdir(parents=True)
+    upright.rename(tmp_path / "people" / "anna" / upright.name)
+    monkeypatch.setattr("lrface.data.crop.automatic_detector", lambda: "mtcnn")
+    monkeypatch.setattr(
+        "lrface.data.workers.create_detector", lambda name, **more: made.append(name) or Corners(GROUP[:1])
+    )
+    outcome = lrface("prepare", tmp_path / "people", "--out", tmp_path / "store", "--workers", "1")
+    assert outcome.status == 0, outcome
+    assert set(made) == {"mtcnn"}
+    assert '"detector": "mtcnn"' in next((tmp_path / "store").glob("*/shard.json")).read_text()

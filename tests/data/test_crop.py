@@ -194,6 +194,13 @@ def test_a_fault_of_the_image_becomes_its_status(name):
         result.decoded()
 
 
+@pytest.mark.parametrize("name", ["centerface", "insightface"])
+def test_auto_is_recorded_as_what_it_stands_for(monkeypatch, name):
+    monkeypatch.setattr("lrface.data.crop.automatic_detector", lambda: name)
+    assert Settings().as_dict()["detector"] == Settings(detector="auto").detector == name
+    assert Settings(detector="mtcnn").detector == "mtcnn"
+
+
 def test_no_face_is_a_status():
     result = crop(PLAIN["jpg"], Settings(detector="mtcnn"), Finder())
     assert (result.row["status"], result.row["reason"]) == ("no face", "mtcnn found no face")

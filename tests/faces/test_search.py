@@ -129,3 +129,29 @@ def test_padding():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (7, 20_000), (8, 8), (9, 12_000)])
 def test_odd_shapes_hold_no_face(shape):
     assert found_in(np.zeros((*shape, 3), np.uint8)) == []
+
+
+class Everywhere:
+    """A network that sees a face at every tenth pixel, as in a texture, and counts what it is shown."""
+
+    def __init__(self):
+        self.pixels, self.sides = 0, []
+
+    def find(self, image, threshold):
+        height, width = image.shape[:2]
+        self.pixels += height * width
+        self.sides += [height, width]
+        y, x = np.mgrid[0:height:10, 0:width:10].reshape(2, -1)[:, :500].astype(np.float32)
+        boxes = np.stack([x, y, x + 9, y + 9, np.full_like(x, 0.9)], axis=1)
+        return Found(boxes, boxes[:, None, :2] + 9 * np.float32(PLACES))
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (8, 20_000), (20_000, 5_000)])
+def test_work_and_faces_are_bounded(shape, monkeypatch):
+    """However large the image, and whatever the network sees in it."""
+    monkeypatch.setattr(search, "MOST_FOUND", 400)
+    network = Everywhere()
+    faces = found_in(np.broadcast_to(np.uint8(0), (*shape, 3)), network=network)
+    assert network.pixels < 2 * search.BUDGET  # tiles overlap
+    assert max(network.sides) <= search.TILE
+    assert 0 < len(faces) <= 400

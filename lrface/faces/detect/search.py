@@ -49,6 +49,10 @@ TILE, OVERLAP = 1024, 160
 #: No face can be found in an image with a shorter side than this, in pixels.
 MIN_SIDE = 8
 
+#: Maximum number of faces in one image, over all scales and tiles. A texture can contain thousands of places that resemble a
+#: face.
+MOST_FOUND = 3000
+
 #: Two boxes are one face if their intersection exceeds this fraction of their union.
 SAME = 0.4
 
@@ -126,8 +130,9 @@ class Search:
             for found in self._at(image, scale, threshold * (WEAKER if small else 1)):
                 views.append(found)
                 seen.append(_size(found.boxes) * scale)
-        every = Found(*map(np.concatenate, zip(*views, strict=True)))
-        merged = merge(every, np.concatenate(seen), self._tuning.best)
+        boxes, landmarks = map(np.concatenate, zip(*views, strict=True))
+        kept = np.argsort(-boxes[:, 4], kind="stable")[:MOST_FOUND]
+        merged = merge(Found(boxes[kept], landmarks[kept]), np.concatenate(seen)[kept], self._tuning.best)
         faces = best_first(Face(box[:4], points, float(box[4])) for box, points in zip(*merged, strict=True))
         return [face for face in faces if face.score > threshold] or faces[:1]
 
