@@ -211,7 +211,9 @@ class Recipe(Section):
     )  # the trained student: shrinkage, see lrface.train.whiten; null: not
     validation: ValidationSection = ValidationSection()
     seed: int = 5
-    compile: bool = False  # the student by torch.compile: faster steps after a minute; needs a C++ compiler
+    #: The student by torch.compile: faster steps after a minute. Needs a C++ compiler, on CUDA Triton; auto: where they are.
+    #: graphs: as CUDA graphs, which pay where kernels take longer to launch than to run; as auto on other devices.
+    compile: bool | Literal["auto", "graphs"] = False
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"  # auto: bf16-mixed on CUDA, 32 elsewhere
 
     @model_validator(mode="after")
