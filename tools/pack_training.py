@@ -3,8 +3,9 @@
     python tools/pack_training.py recipes/shipped_r18_16px.yaml --out packs/r18 --targets int8
     lrface train packs/r18/recipe.yaml --data packs/r18 --out runs/r18        # there
 
-There, Python, torch, numpy, Pillow and safetensors have to be installed, and pydantic, click, omegaconf, lightning-fabric and tqdm, which
-are small. Killed, the packing goes on where it was. A part that is missing or was changed on the way is named before training begins.
+There, Python, torch, numpy, Pillow and safetensors have to be installed, and pydantic, click, omegaconf, lightning-fabric
+and tqdm, which are small. Killed, the packing goes on where it was. A part that is missing or was changed on the way is
+named before training begins.
 """
 
 import sys
@@ -30,7 +31,9 @@ from lrface.train.recipe import load_recipe
     "--quality", type=click.IntRange(50, 100), default=95, show_default=True,
     help="JPEG quality of crops that are made smaller; 100: PNG, without loss.",
 )  # fmt: skip
-@click.option("--part-mb", type=click.FloatRange(0.1), default=PART_BYTES / 1e6, show_default=True, help="Largest part.")
+@click.option(
+    "--part-mb", type=click.FloatRange(0.1), default=PART_BYTES / 1e6, show_default=True, help="Largest part."
+)
 @click.option("--device", default="cpu", show_default=True, help="Where teachers run that are not cached yet.")
 @DATA_ROOT
 def main(
@@ -50,7 +53,9 @@ def main(
     click.echo(f"{facts['bytes'] / 1e6:.1f} MB, the largest part {largest / 1e6:.1f} MB")
     if "cosine" in loss:
         cosine = loss["cosine"]
-        click.echo(f"targets as {targets}: cosine to the exact ones {cosine['mean']:.7f} on average, {cosine['min']:.7f} at least")
+        click.echo(
+            f"targets as {targets}: cosine to the exact ones {cosine['mean']:.7f} on average, {cosine['min']:.7f} at least"
+        )
     if loss.get("psnr") is not None:
         click.echo(f"crops at {facts['crop_side']} px as JPEG {quality}: PSNR {loss['psnr']:.1f} dB")
 

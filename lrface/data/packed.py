@@ -128,7 +128,9 @@ class PackedStore:
     def _rows_of(self, images: np.ndarray) -> np.ndarray:
         rows = self._rows[images]
         if rows.size and rows.min() < 0:
-            raise LrfaceError(f"image {int(images[rows.argmin()])} is not in {self.path}: the pack is of another recipe")
+            raise LrfaceError(
+                f"image {int(images[rows.argmin()])} is not in {self.path}: the pack is of another recipe"
+            )
         return rows
 
 

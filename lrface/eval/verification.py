@@ -108,9 +108,7 @@ def evaluate(
         tar_at_far={far: _tar_at_far(-distances, truth, far) for far in FARS},
         thresholds=tuple(chosen),
         pairs=len(truth),
-        threshold_at_far={
-            far: at_far(impostors, far) for far in FARS if intervals and accepted(far, len(impostors))
-        },
+        threshold_at_far={far: at_far(impostors, far) for far in FARS if intervals and accepted(far, len(impostors))},
     )
 
 

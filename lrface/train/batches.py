@@ -19,7 +19,6 @@ from lrface.train.interrupt import Interrupt
 from lrface.train.recipe import AugmentSection
 from lrface.train.split import Split
 
-
 #: Faces whose views a GPU makes together: with 112 px crops and their float copies 0.6 GB.
 AHEAD = 2048
 

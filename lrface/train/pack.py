@@ -75,7 +75,9 @@ def make_pack(
     """
     out, root, settings = Path(require_path(out)), Path(require_path(data_root)), settings or PackSettings()
     if recipe.teacher and not recipe.teacher.cached:
-        raise LrfaceError("teacher.cached: false asks the teacher in every step, and a pack has no teacher: set it to true")
+        raise LrfaceError(
+            "teacher.cached: false asks the teacher in every step, and a pack has no teacher: set it to true"
+        )
     store = Store(root / recipe.data.store, recipe.data.low_size)
     split = split_store(store, recipe.data)
     with torch.random.fork_rng(devices=[]):
@@ -282,7 +284,9 @@ def _groups(
             chosen = images[start : start + GROUP]
             group: dict[str, np.ndarray] = {"image": chosen.astype(np.int64), "low": store.low(chosen)}
             if high or side is not None:
-                needed = [high or start + place < train for place in range(len(chosen))]  # nobody augments those held out
+                needed = [
+                    high or start + place < train for place in range(len(chosen))
+                ]  # nobody augments those held out
                 group |= _crops(store, chosen, needed, side, settings.quality, pool)
             if taught is not None:
                 views = taught[: 1 + recipe.teacher.flips] if recipe.teacher else taught

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lrface.data.sets.pairs import read_pairs
 from lrface.data.packed import PackedStore
+from lrface.data.sets.pairs import read_pairs
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.files import looked_in

@@ -220,7 +220,9 @@ def _write_model(loop: Loop, store: Store | PackedStore, split: Split, path: Pat
     save_model(path, student, card)
 
 
-def _whitened(loop: Loop, shrinkage: float, store: Store | PackedStore, split: Split) -> tuple[torch.nn.Module, dict[str, Any]]:
+def _whitened(
+    loop: Loop, shrinkage: float, store: Store | PackedStore, split: Split
+) -> tuple[torch.nn.Module, dict[str, Any]]:
     """A copy of the student with the whitening in it, and what a card says of that."""
     chosen = chosen_images(split.labels)
     faces = pixels(loop.recipe, store, split.train[chosen])

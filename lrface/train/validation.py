@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lrface.data.sets.pair_set import PairSet, from_store
 from lrface.data.packed import PackedStore
+from lrface.data.sets.pair_set import PairSet, from_store
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum

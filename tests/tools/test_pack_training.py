@@ -19,7 +19,9 @@ def call(monkeypatch, *args):
 
 def test_it_says_how_much_and_what_is_lost(data_root, write_recipe, tmp_path, monkeypatch, capsys):
     recipe = write_recipe(tmp_path / "recipe.yaml", augment={"rotate": 5})
-    code = call(monkeypatch, recipe, "--data", data_root, "--out", tmp_path / "pack", "--targets", "int8", "--part-mb", 1)
+    code = call(
+        monkeypatch, recipe, "--data", data_root, "--out", tmp_path / "pack", "--targets", "int8", "--part-mb", 1
+    )
     said = capsys.readouterr().out
     assert code == 0
     facts = json.loads((tmp_path / "pack" / "pack.json").read_text())
