@@ -14,8 +14,9 @@ from pathlib import Path
 import click
 
 from lrface.cli.options import DATA_ROOT
+from lrface.data.pack_writer import PART_BYTES
 from lrface.errors import LrfaceError
-from lrface.train.pack import PART_BYTES, PackSettings, make_pack
+from lrface.train.pack import PackSettings, make_pack
 from lrface.train.recipe import load_recipe
 
 

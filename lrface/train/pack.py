@@ -1,10 +1,9 @@
 """Packing a training: all that a recipe reads, in parts that can be carried to another machine. See :mod:`lrface.data.packed`."""
 
 import io
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +12,12 @@ import torch
 import yaml
 from PIL import Image
 
-from lrface.data.packed import FORMAT, PACK_FILE, PackedStore
+from lrface.data.pack_writer import HEADER, PART_BYTES, PartWriter
+from lrface.data.packed import FORMAT, PackedStore
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.faces.degrade import resize
-from lrface.files import atomic_write, file_digest, read_json, require_path, write_json
+from lrface.files import atomic_write, require_path
 from lrface.models import create, shipped
 from lrface.train.preflight import check_data, check_initial, preprocessing_of
 from lrface.train.recipe import Recipe
@@ -25,8 +25,6 @@ from lrface.train.split import Split, split_store
 from lrface.train.teach import Lesson, own_classifier, prepare_lesson
 from lrface.train.validation import validation_pairs
 
-#: Of a part, by default: what most ways of carrying files take.
-PART_BYTES = 40_000_000
 #: Images that are encoded together, and the least that a part holds.
 GROUP = 64
 #: Of the crops, one in so many is decoded again to measure what its compression loses.
@@ -87,7 +85,7 @@ def make_pack(
         lesson = prepare_lesson(recipe, device, store, split, root, student)
     dim = int(student.embedding_dim)  # type: ignore[arg-type]
     facts = _facts(recipe, store, split, settings, dim)
-    writer = _Writer(out, facts, settings.part_bytes)
+    writer = PartWriter(out, facts, settings.part_bytes)
     with writer.bar(len(split.train) + len(split.holdout), progress) as bar:
         _write_images(writer, recipe, store, split, lesson, settings, bar)
     _write_rest(writer, recipe, store, split, root)
@@ -146,102 +144,14 @@ def _facts(recipe: Recipe, store: Store, split: Split, settings: PackSettings, d
     }
 
 
-@dataclass
-class _Writer:
-    """Writes parts, and after each what is certain, so that a killed run goes on from there."""
-
-    out: Path
-    facts: dict[str, Any]
-    part_bytes: int
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not (self.out / PACK_FILE).exists():
-            return
-        before = read_json(self.out / PACK_FILE)
-        own = ("format", "recipe", "made_for", "settings", "store")
-        if any(before.get(key) != _as_json(self.facts[key]) for key in own):
-            raise LrfaceError(f"{self.out} holds another pack: remove it, or choose another --out")
-        kept = []
-        for part in before["parts"]:  # those of images come first and go on; the others are made in no time
-            path = self.out / part["file"]
-            if part["images"] is None or not path.is_file() or file_digest(path) != part["sha256"]:
-                break
-            kept.append(part)
-        self.facts["parts"] = kept
-
-    @property
-    def done(self) -> int:
-        """Images that are in whole parts."""
-        return int(sum(part["images"] for part in self.facts["parts"]))
-
-    def bar(self, total: int, progress: bool) -> Any:
-        from tqdm import tqdm
-
-        return tqdm(total=total, initial=self.done, unit="img", desc="pack", disable=not progress)
-
-    def add(self, arrays: dict[str, np.ndarray], images: dict[str, Any] | None = None) -> None:
-        """Write a part. Of one with images ``images`` holds their number and what was measured of them."""
-        from safetensors.numpy import save
-
-        name = f"part-{len(self.facts['parts']):05d}.safetensors"
-        content = save({key: np.ascontiguousarray(array) for key, array in arrays.items()})
-        with atomic_write(self.out / name) as file:
-            file.write(content)
-        facts = {"file": name, "bytes": len(content), "sha256": file_digest(self.out / name)}
-        self.facts["parts"].append(facts | (images or {"images": None}))
-        write_json(self.out / PACK_FILE, self.facts)
-
-    def add_rows(self, name: str, array: np.ndarray) -> None:
-        """Write an array, in as many parts as its rows take; small ones share a part, which ``flush`` writes."""
-        room = self.part_bytes - 4096 * (1 + len(self.arrays))  # for the header
-        each = max(array.nbytes // max(len(array), 1), 1)
-        start = 0
-        while start < len(array):
-            used = sum(other.nbytes for other in self.arrays.values())
-            rows = min((room - used) // each, len(array) - start)
-            if rows < 1:
-                if not self.arrays:
-                    raise LrfaceError(f"a part of {self.part_bytes:,} bytes holds no row of {name}: allow larger parts")
-                self.flush()
-                continue
-            self.arrays[name] = array[start : start + rows]
-            start += rows
-            if start < len(array):
-                self.flush()
-
-    def flush(self) -> None:
-        """Write what is waiting."""
-        if self.arrays:
-            self.add(self.arrays)
-            self.arrays = {}
-
-    def finish(self) -> dict[str, Any]:
-        """Say that the pack is whole, with what was lost."""
-        self.flush()
-        parts = [part for part in self.facts["parts"] if part["images"]]
-        loss: dict[str, Any] = {}
-        cosines = [part["cosine"] for part in parts if part.get("cosine")]
-        if cosines:
-            seen = sum(each["faces"] for each in cosines)
-            mean = sum(each["mean"] * each["faces"] for each in cosines) / seen
-            loss["cosine"] = {"mean": mean, "min": min(each["min"] for each in cosines)}
-        errors = [part["error"] for part in parts if part.get("error") is not None]
-        if errors:
-            worst = float(np.mean(errors))
-            loss["psnr"] = float(10 * np.log10(255**2 / worst)) if worst else None
-        total = sum(part["bytes"] for part in self.facts["parts"])
-        self.facts |= {"loss": loss, "bytes": total, "complete": True}
-        write_json(self.out / PACK_FILE, self.facts)
-        return self.facts
-
-
-def _as_json(content: Any) -> Any:
-    return json.loads(json.dumps(content))
-
-
 def _write_images(
-    writer: _Writer, recipe: Recipe, store: Store, split: Split, lesson: Lesson | None, settings: PackSettings, bar: Any
+    writer: PartWriter,
+    recipe: Recipe,
+    store: Store,
+    split: Split,
+    lesson: Lesson | None,
+    settings: PackSettings,
+    bar: Any,
 ) -> None:
     """The training images in their order, then those held out, a part as soon as it is full."""
     images = np.concatenate([split.train, split.holdout])
@@ -250,9 +160,9 @@ def _write_images(
     size = 0
     for group in _groups(images[writer.done :], store, recipe, len(split.train) - writer.done, taught, settings):
         bytes_here = sum(array.nbytes for array in group.values())
-        if bytes_here > writer.part_bytes - 4096:
+        if bytes_here > writer.part_bytes - HEADER:
             raise LrfaceError(f"a part of {writer.part_bytes:,} bytes does not hold {GROUP} faces: allow larger parts")
-        if size + bytes_here > writer.part_bytes - 4096:
+        if size + bytes_here > writer.part_bytes - HEADER:
             _write_group(writer, waiting)
             waiting, size = [], 0
         waiting.append(group)
@@ -262,7 +172,7 @@ def _write_images(
         _write_group(writer, waiting)
 
 
-def _write_group(writer: _Writer, waiting: list[dict[str, np.ndarray]]) -> None:
+def _write_group(writer: PartWriter, waiting: list[dict[str, np.ndarray]]) -> None:
     joined = {key: np.concatenate([group[key] for group in waiting]) for key in waiting[0]}
     measured: dict[str, Any] = {"images": len(joined["image"])}
     cosines, errors = joined.pop("cosines", np.empty(0)), joined.pop("errors", np.empty(0))
@@ -342,7 +252,7 @@ def _stored_targets(rows: np.ndarray, kind: Targets) -> dict[str, np.ndarray]:
     return result | {"cosines": cosines}
 
 
-def _write_rest(writer: _Writer, recipe: Recipe, store: Store, split: Split, root: Path) -> None:
+def _write_rest(writer: PartWriter, recipe: Recipe, store: Store, split: Split, root: Path) -> None:
     """Labels, the teacher's classifier, validation pairs of other images, and the weights to begin with."""
     writer.add_rows("label", store.labels.astype(np.int32))
     if recipe.teacher is not None:
