@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lrface.data.prefetch import prefetched_map
 from lrface.data.store import Store
 from lrface.faces.degrade import Degradation, resize
 from lrface.models.embedder import Embedder
@@ -183,16 +184,24 @@ class Batches:
             for step in range(first_step, self.steps)
         ]
         groups = [indices[start : start + self.ahead] for start in range(0, len(indices), self.ahead)]
-        step = first_step
-        for group, stored in zip(groups, self.faces.batches([torch.cat(group) for group in groups]), strict=True):
-            drawn = [self._draw(epoch, number) for number in range(step, step + len(group))]
-            yield from self._make(group, stored, {key: torch.cat([each[key] for each in drawn]) for key in drawn[0]})
-            step += len(group)
+        stored = self.faces.batches([torch.cat(group) for group in groups])
+        for group, pixels, drawn in zip(groups, stored, self._drawn(epoch, first_step), strict=True):
+            yield from self._make(group, pixels, drawn)
 
-    def _draw(self, epoch: int, step: int) -> dict[str, Tensor]:
-        """What happens to this process's samples of a step."""
-        drawn = draw(self.section, self.batch_size, self.size, seeded(self.seed, epoch, step + 1))
-        return {key: value[self.rank :: self.world] for key, value in drawn.items()}
+    def _drawn(self, epoch: int, first_step: int) -> Iterator[dict[str, Tensor]]:
+        """What happens to this process's samples, ``ahead`` steps at a time."""
+
+        def several(first: int) -> dict[str, Tensor]:
+            steps = range(first, min(first + self.ahead, self.steps))
+            drawn = [draw(self.section, self.batch_size, self.size, seeded(self.seed, epoch, n + 1)) for n in steps]
+            return {key: torch.cat([each[key][self.rank :: self.world] for each in drawn]) for key in drawn[0]}
+
+        groups = range(first_step, self.steps, self.ahead)
+        if self.ahead == 1:
+            yield from map(several, groups)
+        else:  # beside the steps, which leave the CPU waiting for a GPU, or starting its kernels
+            with ThreadPoolExecutor(1) as pool:
+                yield from prefetched_map(pool, several, groups, 2)
 
     def _make(self, group: list[Tensor], stored: Tensor, drawn: dict[str, Tensor]) -> Iterator[Batch]:
         """The batches of some steps, of which ``stored`` and ``drawn`` hold the samples one after the other."""
