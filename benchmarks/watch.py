@@ -1,10 +1,11 @@
-"""What many looks at one person are worth: templates of 1 to 32 frames of a clip against a sharp photo.
+"""Accuracy of templates from 1 to 32 frames of a clip, compared with a sharp photo.
 
     python benchmarks/watch.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt
 
-Clips show people of LFW View 1, four at a time, one photo each, and go through ``lrface.watch`` end to end: faces are found,
-followed and embedded as a user's are. The first photo of a person is filmed, the second one is the sharp photo. Looks are given to
-people by the truth. Goes on in the folder ``work`` where it was. Writes benchmarks/results/watch-NAME.json.
+The clips show people of LFW View 1, four at a time, with one photo each. They go through ``lrface.watch`` end to end, so faces are
+detected, tracked and embedded as in use. The first photo of a person is in the clip; the second is the sharp photo. The truth
+tells which person a detected face belongs to. An interrupted run continues in the folder ``work``. The results go to
+benchmarks/results/watch-NAME.json.
 """
 
 import sys
@@ -28,7 +29,7 @@ COUNTS, FAR, PEOPLE = (1, 2, 4, 8, 16, 32), 0.001, 4
 
 
 def film(work: Path, actors: list[Actor], look: Look, encoder: FaceEncoder) -> None:
-    """Write the clips that are missing, and watch those that have not been watched."""
+    """Write the missing clips, and watch those that have not been watched."""
     for number in tqdm(range(len(actors) // PEOPLE), "clips", unit="clip"):
         clip, out = work / f"{number:04d}.mp4", work / f"{number:04d}"
         chosen = [Actor(actor.name, actor.photos[:1], actor.face) for actor in actors[number * PEOPLE :][:PEOPLE]]
@@ -38,7 +39,7 @@ def film(work: Path, actors: list[Actor], look: Look, encoder: FaceEncoder) -> N
 
 
 def read_looks(work: Path, number: int) -> tuple[list[list[Any]], int]:
-    """The looks at each person of a clip, and how many faces there were to see."""
+    """The detected faces of each person in a clip, and the number of faces that the clip shows."""
     truth = read_json(work / f"{number:04d}.json")
     boxes = np.array(truth["boxes"])
     looks: list[list[Any]] = [[] for _ in truth["people"]]
@@ -53,10 +54,16 @@ def read_looks(work: Path, number: int) -> tuple[list[list[Any]], int]:
 
 
 def templates(looks: list[Any], count: int, rule: str) -> tuple[np.ndarray, float]:
-    """A template of so many looks, evenly over the clip, and its pixels of detail.
+    """Make a template from some of a person's detected faces, spread evenly over the clip.
 
-    Rules: ``mean``, ``best`` (the look of the largest recognisability times score), or powers ``r,s`` of recognisability and
-    score that weigh the mean.
+    Args:
+        looks: the detected faces.
+        count: number of faces to use.
+        rule: ``mean``; ``best`` (the face with the largest product of recognisability and detection score); or ``r,s``: a
+            weighted mean, with recognisability to the power r times score to the power s as weight.
+
+    Returns:
+        The template, float64 ``[dim]`` of length 1, and its pixels of detail.
     """
     taken = [looks[place] for place in np.linspace(0, len(looks) - 1, count).round().astype(int)]
     rows = np.stack([look.embedding for look in taken]).astype(np.float64)
@@ -73,7 +80,7 @@ def templates(looks: list[Any], count: int, rule: str) -> tuple[np.ndarray, floa
 
 
 def accuracy(scores: np.ndarray, same: np.ndarray, folds: int = 10) -> float:
-    """Ten-fold accuracy where as many pairs are of one person as of two: each fold at the others' best threshold."""
+    """Ten-fold accuracy on as many same pairs as different ones. Each fold uses the best threshold of the other folds."""
     fold = np.arange(len(scores)) % folds
     right = 0
     for each in range(folds):
@@ -113,13 +120,13 @@ def measure(
 @click.option(
     "--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists of pairs."
 )
-@click.option("--people", default=200, show_default=True, type=click.IntRange(20), help="How many are filmed.")
-@click.option("--side", default=16.0, show_default=True, help="Of the aligned faces, in pixels.")
+@click.option("--people", default=200, show_default=True, type=click.IntRange(20), help="Number of people.")
+@click.option("--side", default=16.0, show_default=True, help="Side of the aligned faces in pixels.")
 @click.option("--frames", default=50, show_default=True, type=click.IntRange(2), help="Frames a clip.")
 @click.option(
     "--rule", "rules", multiple=True, default=("mean", "1,0", "1,1", "2,0", "2,2", "0,2", "best"), show_default=True
 )
-@click.option("--name", default="16px", show_default=True, help="Of the file of results.")
+@click.option("--name", default="16px", show_default=True, help="Part of the name of the results file.")
 def main(
     work: Path,
     lfw: Path,
@@ -141,7 +148,7 @@ def main(
 def run(
     work: Path, lfw: Path, pairs: tuple[Path, ...], people: int, side: float, frames: int, rules: tuple[str, ...], name: str
 ) -> None:  # fmt: skip
-    """See :func:`main`."""
+    """Run the benchmark. See :func:`main`."""
     encoder = FaceEncoder.load(turn=False)
     actors = lfw_actors(lfw, pairs, 2)
     order = np.random.default_rng(0).permutation(len(actors))[:people]

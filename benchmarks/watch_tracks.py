@@ -1,10 +1,10 @@
-"""Following four people who cross behind a pillar, against the truth; and how fast a watch is.
+"""Measure the tracking of four people who cross behind a pillar, and the speed of a watch.
 
     python benchmarks/watch_tracks.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt
 
-Faces are in lanes so near to each other that they hide one another. HOTA, IDF1 and identity switches are computed by trackers
-(its metrics match TrackEval's). Similarity is 1 minus the distance of centres in sides of the face, as the truth's boxes are
-those of aligned crops. Writes benchmarks/results/watch_tracks.json.
+The faces walk in lanes that are so close that they hide one another. HOTA, IDF1 and identity switches are computed by the package
+trackers, whose metrics match those of TrackEval. The similarity is 1 minus the distance of the centres in sides of the face,
+because the truth's boxes are those of aligned crops. The results go to benchmarks/results/watch_tracks.json.
 """
 
 import sys
@@ -28,15 +28,15 @@ from lrface.video.watch import Watch
 RESULTS = Path(__file__).parent / "results"
 CLIPS, PEOPLE, FRAMES = 10, 4, 75
 
-#: Less than half of a face to be seen is nobody to follow.
+#: Minimum visible share of a face. Faces that are hidden more do not count.
 SEEN = 0.5
 
 
 class Recorded(Watch):
-    """A watch that remembers where its tracks were.
+    """A watch that records the positions of its tracks.
 
     Attributes:
-        places: of each frame that was looked at, its index and the number and box of each track seen.
+        places: of each processed frame: its index, and number and box of each track in it.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -49,7 +49,7 @@ class Recorded(Watch):
         self.places.append((index, seen))
 
     def final(self, number: int) -> int:
-        """The number of the track that one went on as."""
+        """The number of the track into which a track was merged."""
         while number in self._tracker.joined:
             number = self._tracker.joined[number]
         return number
@@ -64,7 +64,7 @@ def follow(clip: Path, encoder: FaceEncoder, every: int = 1) -> Recorded:
 
 
 def compare(watch: Recorded, truth: dict[str, Any]) -> tuple[list[Any], list[Any], list[Any]]:
-    """True numbers, tracks' numbers and similarities of each frame that was looked at."""
+    """The people's numbers, the tracks' numbers and their similarities, for each processed frame."""
     boxes = np.array(truth["boxes"])
     people, tracks, similarities = [], [], []
     for index, seen in watch.places:
@@ -79,7 +79,7 @@ def compare(watch: Recorded, truth: dict[str, Any]) -> tuple[list[Any], list[Any
 
 
 def measure(work: Path, actors: list[Actor], encoder: FaceEncoder, side: float, every: int) -> dict[str, Any]:
-    """Figures over all clips, which are made if they are missing."""
+    """Figures over all clips. Missing clips are made."""
     from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
     joined: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
@@ -91,7 +91,7 @@ def measure(work: Path, actors: list[Actor], encoder: FaceEncoder, side: float, 
         parts = compare(follow(clip, encoder, every), truth)
         for whole, part, step in zip(
             joined, parts, (100, 1000, 0), strict=True
-        ):  # one long sequence: numbers of their own
+        ):  # the clips form one long sequence, so each needs its own range of numbers
             whole.extend(each + step * number for each in part)
     clear, identity = compute_clear_metrics(*joined), compute_identity_metrics(*joined)
     hota = compute_hota_metrics(*joined)
@@ -104,7 +104,7 @@ def measure(work: Path, actors: list[Actor], encoder: FaceEncoder, side: float, 
 
 
 def speed(work: Path, actors: list[Actor], encoder: FaceEncoder) -> list[dict[str, Any]]:
-    """Frames a second at 1280 x 720 with three faces, and the share of each stage."""
+    """Frames per second at 1280 x 720 with three faces, and the share of each stage in the time."""
     clip = work / "speed.mp4"
     sizes = [
         Actor(actor.name, actor.photos[:1], actor.face * 28 / side)

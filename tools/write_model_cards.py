@@ -1,9 +1,9 @@
-"""Write docs/models.md, the model cards of what the package carries, from the files themselves and from measured results.
+"""Write docs/models.md, the cards of the shipped models, from the model files and the measured results.
 
     benchmarks/run_all.sh --only lfw --models lrface-r18-16px ... --out results/lfw   # reproduces the figures
     python tools/write_model_cards.py results/lfw/results.json
 
-Nothing in it is typed by hand: facts and thresholds come from each model file, figures from the suite's results.
+Nothing is typed by hand: facts and thresholds come from each model file, figures from the benchmark's results.
 """
 
 import json
@@ -25,7 +25,7 @@ FACTS = {
 
 
 def figures(rows: list[dict[str, Any]], model: str) -> list[str]:
-    """LFW View 2 by resolution, as a Markdown table; empty if nothing was measured."""
+    """LFW View 2 by resolution as a Markdown table; empty if nothing was measured."""
     mine = [
         row for row in rows
         if (row["model"], row["protocol"], row.get("set"), row["status"]) == (model, "verification", "lfw", "done")
@@ -50,7 +50,7 @@ def figures(rows: list[dict[str, Any]], model: str) -> list[str]:
 
 
 def thresholds(calibration: Calibration) -> list[str]:
-    """Cosine thresholds for two faces of one resolution, as a Markdown table."""
+    """Cosine thresholds for two faces of the same resolution, as a Markdown table."""
     rates = [far for far in sorted(calibration.different, reverse=True) if far in (0.1, 0.01, 0.001, 0.0001)]
     lines = [
         "| false accept rate | " + " | ".join(f"{side:g} px" for side in SIDES) + " |",
@@ -64,7 +64,7 @@ def thresholds(calibration: Calibration) -> list[str]:
 
 
 def card(model: str, rows: list[dict[str, Any]]) -> list[str]:
-    """One model's section."""
+    """The section of one model."""
     facts = open_embedder(model, threads=1).card
     recipe = facts["recipe"]
     degradation = facts["preprocessing"]["degradation"]
@@ -87,7 +87,7 @@ def card(model: str, rows: list[dict[str, Any]]) -> list[str]:
 @click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True)
 def main(results: tuple[Path, ...], out: Path) -> None:
-    """Write the cards, with the figures of RESULTS, files that `lrface benchmark` wrote."""
+    """Write the cards with the figures from RESULTS, which are files of `lrface benchmark`."""
     rows = [row for file in results for row in json.loads(file.read_text())["rows"]]
     lines = [
         "# The models that lrface carries",

@@ -1,4 +1,4 @@
-"""What rows of one run share: open models, loaded sets, and embeddings, which are computed once."""
+"""The shared resources of the rows of one run: open models, loaded sets, and embeddings, which are computed once."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lrface.faces.degrade import Degradation
     from lrface.models.embedder import Embedder
 
-#: What decides an embedding, given the weights and the pixels.
+#: The code that determines an embedding, besides the weights and the pixels.
 EMBEDDING_CODE = (
     "lrface.eval.embeddings", "lrface.models.preprocessing", "lrface.faces.degrade", "lrface.faces.align", "lrface.models.resnet",
     "lrface.models.iresnet", "lrface.runtimes.onnx", "lrface.runtimes.torch",
@@ -26,14 +26,14 @@ EMBEDDING_CODE = (
 
 
 class NotApplicableError(LrfaceError):
-    """A row that makes no sense for this model; says why."""
+    """A row does not apply to this model; the message gives the reason."""
 
 
 class Context:
-    """Opens, loads and embeds on demand.
+    """Opens models, loads sets and embeds images on demand.
 
-    Embeddings are kept as files under ``out/cache/embeddings``, so that a run that was killed does not embed a set
-    again for the rows that remain; :meth:`forget` removes them.
+    Embeddings are stored as files in ``out/cache/embeddings``. After a kill, a set need not be embedded again for the
+    remaining rows. :meth:`forget` removes them.
     """
 
     def __init__(self, options: Options) -> None:
@@ -42,15 +42,15 @@ class Context:
         self._loaded: tuple[str, Any] = ("", None)
 
     def embedder(self, model: Model) -> "Embedder":
-        """The open network of a model; raises LrfaceError if it cannot be opened."""
+        """The open network of a model. Raises LrfaceError if it cannot be opened."""
         if model.digest not in self._embedders:
             self._embedders[model.digest] = model.open(self.options.device)
         return self._embedders[model.digest]
 
     def load(self, located: Located) -> Any:
-        """A set's contents. One set is held at a time."""
+        """The contents of a set. Only one set is in memory at a time."""
         if self._loaded[0] != located.fingerprint:
-            self._loaded = ("", None)  # the old one first, lest both be in memory
+            self._loaded = ("", None)  # frees the old set first, so that only one is in memory
             self._loaded = (located.fingerprint, located.load())
         return self._loaded[1]
 
@@ -61,7 +61,7 @@ class Context:
     def embed_some(
         self, model: Model, located: Located, degradation: "Degradation | None", at: np.ndarray
     ) -> np.ndarray:
-        """Embeddings of the images ``at`` alone: a part of what :meth:`embed_pairs` kept, else no others are embedded.
+        """Embeddings of only the images ``at``, float32 ``[m, dim]``; read from stored results of :meth:`embed_pairs` if possible.
 
         Args:
             model, located, degradation: see :meth:`embed_pairs`.
@@ -94,7 +94,7 @@ class Context:
     def cached(
         self, parts: Sequence[Any], compute: Callable[[], tuple[np.ndarray, list[str]]]
     ) -> tuple[np.ndarray, list[str]]:
-        """What was kept under ``parts``, or what ``compute()`` makes: embeddings, and what a report has to say of them."""
+        """The stored embeddings and notes for ``parts``, or else those that ``compute()`` makes, which are then stored."""
         path = self._kept(parts)
         beside = path.with_suffix(".json")
         if not path.exists():
@@ -106,7 +106,7 @@ class Context:
         return array, read_json(beside)
 
     def forget(self) -> None:
-        """Remove the kept embeddings, when no row needs them any more."""
+        """Remove the stored embeddings, once no row needs them any more."""
         for path in (self.options.out / "cache" / "embeddings").glob("*"):
             path.unlink()
 
@@ -119,6 +119,6 @@ class Context:
 
 
 def _changes_nothing(degradation: "Degradation", embedder: "Embedder", images: Sequence[np.ndarray]) -> bool:
-    """Whether the reduction is the network's own, or to the size that the crops have."""
+    """Whether the reduction equals the network's own, or all crops already have its size."""
     size = degradation.size
     return degradation == embedder.preprocessing.degradation or all(image.shape[:2] == (size, size) for image in images)

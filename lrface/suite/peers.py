@@ -1,8 +1,8 @@
-"""The models of a suite: ours and any peer, each an :class:`~lrface.models.embedder.Embedder` with a label, and what it costs.
+"""The models of a suite, lrface's own and others. Each is an :class:`~lrface.models.embedder.Embedder` with a label and a cost.
 
-``LABEL=MODEL[,KEY=VALUE...]`` names one. MODEL is whatever :func:`lrface.models.embedder.open_embedder` opens; the keys declare how
-an ONNX file that does not say so wants its input (``input_size=112,colour=BGR``), and ``hr=MODEL``, or the label of another model,
-names the teacher that embeds the high-resolution side of HR-LR pairs. ``detector=NAME`` is what finds the model's faces in photos.
+``LABEL=MODEL[,KEY=VALUE...]`` names one. MODEL is anything that :func:`lrface.models.embedder.open_embedder` opens. The keys
+declare the input of an ONNX file without a card (``input_size=112,colour=BGR``). ``hr=MODEL``, or the label of another model,
+names the teacher that embeds the high-resolution side of HR-LR pairs. ``detector=NAME`` names the detector for photos.
 """
 
 import re
@@ -32,14 +32,14 @@ _NUMBERS = {"input_size": int, "mean": float, "scale": float}
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the suite; opened only when something is to be computed.
+    """One model of the suite. It is opened only when something has to be computed.
 
     Attributes:
-        label: what tables call it.
+        label: its name in tables.
         spec: a file, a shipped model's name, or ``insightface:PACK``.
-        declared: preprocessing of an ONNX file that does not carry its own.
-        hr: the model of the high-resolution side in HR-LR; itself if None.
-        detector: what finds its faces in photos; see :func:`lrface.faces.detect.create_detector`.
+        declared: preprocessing of an ONNX file that has no card.
+        hr: the model of the high-resolution side in HR-LR; None for the model itself.
+        detector: its detector for photos; see :func:`lrface.faces.detect.create_detector`.
     """
 
     label: str
@@ -50,11 +50,11 @@ class Model:
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
-        """The files that the weights lie in; none for a pack that cannot be downloaded."""
+        """The files with the weights; none for a pack that cannot be downloaded."""
         if self.spec.startswith("insightface:"):
             return self._of_pack() or self._fetched()
         path = shipped.find(self.spec) or Path(self.spec)
-        # Exporters put the weights of a graph beside it: model.onnx.data, model.onnx_data, model.data.
+        # Exporters write the weights of a graph beside it: model.onnx.data, model.onnx_data, model.data.
         beside = [path.with_name(name) for name in (f"{path.name}.data", f"{path.name}_data", f"{path.stem}.data")]
         return tuple(file for file in (path, *(beside if path.suffix == ".onnx" else ())) if file.is_file())
 
@@ -66,26 +66,26 @@ class Model:
         return tuple(sorted(file for file in folder.rglob("*.onnx") if file.stem.startswith(PACK_NETWORKS))[:1])
 
     def _fetched(self) -> tuple[Path, ...]:
-        """Before the first fingerprint, for that must be the same afterwards; rows tell why if it cannot be had."""
+        """Download the pack before the first fingerprint, so that it does not change later. The rows report a failed download."""
         with suppress(LrfaceError):
             self.open()
         return self._of_pack()
 
     @cached_property
     def digest(self) -> str:
-        """Names the weights and the declared preprocessing, without opening the model."""
+        """Digest of the weights and of the declared preprocessing, without opening the model."""
         weights = [file_digest(file) for file in self.files] or [self.spec]
         return digest([weights, sorted(self.declared)])
 
     def open(self, device: str = "cpu", threads: int | None = None) -> "Embedder":
-        """The network. Raises LrfaceError as ``open_embedder`` does."""
+        """Open the network. Raises LrfaceError as ``open_embedder`` does."""
         from lrface.models.embedder import open_embedder
 
         return open_embedder(self.spec, device, threads, dict(self.declared) or None)
 
 
 def parse_models(texts: Iterable[str]) -> list[Model]:
-    """Models as the command line names them; without a label, the file's name is one.
+    """Parse models as given on the command line. Without a label, the file's name is the label.
 
     Raises:
         LrfaceError: no such file, an unknown key, or one label for two models.
@@ -103,10 +103,10 @@ def parse_models(texts: Iterable[str]) -> list[Model]:
 
 
 def _parse(text: str) -> tuple[Model, str | None]:
-    """A model, and what it names for the high-resolution side."""
+    """A model, and the name of the model for the high-resolution side."""
     known = [field.name for field in fields(Preprocessing) if field.name != "degradation"]
     rest, declared, hr, detector = text, {}, None, "auto"
-    # From the right: a label may hold commas.
+    # Parsed from the right, because a label may contain commas.
     while found := re.fullmatch(rf"(.+),\s*({'|'.join(('hr', 'detector', *known))})=([^,]*)", rest, re.DOTALL):
         rest, key, value = found.groups()
         if key == "hr":
@@ -140,7 +140,7 @@ def _value(key: str, value: str, text: str) -> Any:
 
 
 def describe(embedder: "Embedder") -> dict[str, Any]:
-    """What a model file says of its origin: recipe, losses, seed, commit and data; None for what it does not say."""
+    """The origin of a model according to its file: recipe, losses, seed, commit and data; None for missing entries."""
     card = embedder.card
     recipe = card.get("recipe") or {}
     return {
@@ -157,13 +157,13 @@ def describe(embedder: "Embedder") -> dict[str, Any]:
 
 
 def measure_cost(model: Model, runs: int = 30) -> dict[str, float | int]:
-    """Milliseconds per face on one thread, preprocessing included, one face at a time; and megabytes on the disk.
+    """Measure the milliseconds per face and the megabytes on disk.
 
-    What is counted is the processor's time, which is the time that passes on an idle machine, and depends little on what
-    else runs on a busy one.
+    Faces are embedded one at a time, on one thread, including preprocessing. The processor's time is counted. On an idle
+    machine this is the elapsed time, and it depends little on other programs.
 
     Returns:
-        ``ms`` (median of ``runs``), ``ms_spread`` (half the distance between the quartiles), ``megabytes``,
+        ``ms`` (median of ``runs``), ``ms_spread`` (half the distance between the quartiles), ``megabytes``, and
         ``dimensions`` of the embedding.
     """
     import torch
@@ -171,8 +171,8 @@ def measure_cost(model: Model, runs: int = 30) -> dict[str, float | int]:
     before = torch.get_num_threads()
     face = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
     try:
-        embedder = model.open(threads=1)  # torch counts them for the whole process
-        for _ in range(5):  # the first ones allocate
+        embedder = model.open(threads=1)  # with torch, threads=1 applies to the whole process
+        for _ in range(5):  # the first passes allocate memory
             dimensions = embedder.embed([face]).shape[1]
         times = [_clock(embedder, face) for _ in range(runs)]
     finally:
