@@ -36,7 +36,7 @@ from lrface.version import code_version, hardware
 #: The paper's training set and its epochs: CASIA-WebFace.
 FACES, EPOCHS = 490_623, 35
 GOAL = 0.95
-WAYS: tuple[Any, ...] = (False, True, "graphs")
+WAYS: dict[str, Any] = {"false": False, "true": True, "graphs": "graphs"}
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,9 @@ def describe(row: dict[str, Any]) -> str:
     )
 
 
-def run_all(setup: Setup, recipe: Recipe, batches: tuple[int, ...], both: bool) -> list[dict[str, Any]]:
+def run_all(
+    setup: Setup, recipe: Recipe, batches: tuple[int, ...], ways: tuple[Any, ...], both: bool
+) -> list[dict[str, Any]]:
     """A row for each way; one that a machine cannot do says why."""
     rows = []
     logits = recipe.loss.kd is not None or needs_logits(recipe.loss.methods)
@@ -140,7 +142,7 @@ def run_all(setup: Setup, recipe: Recipe, batches: tuple[int, ...], both: bool) 
     if both and recipe.teacher is not None:
         with_crrcd = [True, False] if recipe.loss.cosine or recipe.loss.classification or logits else [True]
     for batch in batches or (recipe.optim.batch_size,):
-        for way in WAYS:
+        for way in ways:
             for crrcd in with_crrcd:
                 row: dict[str, Any] = {"batch": batch, "compile": way, "crrcd": crrcd}
                 try:
@@ -159,19 +161,29 @@ def run_all(setup: Setup, recipe: Recipe, batches: tuple[int, ...], both: bool) 
 @click.argument("pack", type=click.Path(path_type=Path))
 @click.option("--device", default="auto", show_default=True)
 @click.option("--batch", "batches", multiple=True, type=click.IntRange(2), help="Repeatable.  [default: the recipe's]")
+@click.option(
+    "--way", "ways", multiple=True, type=click.Choice(list(WAYS)), help="To compile; repeatable.  [default: all]"
+)
 @click.option("--steps", default=50, show_default=True, help="Of a block.")
 @click.option("--turns", default=5, show_default=True, help="Blocks of each.")
 @click.option("--choose", is_flag=True, help="Only with the recipe's own losses; print the fastest way for --set.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Write the figures to this JSON file.")
 def main(
-    pack: Path, device: str, batches: tuple[int, ...], steps: int, turns: int, choose: bool, out: Path | None
+    pack: Path,
+    device: str,
+    batches: tuple[int, ...],
+    ways: tuple[str, ...],
+    steps: int,
+    turns: int,
+    choose: bool,
+    out: Path | None,
 ) -> None:
     """Measure the training of PACK on this machine."""
     store = PackedStore(pack)
     recipe = parse_recipe(store.facts["recipe"], str(pack))
     open_faces(recipe, pack)
     setup = Setup(pack, store, split_store(store, recipe.data), device, steps, turns)
-    rows = run_all(setup, recipe, batches, both=not choose)
+    rows = run_all(setup, recipe, batches, tuple(WAYS[way] for way in ways or WAYS), both=not choose)
     good = [row for row in rows if "loop" in row]
     fastest = max(good, key=lambda row: row["loop"]) if good else None
     if fastest is not None:

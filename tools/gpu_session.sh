@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# What to do with a CUDA machine for a limited time: the shipped recipes three times longer, three seeds, with CRRCD and without; then speed.
+# Use a CUDA machine for a limited time: train the recipes three times longer than they say, with three seeds, with CRRCD and
+# without; then measure speed.
 #   tools/gpu_session.sh PACKS OUT [MINUTES]
-# PACKS holds one pack a recipe, made elsewhere by
-#   for r in shipped_r18_16px shipped_small_16px; do python tools/pack_training.py recipes/$r.yaml --out PACKS/$r --targets int8; done
-# The machine needs a checkout, Python, torch, numpy, Pillow and safetensors. What else is needed can be carried: a folder `wheels` in PACKS, of
-#   python -m pip wheel --no-deps --wheel-dir PACKS/wheels click tqdm pyyaml omegaconf antlr4-python3-runtime==4.9.3 \
-#     pydantic pydantic-core annotated-types typing-inspection typing-extensions lightning-fabric lightning-utilities packaging fsspec
-# (pydantic-core and pyyaml for that machine's Python and platform) is installed beside OUT first.
-# Ends after MINUTES (50), whatever is done; the same command goes on where it was. OUT/results.tar.part-* are what to carry home: tables, logs, the
-# recipes, and of each recipe and variant the model of the seed that validates best, as float16. RESULT_BYTES (15M) is the largest of them.
+# PACKS holds one pack for each recipe, made at home:
+#   for r in shipped_r18_16px shipped_small_16px; do
+#     python tools/pack_training.py recipes/$r.yaml --out PACKS/$r --targets int8
+#   done
+# The machine needs a checkout, Python, torch, numpy, Pillow and safetensors. The other packages can be carried as wheels in
+# PACKS/wheels (pydantic-core and pyyaml for that machine's Python and platform), and are then installed into OUT/site:
+#   python -m pip wheel --no-deps --wheel-dir PACKS/wheels click tqdm pyyaml omegaconf antlr4-python3-runtime==4.9.3 pydantic \
+#     pydantic-core annotated-types typing-inspection typing-extensions lightning-fabric lightning-utilities packaging fsspec
+# It ends after MINUTES (50). If it was killed or is not finished, run the same command again. Carry home OUT/results.tar.part-*:
+# tables, logs, recipes, and for each recipe and variant the model of the seed with the best validation, as float16.
+# Environment: DEVICE (cuda), SEEDS (5 6 7), LONGER (3), WAYS of compiling to try (false true graphs), SPEED_SECONDS (240) that are
+# kept free for the speed tables, their BATCHES (96 512) and STEPS (30), RESULT_BYTES (15M) of the largest result file.
 set -euo pipefail
 packs=$(realpath "${1:?the folder of packs}")
 mkdir -p "${2:?where to write}"
@@ -18,6 +23,10 @@ for_speed=${SPEED_SECONDS:-240} # kept free for the speed tables and the results
 seeds=${SEEDS:-5 6 7}
 device=${DEVICE:-cuda}
 longer=${LONGER:-3}
+ways=()
+batches=()
+for batch in ${BATCHES:-96 512}; do batches+=(--batch "$batch"); done
+for way in ${WAYS:-false true graphs}; do ways+=(--way "$way"); done
 cd "$(dirname "$0")/.."
 if [ -d "$packs/wheels" ] && [ ! -f "$out/site/installed" ]; then
   python3 -m pip install --quiet --no-index --no-deps --upgrade --target "$out/site" "$packs"/wheels/*.whl
@@ -30,11 +39,11 @@ left() { echo $((end - $(date +%s) - $1)); }
 recipes=()
 for pack in "$packs"/*/pack.json; do recipes+=("$(basename "$(dirname "$pack")")"); done
 
-# Which way of compiling trains fastest here, in a minute or two.
+# Which way of compiling trains fastest here. Compiling takes a minute or so for each way: for a short time, try fewer.
 for recipe in "${recipes[@]}"; do
   [ -s "$out/$recipe.choice" ] && continue
-  timeout "$(left 0)" python3 benchmarks/gpu_speed.py "$packs/$recipe" --device "$device" --steps 30 --turns 2 --choose \
-    --out "$out/$recipe.choice.json" | tee "$out/$recipe.choice.log"
+  timeout "$(left 0)" python3 benchmarks/gpu_speed.py "$packs/$recipe" --device "$device" --steps "${STEPS:-30}" --turns 2 \
+    "${ways[@]}" --choose --out "$out/$recipe.choice.json" | tee "$out/$recipe.choice.log"
   sed -n 's/^fastest: //p' "$out/$recipe.choice.log" >"$out/$recipe.choice"
   [ -s "$out/$recipe.choice" ] || { echo "error: nothing could be trained here; see $out/$recipe.choice.log" >&2; exit 2; }
 done
@@ -51,14 +60,14 @@ train() { # RECIPE SEED VARIANT [--set ...]
 }
 for seed in $seeds; do
   for recipe in "${recipes[@]}"; do
-    train "$recipe" "$seed" crrcd
+    train "$recipe" "$seed" crrcd --set loss.crrcd.weight=2.0
     train "$recipe" "$seed" plain --set loss.crrcd=null
   done
 done
 
 for recipe in "${recipes[@]}"; do
   [ -f "$out/$recipe.speed.json" ] || [ "$(left 30)" -lt 20 ] || timeout "$(left 30)" python3 benchmarks/gpu_speed.py "$packs/$recipe" \
-    --device "$device" --steps 30 --turns 3 --batch 96 --batch 512 --out "$out/$recipe.speed.json" | tee "$out/$recipe.speed.log" || true
+    --device "$device" --steps "${STEPS:-30}" --turns 3 "${ways[@]}" "${batches[@]}" --out "$out/$recipe.speed.json" | tee "$out/$recipe.speed.log" || true
 done
 python3 tools/gather_runs.py "$out/runs" --out "$out/results"
 cp "$out"/*.json "$out"/*.log "$out/results/" 2>/dev/null || true
