@@ -112,6 +112,7 @@ class CRRCD(nn.Module):
         self.cross_head = nn.Linear(projected_dim, projected_dim)  # H2
         self.queue = SampleQueue(self.negatives, self.student_dim) if queue else None
         self.register_buffer("log_z", torch.tensor(math.nan))  # NaN until the first batch with a negative
+        self._estimated = False  # once it is known that log_z is a number, no device need be asked, and waited for
 
     def forward(self, student: Tensor, teacher: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """The loss, positive + negative (scalar); see ``terms``."""
@@ -191,12 +192,16 @@ class CRRCD(nn.Module):
         if self.normaliser == "paper":
             return offset
         log_z = self.log_z.to(offset.dtype)
-        if bool(log_z.isnan()):  # no estimate yet: use this batch's own, which takes one more pass
+        if not self._estimated and bool(
+            log_z.isnan()
+        ):  # no estimate yet: use this batch's own, which takes one more pass
             critic = Critic(self.temperature, torch.zeros_like(offset), exclusions, 1)
             with torch.no_grad():
                 log_sum = contrast(teacher_side, cross_side, critic).log_sum
             # Without any negative there is nothing to normalise. The Z of scores 0 keeps the positive part finite.
             log_z = self._batch_log_z(log_sum, exclusions).nan_to_num(math.log(self.cardinality))
+        else:
+            self._estimated = True
         return offset - log_z
 
     def _batch_log_z(self, log_sum: Tensor, exclusions: Exclusions) -> Tensor:

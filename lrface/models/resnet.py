@@ -1,6 +1,7 @@
 """ResNet18 for low resolution, the student, and ResNet16, a smaller one.
 
-The blocks are torchvision's, and the trunk has torchvision's names (``conv1``, ``bn1``, ``layer1`` .. ``layer4``). The head is
+The trunk is torchvision's, with its names (``conv1``, ``bn1``, ``layer1`` .. ``layer4``). It is written here so that training
+alone does not need torchvision. A test compares both. The head is
 the usual one for face recognition: in an aligned face the eyes and the mouth have known positions, so the last map is
 flattened and not averaged.
 
@@ -22,7 +23,6 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from lrface.errors import LrfaceError
 from lrface.models.checks import check_count, check_dropout, check_input
@@ -32,7 +32,7 @@ STEMS = ("native", "upsample")
 
 
 class LowResolutionResNet(nn.Module):
-    """ResNet of torchvision BasicBlocks for small square images.
+    """ResNet of basic blocks for small square images.
 
     Args:
         depths: residual blocks in each of the four stages.
@@ -106,6 +106,35 @@ class LowResolutionResNet(nn.Module):
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         x = self.dropout(torch.flatten(x, 1))
         return self.features(self.fc(x))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al., "Deep residual learning for image recognition", CVPR 2016).
+
+    Args:
+        in_channels, channels: before and after.
+        stride: of the first convolution.
+        downsample: the shortcut where shapes differ; None where the input itself is added.
+
+    Shapes:
+        float32 ``[B, in_channels, H, W]`` -> ``[B, channels, H / stride, W / stride]``.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += shortcut
+        result: Tensor = self.relu(out)
+        return result
 
 
 def _channels(width: int | Sequence[int]) -> Sequence[int]:

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lrface.train.native_views import native_views
 from lrface.train.recipe import AugmentSection
 
 #: Number of degradation operators per step. Each is used for an equal part of the batch, because resizing needs whole batches.
@@ -62,7 +61,8 @@ def degrade_views(source: Tensor, drawn: dict[str, Tensor], section: AugmentSect
 
     Args:
         source: uint8 ``[b, 3, s, s]`` aligned crops.
-        drawn: the rows of :func:`draw` for these samples, on the same device.
+        drawn: the rows of :func:`draw` for these samples, on the same device. ``side`` and ``kernel`` may stay on
+            the CPU, which selects the operators: it then does not wait for a GPU.
         section: the recipe's settings.
         size: side of the result in pixels.
 
@@ -74,9 +74,8 @@ def degrade_views(source: Tensor, drawn: dict[str, Tensor], section: AugmentSect
     if native is None:
         low[:] = _reduce_all(source, drawn, section, size)
     else:
-        low[~native] = _reduce_all(
-            source[~native], {key: value[~native] for key, value in drawn.items()}, section, size
-        )
+        rest = {key: value[~native.to(value.device)] for key, value in drawn.items()}
+        low[~native] = _reduce_all(source[~native], rest, section, size)
         low[native] = _natively(source[native], drawn["native_seed"][native], section, size)
     mean = low.mean((1, 2, 3), keepdim=True)
     low = (low - mean) * drawn["contrast"][:, None, None, None] + mean + drawn["brightness"][:, None, None, None]
@@ -89,19 +88,28 @@ def _reduce_all(source: Tensor, drawn: dict[str, Tensor], section: AugmentSectio
     """Move the crops and reduce each by its operator: float32 ``[b, 3, size, size]``."""
     views = _move(source.float(), drawn)
     low = torch.empty(len(views), 3, size, size, device=views.device)
-    for operator in torch.unique(torch.stack([drawn["side"], drawn["kernel"]], 1), dim=0).tolist():
-        side, kernel = operator
-        chosen = (drawn["side"] == side) & (drawn["kernel"] == kernel)
+    for side, kernel in torch.unique(torch.stack([drawn["side"], drawn["kernel"]], 1), dim=0).tolist():
+        chosen = ((drawn["side"] == side) & (drawn["kernel"] == kernel)).nonzero()[:, 0]
+        chosen = to_device(chosen, views.device)
         low[chosen] = _resize(_resize(views[chosen], side, section.kernels[kernel]), size, "bilinear")
     return low
 
 
 def _natively(source: Tensor, seeds: Tensor, section: AugmentSection, size: int) -> Tensor:
     """Make native views on the CPU, with the code of inference: float32 ``[b, 3, size, size]``."""
+    from lrface.train.native_views import native_views  # needs OpenCV, which a machine for training may lack
+
     assert section.native is not None
     crops = source.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     views = native_views(crops, seeds.tolist(), section.native, size)
     return torch.from_numpy(views).permute(0, 3, 1, 2).to(source.device).float()
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A copy on the device, if it is another, which neither waits for what the device is doing nor is waited for."""
+    if tensor.device == device or device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _move(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:

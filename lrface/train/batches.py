@@ -10,14 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lrface.data.prefetch import prefetched_map
 from lrface.data.store import Store
 from lrface.faces.degrade import Degradation, resize
 from lrface.models.embedder import Embedder
 from lrface.models.preprocessing import Preprocessing
-from lrface.train.augment import degrade_views, draw
+from lrface.train.augment import degrade_views, draw, to_device
 from lrface.train.interrupt import Interrupt
 from lrface.train.recipe import AugmentSection
 from lrface.train.split import Split
+
+#: Faces whose views a GPU makes together: with 112 px crops and their float copies 0.6 GB.
+AHEAD = 2048
 
 
 class Batch:
@@ -64,7 +68,7 @@ class LowFaces:
 
     def batches(self, indices: list[Tensor]) -> Iterator[Tensor]:
         """See :class:`Faces`."""
-        return (self._low[index.to(self._low.device)] for index in indices)
+        return (self._low[to_device(index, self._low.device)] for index in indices)
 
 
 class RandomViews:
@@ -76,15 +80,15 @@ class RandomViews:
 
     def __call__(self, stored: Tensor, index: Tensor, drawn: dict[str, Tensor]) -> Tensor:
         """Select per sample the ``stored`` image or a random view: uint8 ``[b, 3, side, side]``."""
-        here = {key: value.to(stored.device) for key, value in drawn.items()}
-        views = degrade_views(self._source[index.to(stored.device)], here, self._section, self._size)
+        here = {k: v if k in ("side", "kernel") else to_device(v, stored.device) for k, v in drawn.items()}
+        views = degrade_views(self._source[to_device(index, stored.device)], here, self._section, self._size)
         return torch.where(here["used"][:, None, None, None], views, stored)
 
 
 class HighFaces:
     """Aligned crops, decoded by worker processes while the network computes."""
 
-    def __init__(self, store: Store, split: Split, preprocessing: Preprocessing, workers: int) -> None:
+    def __init__(self, store: Pictures, split: Split, preprocessing: Preprocessing, workers: int) -> None:
         self._crops = _Crops(store, split.train, preprocessing)
         self._workers = workers
 
@@ -108,7 +112,7 @@ def _leave_signals_to_the_parent(worker: int) -> None:
 
 
 class _Crops(torch.utils.data.Dataset[Tensor]):
-    def __init__(self, store: Store, images: np.ndarray, preprocessing: Preprocessing) -> None:
+    def __init__(self, store: Pictures, images: np.ndarray, preprocessing: Preprocessing) -> None:
         self._store, self._images, self._preprocessing = store, images, preprocessing
 
     def __getitem__(self, index: int) -> Tensor:
@@ -130,7 +134,7 @@ class TeacherTargets:
     def __call__(self, index: Tensor, flip: Tensor) -> Tensor:
         """float32 ``[b, dim]`` for int64 ``[b]`` training images and their flips, bool ``[b]``."""
         if self._cached is not None:
-            return self._cached[flip.long().to(self._device), index.to(self._device)]
+            return self._cached[to_device(flip.long(), self._device), to_device(index, self._device)]
         assert self._online is not None
         store, teacher = self._online
         crops = [store.crop(int(self._images[i])) for i in index]
@@ -152,6 +156,8 @@ class Batches:
         seed: of the run.
         rank, world: number of this process and of all processes; its samples are every ``world``-th of a batch.
         device: the device of the batches.
+        ahead: number of steps whose batches are made at once: on a GPU the launches cost as much for one step as for a
+            dozen. The batches are the same.
     """
 
     faces: Faces
@@ -165,6 +171,7 @@ class Batches:
     rank: int
     world: int
     device: torch.device
+    ahead: int = 1
 
     @property
     def steps(self) -> int:
@@ -178,18 +185,47 @@ class Batches:
             order[step * self.batch_size : (step + 1) * self.batch_size][self.rank :: self.world]
             for step in range(first_step, self.steps)
         ]
-        labels = torch.from_numpy(self.split.labels)
-        for step, stored in enumerate(self.faces.batches(indices), start=first_step):
-            index = indices[step - first_step]
-            generator = seeded(self.seed, epoch, step + 1)
-            drawn = draw(self.section, self.batch_size, self.size, generator)
-            mine = {key: value[self.rank :: self.world] for key, value in drawn.items()}
-            pixels = stored.to(self.device, non_blocking=True)
-            if self.views is not None:
-                pixels = self.views(pixels, index, mine)
-            pixels = torch.where(mine["flip"].to(self.device)[:, None, None, None], pixels.flip(-1), pixels)
-            teacher = None if self.targets is None else self.targets(index, mine["flip"])
-            yield Batch(normalise(pixels), labels[index].to(self.device), index.to(self.device), teacher)
+        groups = [indices[start : start + self.ahead] for start in range(0, len(indices), self.ahead)]
+        stored = self.faces.batches([torch.cat(group) for group in groups])
+        for group, pixels, drawn in zip(groups, stored, self._drawn(epoch, first_step), strict=True):
+            yield from self._make(group, pixels, drawn)
+
+    def _drawn(self, epoch: int, first_step: int) -> Iterator[dict[str, Tensor]]:
+        """What happens to this process's samples, ``ahead`` steps at a time."""
+
+        def several(first: int) -> dict[str, Tensor]:
+            steps = range(first, min(first + self.ahead, self.steps))
+            drawn = [draw(self.section, self.batch_size, self.size, seeded(self.seed, epoch, n + 1)) for n in steps]
+            return {key: torch.cat([each[key][self.rank :: self.world] for each in drawn]) for key in drawn[0]}
+
+        groups = range(first_step, self.steps, self.ahead)
+        if self.ahead == 1:
+            yield from map(several, groups)
+        else:  # beside the steps, which leave the CPU waiting for a GPU, or starting its kernels
+            with ThreadPoolExecutor(1) as pool:
+                yield from prefetched_map(pool, several, groups, 2)
+
+    def _make(self, group: list[Tensor], stored: Tensor, drawn: dict[str, Tensor]) -> Iterator[Batch]:
+        """The batches of some steps, of which ``stored`` and ``drawn`` hold the samples one after the other."""
+        index = torch.cat(group)
+        pixels = stored.to(self.device, non_blocking=True)
+        if self.views is not None:
+            pixels = self.views(pixels, index, drawn)
+        flip = to_device(drawn["flip"], self.device)[:, None, None, None]
+        pixels = normalise(torch.where(flip, pixels.flip(-1), pixels))
+        labels = to_device(torch.from_numpy(self.split.labels)[index], self.device)
+        teacher = None if self.targets is None else self.targets(index, drawn["flip"])
+        at = to_device(index, self.device)
+        start = 0
+        for samples in group:
+            rows = slice(start, start + len(samples))
+            yield Batch(pixels[rows], labels[rows], at[rows], None if teacher is None else teacher[rows])
+            start += len(samples)
+
+
+def steps_ahead(device: torch.device, batch_size: int) -> int:
+    """How many steps' batches to make at once: on CUDA as many as ``AHEAD`` faces fill, elsewhere one."""
+    return max(AHEAD // batch_size, 1) if device.type == "cuda" else 1
 
 
 def normalise(pixels: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lrface.data.packed import PackedStore
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, file_digest
@@ -15,7 +16,7 @@ from lrface.train.split import Split
 FILE = "head.safetensors"
 
 
-def save_head(model: Path, centres: Tensor, store: Store, split: Split) -> None:
+def save_head(model: Path, centres: Tensor, store: Store | PackedStore, split: Split) -> None:
     """Write a margin classifier's ``centres``, float32 ``[classes, dim]``, beside the model with which they were trained."""
     import safetensors.torch
 
@@ -47,7 +48,7 @@ def load_head(model: Path, store: Store, split: Split) -> Tensor | None:
         raise LrfaceError(f"{path} is not a classifier that can be read: {error}") from error
 
 
-def _owner(model: Path, store: Store, split: Split) -> str:
+def _owner(model: Path, store: Store | PackedStore, split: Split) -> str:
     """Digest of a model and of its training identities in their order, from the store and the images of each."""
     facts = f"{file_digest(model)} {store.fingerprint} ".encode()
     return hashlib.sha256(facts + split.train.tobytes() + split.labels.tobytes()).hexdigest()

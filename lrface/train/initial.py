@@ -1,5 +1,6 @@
 """Initial weights of a training: those of another student with the same architecture, except for the stride of its stem."""
 
+import tempfile
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from lrface.train.checkpoint import restore
 STEM = "conv1.weight"
 
 
-def begin_with(student: nn.Module, initial: str, root: Path) -> None:
+def begin_with(student: nn.Module, initial: str, root: Path, packed: bytes | None = None) -> None:
     """Copy the weights of another model into a student.
 
     The student's stem may have a larger stride. The stem's kernel is then enlarged: each weight is spread over the pixels
@@ -23,12 +24,19 @@ def begin_with(student: nn.Module, initial: str, root: Path) -> None:
         student: changed in place.
         initial: name of a shipped model, or a file relative to ``root``.
         root: the data root.
+        packed: the model file's content, where it was packed; nothing else is looked for then.
 
     Raises:
         LrfaceError: there is no such model, or it has another architecture.
     """
-    path = shipped.find(initial) or root / initial
-    model, _ = load_model(path)
+    if packed is None:
+        path = shipped.find(initial) or root / initial
+        model, _ = load_model(path)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "initial.safetensors"
+            path.write_bytes(packed)
+            model, _ = load_model(path)
     state = model.state_dict()
     wanted = student.state_dict()
     if STEM in state and STEM in wanted:

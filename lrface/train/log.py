@@ -12,6 +12,8 @@ from lrface.files import atomic_write, require_path
 class RunLog:
     """Writes ``log.jsonl`` and TensorBoard events and shows the progress bar; does nothing except in the first process.
 
+    A machine without TensorBoard gets no events.
+
     Args:
         folder: of the run.
         images: number of images of the whole run, for the remaining time.
@@ -24,13 +26,12 @@ class RunLog:
         self._active = active
         if not active:
             return
-        from torch.utils.tensorboard import SummaryWriter
         from tqdm import tqdm
 
         path = folder / "log.jsonl"
         _cut(path, steps)
         self._file = open(path, "a")  # noqa: SIM115 (closed in __exit__)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps)
+        self._board = _open_board(folder, steps)
         self._bar = tqdm(total=images, initial=done, unit="img", smoothing=0.02, dynamic_ncols=True)
 
     def __enter__(self) -> "RunLog":
@@ -41,7 +42,8 @@ class RunLog:
     ) -> None:
         if self._active:
             self._bar.close()
-            self._board.close()
+            if self._board is not None:
+                self._board.close()
             self._file.close()
 
     def advance(self, images: int) -> None:
@@ -55,7 +57,7 @@ class RunLog:
             return
         self._file.write(json.dumps({"kind": kind, "step": step, **facts, **values}) + "\n")
         self._file.flush()
-        for name, value in values.items():
+        for name, value in values.items() if self._board is not None else ():
             self._board.add_scalar(f"{kind}/{name}", value, step)
         self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()} | facts, refresh=False)
 
@@ -63,6 +65,15 @@ class RunLog:
         """Print a line above the progress bar."""
         if self._active:
             self._bar.write(text)
+
+
+def _open_board(folder: Path, steps: int) -> Any:
+    """A SummaryWriter, or None where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=steps)
 
 
 def read_log(folder: str | Path) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The training objective, Eq. 13: the losses, their weights, and the embeddings that they compare."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class Objective(nn.Module):
         images: number of training images, the cardinality m of Eq. 10.
         teacher_dim: length of the teacher's embeddings; None without a teacher.
         teacher_classifier: float32 ``[classes, teacher_dim]``, the teacher's classifier, for terms that read logits.
-        labels: int64 ``[images]``, labels of the training images, for ``loss.methods``.
+        labels: int64 ``[images]``, labels of the training images, for ``loss.methods`` and for whether some faces have none.
 
     Raises:
         LrfaceError: a term's settings are out of range, or embeddings that are compared differ in length.
@@ -68,6 +69,7 @@ class Objective(nn.Module):
             check_lengths(section, teacher_dim, dim)
             self.cosine = losses.CosineRegression()
         assert labels is not None or not section.methods
+        self._strangers = labels is None or bool((labels < 0).any())
         labels = torch.empty(0, dtype=torch.int64) if labels is None else labels
         setting = Setting(Shape(embedding=dim), Shape(embedding=teacher_dim), labels)
         self.methods, self.weights = build_terms(section.methods, setting, GIVEN)
@@ -88,18 +90,29 @@ class Objective(nn.Module):
         self.head = SplitMargin(self.head)
         nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, SplitMargin.own(self))
 
-    def compile(self) -> None:
-        """Use a student compiled by ``torch.compile``. The names and values of its weights do not change."""
-        self._call = [torch.compile(self.student, dynamic=False)]
+    def compile(self, graphs: bool = False) -> None:
+        """Use a student compiled by ``torch.compile``. The names and values of its weights do not change.
+
+        Args:
+            graphs: use CUDA graphs, for networks whose kernels take longer to launch than to run.
+        """
+        self._call = [torch.compile(self.student, dynamic=False, mode="reduce-overhead" if graphs else None)]
+
+    def _known(self, batch: Batch) -> tuple[Any, bool]:
+        """Which rows have an identity, and whether any has. Waits for a GPU only if the data have faces without one."""
+        if not self._strangers:
+            return slice(None), True
+        known = batch.labels >= 0
+        return known, bool(known.any())
 
     def _terms(self, batch: Batch, embeddings: Tensor) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
         """Weight and value of each term, and its logged values by name."""
         section, result = self.section, []
-        known = batch.labels >= 0  # the other faces have no identity
+        known, some = self._known(batch)  # the other faces have no identity
         if section.classification and self.head is not None:
             if isinstance(self.head, SplitMargin):  # every process takes part, even without labelled faces
                 value = self.head(embeddings, batch.labels)
-            elif bool(known.any()):
+            elif some:
                 value = self.head(embeddings[known], batch.labels[known])
             else:
                 value = embeddings.sum() * 0
@@ -107,7 +120,7 @@ class Objective(nn.Module):
         if batch.teacher is None:
             return result
         if section.kd and self.head is not None:
-            if bool(known.any()):
+            if some:
                 assert not isinstance(self.head, SplitMargin)
                 value = self.kd(self.head.logits(embeddings[known]), self._teacher_logits(batch.teacher[known]))
             else:
@@ -120,16 +133,16 @@ class Objective(nn.Module):
         if section.cosine:
             value = self.cosine(embeddings, batch.teacher)
             result.append((section.cosine.weight, value, {"cosine": value}))
-        return result + self._method_terms(batch, embeddings, batch.teacher, known)
+        return result + self._method_terms(batch, embeddings, batch.teacher, (known, some))
 
     def _method_terms(
-        self, batch: Batch, embeddings: Tensor, teacher: Tensor, known: Tensor
+        self, batch: Batch, embeddings: Tensor, teacher: Tensor, known: tuple[Any, bool]
     ) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
         """``_terms`` for ``loss.methods``. Methods that read logits get only faces with an identity."""
         result = []
         for name, method in self.methods.items():
-            rows = known if "logits" in method.needs else torch.ones_like(known)  # type: ignore[operator]
-            if bool(rows.any()):
+            rows, some = known if "logits" in method.needs else (slice(None), True)  # type: ignore[operator]
+            if some:
                 pair = self._outputs(embeddings[rows], teacher[rows])
                 value = method(*pair, batch.labels[rows], batch.index[rows])
             else:

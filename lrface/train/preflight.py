@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from lrface.data.packed import PackedStore
 from lrface.data.sets.pairs import read_pairs
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
@@ -74,7 +75,7 @@ def open_teacher(model: str, section: TeacherSection, root: Path, device: str = 
     return open_embedder(spec, device, declared=section.declared if model == section.model else None)
 
 
-def check_data(recipe: Recipe, store: Store, split: Split, student: nn.Module, root: Path) -> None:
+def check_data(recipe: Recipe, store: Store | PackedStore, split: Split, student: nn.Module, root: Path) -> None:
     """Check everything that does not need a teacher: labels, sides, batches, and the files of validation.
 
     Raises:
@@ -99,12 +100,14 @@ def check_data(recipe: Recipe, store: Store, split: Split, student: nn.Module, r
     if recipe.validation.images:
         if not recipe.validation.pairs:
             raise LrfaceError("validation.images needs validation.pairs, files with pairs over those images")
+        if isinstance(store, PackedStore):
+            return
         Store(root / recipe.validation.images)
         for file in recipe.validation.pairs:
             read_pairs(root / file)
 
 
-def check_labels(recipe: Recipe, store: Store, split: Split) -> None:
+def check_labels(recipe: Recipe, store: Store | PackedStore, split: Split) -> None:
     """Raise LrfaceError if some faces have no label and no term of the recipe can use them."""
     if bool((split.labels < 0).any()) and not (recipe.loss.cosine or recipe.loss.crrcd):
         raise LrfaceError(
@@ -113,7 +116,7 @@ def check_labels(recipe: Recipe, store: Store, split: Split) -> None:
         )
 
 
-def preprocessing_of(recipe: Recipe, store: Store) -> Preprocessing:
+def preprocessing_of(recipe: Recipe, store: Store | PackedStore) -> Preprocessing:
     """The preprocessing of the student. Raises LrfaceError if model and store differ in their low resolution."""
     size = int(recipe.model.kw.get("input_size", 16 if recipe.data.resolution == "low" else 112))
     if recipe.data.resolution == "high":

@@ -213,7 +213,9 @@ class Recipe(Section):
     )  # shrinkage of the trained student's whitening, see lrface.train.whiten; null: none
     validation: ValidationSection = ValidationSection()
     seed: int = 5
-    compile: bool = False  # compile the student with torch.compile: faster steps after a minute; needs a C++ compiler
+    #: Compile the student with torch.compile: faster steps after a minute. It needs a C++ compiler, on CUDA Triton. auto: if
+    #: these are there. graphs: with CUDA graphs, for kernels that take longer to launch than to run; on other devices as auto.
+    compile: bool | Literal["auto", "graphs"] = False
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"  # auto: bf16-mixed on CUDA, 32 elsewhere
 
     @model_validator(mode="after")

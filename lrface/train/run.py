@@ -1,34 +1,34 @@
 """From a recipe to a trained model: builds all parts of a run and starts it."""
 
 import copy
+import importlib.util
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 
+from lrface.data.packed import PackedStore, is_pack
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.files import atomic_write, require_path
-from lrface.losses.terms import needs_logits
 from lrface.models import create
-from lrface.models.teacher_map import TeacherMap
 from lrface.models.weights import save_model
-from lrface.train.batches import Batches, HighFaces, LowFaces, RandomViews, TeacherTargets
-from lrface.train.head import load_head, save_head
+from lrface.train.batches import Batches, HighFaces, LowFaces, RandomViews, steps_ahead
+from lrface.train.head import save_head
 from lrface.train.initial import begin_with
 from lrface.train.log import RunLog
 from lrface.train.loop import BEST, LAST, Loop
-from lrface.train.objective import Objective, class_mean_classifier
-from lrface.train.preflight import check_data, check_targets, open_teacher, preprocessing_of
+from lrface.train.objective import Objective
+from lrface.train.pack import check_made_for
+from lrface.train.preflight import check_data, preprocessing_of
 from lrface.train.recipe import Recipe
 from lrface.train.split import Split, split_store
-from lrface.train.targets import centred_targets
-from lrface.train.teacher_cache import cached_embeddings
+from lrface.train.teach import prepare_lesson
 from lrface.train.validation import calibrate, pixels, validate, validation_pairs
 from lrface.train.whiten import chosen_images, fold, whitening
 from lrface.version import code_version
@@ -58,7 +58,8 @@ def train(
         recipe: see :mod:`lrface.train.recipe`.
         out: the run's folder: ``recipe.yaml``, ``log.jsonl``, ``tensorboard/``, ``last.ckpt``, ``best.ckpt``, and at
             the end ``model.safetensors`` (the best epoch) with its ``head.safetensors``, and ``last.safetensors``.
-        data_root: the folder to which the recipe's paths are relative.
+        data_root: the folder to which the recipe's paths are relative, or a packed training (:mod:`lrface.data.packed`),
+            which then replaces all of them.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``cuda:0,1``, ``mps``. With ``torchrun``, one process per device.
         resume: continue from ``last.ckpt``.
 
@@ -79,9 +80,9 @@ def train(
         )
     if recipe.loss.methods and fabric.world_size > 1:
         raise LrfaceError("loss.methods is for one process: its banks are not shared; start without torchrun")
-    store = Store(root / recipe.data.store, recipe.data.low_size)
+    store = open_faces(recipe, root)
     split = split_store(store, recipe.data)
-    loop = _build(recipe, fabric, store, split, root, out)
+    loop = build(recipe, fabric, store, split, root, out)
     if resume:
         loop.load(LAST)
     if fabric.is_global_zero:
@@ -95,6 +96,19 @@ def train(
         _write_models(loop, store, split, out)
     fabric.barrier()
     return Outcome(finished, out / "model.safetensors", history)
+
+
+def open_faces(recipe: Recipe, root: Path) -> Store | PackedStore:
+    """The recipe's store; or the packed training at ``root``.
+
+    Raises:
+        LrfaceError: as ``Store`` and ``PackedStore`` do, or the pack is of a recipe that reads other data.
+    """
+    if not is_pack(root):
+        return Store(root / recipe.data.store, recipe.data.low_size)
+    packed = PackedStore(root)
+    check_made_for(recipe, packed)
+    return packed
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
@@ -125,63 +139,45 @@ def make_fabric(device: str, precision: str) -> Fabric:
     return Fabric(accelerator=kind, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
 
 
-def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Path, out: Path) -> Loop:
+def build(recipe: Recipe, fabric: Fabric, store: Store | PackedStore, split: Split, root: Path, out: Path) -> Loop:
+    """The loop of a recipe, before its first step; arguments as ``train`` makes them. Raises LrfaceError as ``train`` does."""
     torch.manual_seed(recipe.seed)
     student = create(recipe.model.name, **recipe.model.kw)
     check_data(recipe, store, split, student, root)
     preprocessing = preprocessing_of(recipe, store)
     pairs = validation_pairs(recipe, store, split, root)
     if recipe.model.initial:
-        begin_with(student, recipe.model.initial, root)
+        begin_with(student, recipe.model.initial, root, store.initial() if isinstance(store, PackedStore) else None)
     with torch.random.fork_rng(devices=[]):  # a torch teacher draws random weights before it loads its own
-        targets, dim, classifier = _teach(recipe, fabric, store, split, root, student)
+        device = str(fabric.device) if fabric.device.type == "cuda" else "cpu"
+        lesson = prepare_lesson(recipe, device, store, split, root, student)
     labels = torch.from_numpy(split.labels)
-    objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier, labels)
+    taught = (None, None) if lesson is None else (lesson.dim, lesson.classifier)
+    objective = Objective(student, recipe.loss, split.classes, len(split.train), *taught, labels)
     if recipe.loss.classification and recipe.loss.classification.split and fabric.world_size > 1:
         objective.split()
-    if recipe.compile:
-        objective.compile()
+    if compiles(recipe, fabric.device):
+        objective.compile(graphs=recipe.compile == "graphs" and fabric.device.type == "cuda")
     section, low = recipe.augment, recipe.data.resolution == "low"
     high = None if low else HighFaces(store, split, preprocessing, recipe.data.workers)
     batches = Batches(
         faces=high or LowFaces(store, split, fabric.device),
-        targets=targets,
+        targets=None if lesson is None else lesson.targets(store, split, fabric.device),
         views=None if section.only_flips else RandomViews(store, split, section, fabric.device),
         split=split, section=section, size=preprocessing.input_size, batch_size=recipe.optim.batch_size,
         seed=recipe.seed, rank=fabric.global_rank, world=fabric.world_size, device=fabric.device,
+        ahead=1 if high else steps_ahead(fabric.device, recipe.optim.batch_size),
     )  # fmt: skip
     return Loop(recipe, fabric, objective, batches, preprocessing, pairs, store.fingerprint, out)
 
 
-def _teach(
-    recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Path, student: torch.nn.Module
-) -> tuple[TeacherTargets | None, int | None, Tensor | None]:
-    """The teacher's embeddings, their length, and its classifier if a term reads logits."""
-    section = recipe.teacher
-    if section is None:
-        return None, None, None
-    device = str(fabric.device) if fabric.device.type == "cuda" else "cpu"
-    teachers = [open_teacher(model, section, root, device) for model in (section.model, *section.ensemble)]
-    fingerprints = [teacher.fingerprint for teacher in teachers]
-    check_targets(recipe, split, root, fingerprints, [teacher.dim for teacher in teachers], student)
-    logits = recipe.loss.kd is not None or needs_logits(recipe.loss.methods)
-    own = logits and not (section.ensemble or section.centred)  # a head fits only the raw embeddings
-    classifier = load_head(root / section.model, store, split) if own else None
-    means = logits and classifier is None
-    cached = None
-    if section.cached or means:
-        # One process computes and the others wait, possibly for hours. A barrier would time out.
-        parts = [cached_embeddings(store, teacher, flips=section.flips) for teacher in teachers]
-        if section.map:
-            cached = TeacherMap.load(root / section.map)(parts)
-        else:
-            centred = section.centred or section.ensemble
-            dim = int(student.embedding_dim)  # type: ignore[arg-type]
-            cached = centred_targets(parts, split.train, dim) if centred else parts[0]
-        classifier = class_mean_classifier(cached, split) if means else classifier
-    online = None if section.cached else (store, teachers[0])
-    dim = teachers[0].dim if cached is None else cached.shape[2]
-    return TeacherTargets(None if online else cached, online, split, fabric.device), dim, classifier
+def compiles(recipe: Recipe, device: torch.device) -> bool:
+    """Whether to compile the student: as the recipe says; ``auto`` and ``graphs`` if torch finds its compiler."""
+    if isinstance(recipe.compile, bool):
+        return recipe.compile
+    if device.type == "cuda":
+        return importlib.util.find_spec("triton") is not None
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 def _write_recipe(recipe: Recipe, out: Path) -> None:
@@ -191,7 +187,7 @@ def _write_recipe(recipe: Recipe, out: Path) -> None:
         yaml.safe_dump(recipe.model_dump(mode="json"), file, sort_keys=False)
 
 
-def _write_models(loop: Loop, store: Store, split: Split, out: Path) -> None:
+def _write_models(loop: Loop, store: Store | PackedStore, split: Split, out: Path) -> None:
     """Write the last and the best epoch as model files with cards, and the classifier over the training identities."""
     last, model = out / "last.safetensors", out / "model.safetensors"
     _write_model(loop, store, split, last)
@@ -206,7 +202,7 @@ def _write_models(loop: Loop, store: Store, split: Split, out: Path) -> None:
         save_head(model, centres, store, split)
 
 
-def _write_model(loop: Loop, store: Store, split: Split, path: Path) -> None:
+def _write_model(loop: Loop, store: Store | PackedStore, split: Split, path: Path) -> None:
     recipe, student, facts = loop.recipe, loop.student(), dict[str, Any]()
     if recipe.whiten is not None:
         student, facts = _whitened(loop, recipe.whiten, store, split)
@@ -225,7 +221,9 @@ def _write_model(loop: Loop, store: Store, split: Split, path: Path) -> None:
     save_model(path, student, card)
 
 
-def _whitened(loop: Loop, shrinkage: float, store: Store, split: Split) -> tuple[torch.nn.Module, dict[str, Any]]:
+def _whitened(
+    loop: Loop, shrinkage: float, store: Store | PackedStore, split: Split
+) -> tuple[torch.nn.Module, dict[str, Any]]:
     """A copy of the student that includes the whitening, and the entries about it for a card."""
     chosen = chosen_images(split.labels)
     faces = pixels(loop.recipe, store, split.train[chosen])

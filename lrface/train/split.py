@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lrface.data.packed import PackedStore
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.train.recipe import DataSection
@@ -35,7 +36,7 @@ class Split:
     holdout_labels: np.ndarray
 
 
-def split_store(store: Store, section: DataSection) -> Split:
+def split_store(store: Store | PackedStore, section: DataSection) -> Split:
     """Divide a store according to a recipe.
 
     Raises:
@@ -66,7 +67,7 @@ def split_store(store: Store, section: DataSection) -> Split:
     return Split(train, labels, len(known), holdout, store.labels[holdout])
 
 
-def _part(kept: np.ndarray, store: Store, section: DataSection) -> np.ndarray:
+def _part(kept: np.ndarray, store: Store | PackedStore, section: DataSection) -> np.ndarray:
     """From the training identities, bool ``[identities]``, select the part that a recipe wants."""
     able = np.flatnonzero(kept)
     if section.identities is None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lrface.data.packed import PackedStore
 from lrface.data.sets.pair_set import PairSet, from_store
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
@@ -18,7 +19,7 @@ from lrface.train.split import Split, draw_pairs
 IMPOSTORS = 2_000_000
 
 
-def validation_pairs(recipe: Recipe, store: Store, split: Split, root: Path) -> PairSet | None:
+def validation_pairs(recipe: Recipe, store: Store | PackedStore, split: Split, root: Path) -> PairSet | None:
     """The validation pairs of a recipe: from files over another store, or drawn from held-out identities; None if neither.
 
     Raises:
@@ -28,6 +29,8 @@ def validation_pairs(recipe: Recipe, store: Store, split: Split, root: Path) -> 
     if section.images:
         if not section.pairs:
             raise LrfaceError("validation.images needs validation.pairs, files with pairs over those images")
+        if isinstance(store, PackedStore):
+            return store.pairs()
         return from_store(root / section.images, [root / file for file in section.pairs])
     if not len(split.holdout):
         return None
@@ -38,7 +41,7 @@ def validation_pairs(recipe: Recipe, store: Store, split: Split, root: Path) -> 
 def validate(embedder: Embedder, pairs: PairSet) -> VerificationResult:
     """Evaluate a model on pairs with the ten-fold protocol."""
     embeddings = flip_sum(embedder, pairs.images, batch_size=256)
-    return evaluate(embeddings[pairs.a], embeddings[pairs.b], pairs.same)
+    return evaluate(embeddings[pairs.a], embeddings[pairs.b], pairs.same, intervals=False)
 
 
 def calibrate(

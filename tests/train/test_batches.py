@@ -1,5 +1,7 @@
 """The order of a run, its flips, and its teacher."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -145,3 +147,10 @@ def test_pixels_are_normalised_as_by_the_model_files(store):
     low = store.low([0, 1])
     planes = torch.from_numpy(low.transpose(0, 3, 1, 2).copy())
     torch.testing.assert_close(normalise(planes), torch.from_numpy(Preprocessing(16).batch(low)), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("section", [FLIPS, VIEWS])
+def test_batches_made_together_are_the_same(make, section):
+    alone, together = make(section), dataclasses.replace(make(section), ahead=3)
+    assert all(same(*pair) for pair in zip(together.epoch(1), alone.epoch(1), strict=True))
+    assert all(same(*pair) for pair in zip(together.epoch(1, 2), list(alone.epoch(1))[2:], strict=True))
