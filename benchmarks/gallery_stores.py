@@ -30,6 +30,7 @@ from gallery import DIM, EACH, PART, encoder, faces, unit
 
 from lrface.files import read_json, write_json
 from lrface.recognition.gallery import Gallery
+from lrface.recognition.gallery.postgres import index as graph
 from lrface.recognition.gallery.recall import Nearest
 from lrface.version import code_version
 
@@ -230,6 +231,7 @@ def measure(
         "kind": kind,
         **facts,
         "limit": limit,
+        "construction": graph.CONSTRUCTION if kind == "postgres" and facts["method"] == "approximate" else None,
         "add_s": adding,
         "add_cpu_s": working,
         "index_s": index_s,
@@ -258,8 +260,11 @@ def table(results: dict[str, Any]) -> str:
     for count, rows in sorted(results["sizes"].items(), key=lambda item: int(item[0])):
         for row in rows:
             several = row["clients"]
+            method = row["method"]
+            if row["construction"]:
+                method += f", ef_construction {row['construction']}, ef_search {row['said']['depth']}"
             lines.append(
-                f"| {int(count):,} | {row['kind']} | {row['method']} | {row['add_s']:,.0f} "
+                f"| {int(count):,} | {row['kind']} | {method} | {row['add_s']:,.0f} "
                 f"({row['add_cpu_s']:,.0f}) | {row['index_s']:,.0f} | {row['ms']:.1f} ({row['cpu_ms']:.1f}) | "
                 f"{several['ms']:.1f}, {several['ms_95']:.0f} | "
                 f"{several['per_s']:,.0f} | {row['recall_1']:.3f} / {row['recall_5']:.3f} | {row['disk_mb']:,.0f} |"
@@ -290,6 +295,12 @@ def describe_server(uri: str) -> str:
 @click.option("--sizes", multiple=True, type=int, required=True, help="Numbers of people, in thousands; repeatable.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), default=list(KINDS), show_default=True)
 @click.option("--limit", default=None, type=int, help="Number of faces above which galleries search approximately.")
+@click.option(
+    "--construction",
+    default=graph.CONSTRUCTION,
+    show_default=True,
+    help="Candidates that the builder of HNSW examines.",
+)
 @click.option("--server", default="", help="An empty database, postgresql://...; a server of its own if none.")
 @click.option("--scratch", type=click.Path(path_type=Path), default=None, help="Where all goes; a temporary folder.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS)
@@ -297,12 +308,14 @@ def main(
     sizes: tuple[int, ...],
     kinds: tuple[str, ...],
     limit: int | None,
+    construction: int,
     server: str,
     scratch: Path | None,
     out: Path,
 ) -> None:
     """Measure, and add what was measured to the results."""
     results = read_json(out) if out.exists() else {"sizes": {}}
+    graph.CONSTRUCTION = construction
     folder = Path(tempfile.mkdtemp(dir=scratch))
     own = None if server else start_server(folder)
     uri = server if own is None else own.get_uri()

@@ -119,6 +119,14 @@ def test_a_schema_of_others_is_left_alone(postgres, place):
     assert postgres.run(f"SELECT count(*) FROM pg_class WHERE relnamespace = '{schema}'::regnamespace") == [(1,)]
 
 
+def test_a_user_with_a_schema_of_its_own(postgres):
+    postgres.run("DROP ROLE IF EXISTS erna", "CREATE ROLE erna LOGIN", "CREATE SCHEMA of_erna AUTHORIZATION erna")
+    host = postgres.uri().partition("host=")[2]
+    with closing(open_store(f"postgresql://erna@/postgres?host={host}&schema=of_erna", lambda: MODEL)) as store:
+        assert enrol(store, "anna", 1) == 1
+    assert "this user may not do that" in refusal(f"postgresql://erna@/postgres?host={host}&schema=of_nobody")
+
+
 def test_a_gallery_of_an_older_schema_is_brought_up(store, postgres, place):
     enrol(store, "anna", 3)
     schema = place.partition("schema=")[2]

@@ -96,9 +96,12 @@ class Connection:
                 "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
             )
             place = row.fetchone()[0]
-            self.handle.execute(f"SET search_path = {self.schema}, {place}")
-            # A generic plan, which knows neither query nor limit, does not use the index.
-            self.handle.execute("SET plan_cache_mode = force_custom_plan")
+            # A generic plan, which knows neither query nor limit, does not use the index. The server notices within a minute
+            # that this machine has gone, and releases its locks.
+            self.handle.execute(
+                f"SET search_path = {self.schema}, {place}; SET plan_cache_mode = force_custom_plan; "
+                "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+            )
             register_vector(self.handle)
 
     @contextmanager

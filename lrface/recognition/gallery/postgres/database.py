@@ -63,7 +63,11 @@ class Database(Connection):
             )
             done = self._applied()  # another process may have done it meanwhile
             if not done and known is not None:
-                self.handle.execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
+                query = (
+                    "SELECT 1 FROM pg_namespace WHERE nspname = %s"  # an administrator may have made it for this user
+                )
+                if self.handle.execute(query, (self.address.schema,)).fetchone() is None:
+                    self.handle.execute(f"CREATE SCHEMA {self.schema}")
                 self.handle.execute(
                     f"CREATE TABLE {self._table} (number integer PRIMARY KEY, name text, applied timestamptz)"
                 )
@@ -107,7 +111,7 @@ class Database(Connection):
                 if row is None and make:
                     self.handle.execute("CREATE EXTENSION IF NOT EXISTS vector")
                     row = self.handle.execute(query).fetchone()
-            except errors.UniqueViolation:  # another process made it at the same moment
+            except (errors.UniqueViolation, errors.DuplicateObject):  # another process made it at the same moment
                 row = self.handle.execute(query).fetchone()
             except errors.InsufficientPrivilege:
                 raise LrfaceError(
