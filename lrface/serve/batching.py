@@ -109,7 +109,7 @@ class Upright(FaceEncoder):
         return self._encoder.embed_crops(crops, batch_size, resolutions)
 
     @property
-    def _detector(self) -> Detector:  # type: ignore[override]
+    def _detector(self) -> Detector:
         return self._encoder._detector
 
 

@@ -3,7 +3,7 @@
 import base64
 import time
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from lrface.errors import LrfaceError
 from lrface.recognition.encoder import ImageError
@@ -65,10 +65,10 @@ class Clip:
     def __init__(
         self, file: IO[bytes], seconds: float, stopped: Callable[[], bool], notify: Callable[[float], None]
     ) -> None:
-        av = load_av()
+        av, opened = load_av(), cast(Any, file)  # PyAV takes a path or an open file
         try:
             options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
-            self._container = open_container(av, file, mode="r", options=options)
+            self._container = open_container(av, opened, mode="r", options=options)
         except LrfaceError as error:
             raise ImageError(f"{NAME} cannot be read: MP4, MKV, WebM, AVI, GIF and the like are") from error
         stream = self._container.streams.video[0]
@@ -139,8 +139,8 @@ def watch_clip(
         clip = Clip(file, seconds, stopped, notify)
         every = every or max(1, round(clip.rate / LOOKS_A_SECOND))
         options = WatchOptions(every=every, far=far, threshold=threshold, faces=crops)
-        gallery, notes = engine.gallery, []
-        watch = Watch(clip, Upright(engine.searcher), gallery, options, notes.append)
+        notes: list[str] = []
+        watch = Watch(clip, Upright(engine.searcher), engine.gallery, options, notes.append)
         shown: dict[int, str | None] = {}
         people = []
         for event in watch.run():
