@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 )
 @click.option("--out", required=True, type=FilePath(), help="Model to write: *.safetensors, or *.onnx.")
 @click.option(
-    "--share", default=0.3, show_default=True, type=click.FloatRange(0, 1, min_open=True),
-    help="Share of the camera's own statistics; the rest remains that of the training images.",
+    "--share", default=None, type=click.FloatRange(0, 1, min_open=True),
+    help="Share of the camera's own statistics; the rest remains that of the training images.  [default: 0.3]",
 )  # fmt: skip
 @ENCODER_DETECTOR
 @FACE
 @TURN
 @DEVICE
 def command(
-    model: str | None, faces: tuple[str, ...], out: str, share: float, detector: str, face: str | None, turn: bool, device: str
+    model: str | None, faces: tuple[str, ...], out: str, share: float | None, detector: str, face: str | None, turn: bool, device: str
 ) -> None:  # fmt: skip
     """Adapt MODEL, a shipped model's name or a file with torch weights, to the look of one camera.
 
@@ -41,7 +41,7 @@ def command(
     """
     from tempfile import TemporaryDirectory
 
-    from lrface.finetune.adapt import adapt
+    from lrface.finetune.adapt import SHARE, adapt
     from lrface.finetune.unfreeze import open_backbone
 
     if not out.endswith((".safetensors", ".onnx")):
@@ -50,12 +50,12 @@ def command(
     crops = _crops(embedder, faces, detector, face, device, turn)
     with TemporaryDirectory() as folder:
         path = out if out.endswith(".safetensors") else f"{folder}/adapted.safetensors"
-        made = adapt(embedder, crops, path, share)
+        made = adapt(embedder, crops, path, SHARE if share is None else share)
         if path != out:
             from lrface.export.run import export
 
             export(path, out)
-    click.echo(f"{out}: adapted to {made.faces:,} faces, {100 * share:.0f} % of the statistics are theirs")
+    click.echo(f"{out}: adapted to {made.faces:,} faces, {100 * made.share:.0f} % of the statistics are theirs")
     click.echo("thresholds are those of the model before: check them on pairs from this camera", err=True)
 
 

@@ -49,7 +49,7 @@ class Adaptation:
     model: str
     faces: int
     share: float
-    by: dict[str, str]
+    by: dict[str, str | None]
 
 
 def adapt(embedder: Embedder, crops: Sequence[np.ndarray], out: str | Path, share: float = SHARE) -> Adaptation:
