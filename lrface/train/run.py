@@ -152,8 +152,8 @@ def build(recipe: Recipe, fabric: Fabric, store: Store | PackedStore, split: Spl
         device = str(fabric.device) if fabric.device.type == "cuda" else "cpu"
         lesson = prepare_lesson(recipe, device, store, split, root, student)
     labels = torch.from_numpy(split.labels)
-    taught = (None, None) if lesson is None else (lesson.dim, lesson.classifier)
-    objective = Objective(student, recipe.loss, split.classes, len(split.train), *taught, labels)
+    dim, classifier = (None, None) if lesson is None else (lesson.dim, lesson.classifier)
+    objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier, labels)
     if recipe.loss.classification and recipe.loss.classification.split and fabric.world_size > 1:
         objective.split()
     if compiles(recipe, fabric.device):

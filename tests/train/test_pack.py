@@ -88,7 +88,9 @@ def test_without_loss_a_run_on_the_pack_is_the_run_on_the_store(packed, recipe, 
     assert tensors(tmp_path / "run" / "model.safetensors") == tensors(run_on_store / "model.safetensors")
 
 
-@pytest.mark.parametrize(("name", "steps", "near"), [("eight bits", 2, 2e-3), ("small", 1, 2e-2)])
+@pytest.mark.parametrize(
+    ("name", "steps", "near"), [("eight bits", 1, 1e-3), ("eight bits", 2, 1e-2), ("small", 1, 2e-2)]
+)
 def test_a_pack_with_losses_begins_as_the_store_does(name, steps, near, packed, recipe, run_on_store, tmp_path):
     train(recipe(**VIEWS, optim={"epochs": 1}), tmp_path / "run", packed[name], "cpu")
     ours, theirs = read_log(tmp_path / "run")[:steps], read_log(run_on_store)[:steps]
