@@ -1,0 +1,103 @@
+"""Films people of LFW, watches the clips, and gives the looks to people by the truth; what ``benchmarks/watch.py`` measures.
+
+    python benchmarks/watch_film.py work/test-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16
+
+Eight people a clip, from left to right and from right to left. Clips go through ``lrface.watch`` end to end: faces are found,
+followed and embedded as a user's are. Goes on in the folder where it was.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from make_clips import Actor, Look, lfw_actors, make_clip
+from tqdm import tqdm
+
+import lrface
+from lrface.errors import LrfaceError
+from lrface.files import read_json, write_json
+from lrface.recognition.encoder import FaceEncoder
+from lrface.version import code_version
+from lrface.video.journal import read_frames
+
+#: What a folder was filmed with.
+RECORD = "film.json"
+
+PEOPLE = 8
+
+
+def choose(lfw: Path, pairs: tuple[Path, ...], people: int, photos: int, first: int = 0) -> list[Actor]:
+    """Some people who have so many photos, always the same ones."""
+    actors = lfw_actors(lfw, pairs, photos)
+    return [actors[place] for place in np.random.default_rng(0).permutation(len(actors))[first : first + people]]
+
+
+def film(work: Path, actors: list[Actor], look: Look, seed: int, encoder: FaceEncoder) -> None:
+    """Write the clips that are missing, and watch those that have not been watched."""
+    for number in tqdm(range(len(actors) // PEOPLE), work.name, unit="clip"):
+        clip, out = work / f"{number:04d}.mp4", work / f"{number:04d}"
+        if not clip.with_suffix(".json").exists():
+            make_clip(clip, actors[number * PEOPLE :][:PEOPLE], look, seed + number)
+        list(lrface.watch(clip, None, encoder, out, faces=False, resume=(out / "watch.json").exists()))
+
+
+def read_film(work: Path) -> tuple[dict[str, list[Any]], int]:
+    """The looks at each person of a folder of clips, by name, and how many faces there were to see."""
+    found: dict[str, list[Any]] = {}
+    there = 0
+    for file in sorted(work.glob("[0-9]*.json")):
+        truth = read_json(file)
+        boxes = np.array(truth["boxes"])
+        there += len(boxes)
+        for name in truth["people"]:
+            found[name] = []
+        for index, _, seen in read_frames(work / file.stem / "journal.jsonl"):
+            rows = boxes[boxes[:, 0] == index]
+            centres = (rows[:, 2:4] + rows[:, 4:6]) / 2
+            for each in seen:
+                away = np.linalg.norm(centres - each.centre, axis=1)
+                if away.min() < 0.5 * truth["side"]:
+                    found[truth["people"][int(rows[int(away.argmin()), 1])]].append(each)
+    return found, there
+
+
+@click.command()
+@click.argument("work", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--lfw", required=True, type=click.Path(path_type=Path, exists=True), help="Folder of LFW's images.")
+@click.option(
+    "--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists of pairs."
+)
+@click.option("--people", default=200, show_default=True, type=click.IntRange(PEOPLE), help="How many are filmed.")
+@click.option("--photos", default=2, show_default=True, help="That each has at least.")
+@click.option("--photo", "which", multiple=True, default=(0,), show_default=True, help="Filmed, one after another.")
+@click.option("--side", default=16.0, show_default=True, help="Of the aligned faces, in pixels.")
+@click.option("--frames", default=40, show_default=True, type=click.IntRange(2), help="Frames a clip.")
+@click.option("--seed", default=0, show_default=True, help="Of the motion.")
+@click.option("--model", default=None, help="As for lrface watch.")
+def main(
+    work: Path, lfw: Path, pairs: tuple[Path, ...], people: int, photos: int, which: tuple[int, ...], side: float, frames: int,
+    seed: int, model: str | None,
+) -> None:  # fmt: skip
+    """Film and watch people in WORK."""
+    try:
+        encoder = FaceEncoder.load(model, turn=False, threads=1)
+        actors = [
+            Actor(actor.name, tuple(actor.photos[place] for place in which), actor.face)
+            for actor in choose(lfw, pairs, people, photos)
+        ]
+        film(work, actors, Look(side, frames), seed, encoder)
+    except LrfaceError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    facts = {
+        "people": len(actors) // PEOPLE * PEOPLE, "side": side, "frames": frames, "photos": list(which), "seed": seed,
+        "pairs": [file.name for file in pairs], "model": encoder.embedder.fingerprint, "detector": encoder.detector,
+        "code": code_version(),
+    }  # fmt: skip
+    write_json(work / RECORD, facts)
+
+
+if __name__ == "__main__":
+    main()
