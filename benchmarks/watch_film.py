@@ -2,7 +2,7 @@
 
     python benchmarks/watch_film.py work/test-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16
 
-Eight people a clip, from left to right and from right to left. Clips go through ``lrface.watch`` end to end: faces are found,
+Sixteen people a clip, in lanes, from left to right and from right to left. Clips go through ``lrface.watch`` end to end: faces are found,
 followed and embedded as a user's are. Goes on in the folder where it was.
 """
 
@@ -25,7 +25,10 @@ from lrface.video.journal import read_frames
 #: What a folder was filmed with.
 RECORD = "film.json"
 
-PEOPLE = 8
+PEOPLE = 16
+
+#: Sides of a face that a clip is wide and high.
+WIDTH, HEIGHT = 27, 15
 
 
 def choose(lfw: Path, pairs: tuple[Path, ...], people: int, photos: int, first: int = 0) -> list[Actor]:
@@ -39,7 +42,8 @@ def film(work: Path, actors: list[Actor], look: Look, seed: int, encoder: FaceEn
     for number in tqdm(range(len(actors) // PEOPLE), work.name, unit="clip"):
         clip, out = work / f"{number:04d}.mp4", work / f"{number:04d}"
         if not clip.with_suffix(".json").exists():
-            make_clip(clip, actors[number * PEOPLE :][:PEOPLE], look, seed + number)
+            size = (2 * round(WIDTH * look.side / 2), 2 * round(HEIGHT * look.side / 2))
+            make_clip(clip, actors[number * PEOPLE :][:PEOPLE], look, seed + number, size)
         list(lrface.watch(clip, None, encoder, out, faces=False, resume=(out / "watch.json").exists()))
 
 
@@ -69,11 +73,11 @@ def read_film(work: Path) -> tuple[dict[str, list[Any]], int]:
 @click.option(
     "--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists of pairs."
 )
-@click.option("--people", default=200, show_default=True, type=click.IntRange(PEOPLE), help="How many are filmed.")
+@click.option("--people", default=192, show_default=True, type=click.IntRange(PEOPLE), help="How many are filmed.")
 @click.option("--photos", default=2, show_default=True, help="That each has at least.")
 @click.option("--photo", "which", multiple=True, default=(0,), show_default=True, help="Filmed, one after another.")
 @click.option("--side", default=16.0, show_default=True, help="Of the aligned faces, in pixels.")
-@click.option("--frames", default=40, show_default=True, type=click.IntRange(2), help="Frames a clip.")
+@click.option("--frames", default=34, show_default=True, type=click.IntRange(2), help="Frames a clip.")
 @click.option("--seed", default=0, show_default=True, help="Of the motion.")
 @click.option("--model", default=None, help="As for lrface watch.")
 def main(
