@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lrface.errors import LrfaceError
+from lrface.faces.looks import LOOKS_KEY, LooksShift
 
 #: Two rates are the same one if they differ by no more than this.
 _SAME_RATE = 1e-9
@@ -40,6 +41,7 @@ class Calibration:
         recognisable: float64 ``[k]``, 0 to 1: of the pairs of one person that the model recognises with two faces of the
             last knot at a false accept rate of 1 %, the part that is left when one of them has this resolution.
         facts: what it was fitted on, for people.
+        looks: what templates of several looks add to thresholds; None: nobody measured it, and nothing is added.
     """
 
     knots: NDArray[np.float64]
@@ -48,6 +50,7 @@ class Calibration:
     logistic: NDArray[np.float64]
     recognisable: NDArray[np.float64]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    looks: LooksShift | None = None
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> "Calibration | None":
@@ -70,13 +73,14 @@ class Calibration:
                 _table(record["logistic"], 2, 4),
                 _table(record["recognisable"], count),
                 record.get("facts", {}),
+                LooksShift.from_dict(record[LOOKS_KEY]) if LOOKS_KEY in record else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LrfaceError(f"the model's calibration by quality is damaged: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
         """As a card holds it."""
-        return {
+        record = {
             "format": FORMAT,
             "knots": _rounded(self.knots),
             "different": {f"{share:g}": _rounded(table) for share, table in self.different.items()},
@@ -85,13 +89,17 @@ class Calibration:
             "recognisable": _rounded(self.recognisable),
             "facts": dict(self.facts),
         }
+        return record if self.looks is None else record | {LOOKS_KEY: self.looks.as_dict()}
 
-    def threshold(self, far: float, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    def threshold(
+        self, far: float, a: ArrayLike, b: ArrayLike, looks: ArrayLike | None = None, other: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """The cosine that a share ``far`` of pairs of different people exceeds.
 
         Args:
             far: a share from the smallest of ``different`` to the largest; see :func:`rate_weights`.
             a, b: resolutions of the two faces in pixels, of shapes that fit each other.
+            looks, other: of how many looks of a video the first and the second one are the template; None: one face.
 
         Raises:
             LrfaceError: the rate lies outside.
@@ -100,7 +108,8 @@ class Calibration:
         if not weights:
             raise LrfaceError(f"this model is not calibrated for a false accept rate of {far:g}")
         tables = [weight * self.different[rate] for rate, weight in weights.items()]
-        return self._read(np.sum(tables, axis=0), a, b)
+        limit = self._read(np.sum(tables, axis=0), a, b)
+        return limit + self._shift(far, looks) + self._shift(far, other)
 
     def probability(self, similarity: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
         """The probability that the two are one person, where as many pairs are of one person as of two.
@@ -116,14 +125,18 @@ class Calibration:
         probability: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
         return probability
 
-    def false_accept_rate(self, similarity: float, a: float, b: float) -> "Rate":
+    def false_accept_rate(self, similarity: float, a: float, b: float, looks: int | None = None) -> "Rate":
         """How many pairs of different people are at least so similar; see :func:`find_rate`.
 
         Args:
             similarity: cosine.
             a, b: resolutions of the two faces in pixels.
+            looks: of how many looks of a video the first one is the template; None: one face.
         """
-        return find_rate({share: float(self._read(table, a, b)) for share, table in self.different.items()}, similarity)
+        limits = {
+            share: float(self._read(table, a, b) + self._shift(share, looks)) for share, table in self.different.items()
+        }
+        return find_rate(limits, similarity)
 
     def recognisability(self, resolution: float) -> float:
         """How much the model can do with a face, 0 to 1; see ``recognisable``. Falls to 0 at one pixel."""
@@ -144,6 +157,9 @@ class Calibration:
         above = sorted(tables, reverse=True)
         values = np.array([float(self._read(tables[share], a, b)) for share in above])
         return 1 - np.array(above), np.maximum.accumulate(values)
+
+    def _shift(self, share: float, looks: ArrayLike | None) -> NDArray[np.float64]:
+        return np.zeros(()) if looks is None or self.looks is None else self.looks.of(share, looks)
 
     def _place(self, resolution: ArrayLike) -> NDArray[np.float64]:
         """0 at the first knot, 1 at the last, in logarithms."""

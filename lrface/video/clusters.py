@@ -13,8 +13,8 @@ MOST = 3000
 #: A distance that no cosine makes up for: of two tracks seen at one time.
 _APART = 1e3
 
-#: Cosine above which two tracks are alike, by the details of both, float64 of shapes that fit each other.
-Limits = Callable[[np.ndarray, np.ndarray], np.ndarray]
+#: Cosine above which two tracks are alike, by the details of both and the looks of both, float64 of shapes that fit each other.
+Limits = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def _cluster(people: Sequence[Person], limits: Limits) -> list[int]:
     from sklearn.cluster import AgglomerativeClustering
 
     templates = np.stack([person.template for person in people]).astype(np.float64)
-    detail = np.array([person.detail for person in people])
+    detail, looks = (np.array([getattr(person, name) for person in people]) for name in ("detail", "faces"))
     start, end = (np.array([getattr(person, edge) for person in people]) for edge in ("start", "end"))
-    distance = 1 + limits(detail[:, None], detail[None]) - templates @ templates.T
+    distance = 1 + limits(detail[:, None], detail[None], looks[:, None], looks[None]) - templates @ templates.T
     together = (start[:, None] <= end[None]) & (start[None] <= end[:, None])
     distance[together] = _APART
     np.fill_diagonal(distance, 0.0)

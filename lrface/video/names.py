@@ -42,7 +42,9 @@ class Namer:
         """Who a template shows. A template of fewer than ``FIRST`` looks names nobody, but says who is nearest."""
         if self._gallery is None:
             return Naming()
-        answer = self._gallery.search_embedding(template.embedding, 1, self._far, self._threshold, template.detail)
+        answer = self._gallery.search_embedding(
+            template.embedding, 1, self._far, self._threshold, template.detail, template.count
+        )
         if not answer.matches:
             return Naming()
         best = answer.matches[0]

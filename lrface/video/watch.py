@@ -261,18 +261,21 @@ class Watch:
         return Tracker(self._source.rate / self._options.every, self._options.patience, self._alike)
 
     def _limits(self) -> Limits | None:
-        """The cosine above which two tracks nearby are of one person, by the details of both."""
+        """The cosine above which two tracks nearby are of one person, by the details and the looks of both."""
         calibration, known = self._encoder.calibration, self._encoder.thresholds
         if calibration is not None:
-            return lambda a, b: calibration.threshold(JOIN_FAR, a, b)
+            return lambda a, b, looks, other: calibration.threshold(JOIN_FAR, a, b, looks, other)
         if not known:
             return None
         plain = self._encoder.threshold(min(max(JOIN_FAR, min(known)), max(known)))
-        return lambda a, b: np.full(np.broadcast_shapes(np.shape(a), np.shape(b)), plain)
+        return lambda a, b, *_: np.full(np.broadcast_shapes(np.shape(a), np.shape(b)), plain)
 
     def _alike(self, cosine: float, a: Track, b: Track) -> bool:
         limits = self._limits()
-        return limits is not None and cosine > float(limits(np.array(a.template.detail), np.array(b.template.detail)))
+        if limits is None:
+            return False
+        parts = (a.template.detail, b.template.detail, a.template.count, b.template.count)
+        return cosine > float(limits(*(np.array(part) for part in parts)))
 
 
 def _person(track: Track, naming: Naming) -> Person:

@@ -196,6 +196,7 @@ class Gallery:
         far: float = SEARCH_FAR,
         threshold: float | None = None,
         resolution: float | None = None,
+        looks: int | None = None,
     ) -> Answer:
         """:meth:`search` for a face that was embedded before.
 
@@ -203,8 +204,9 @@ class Gallery:
             embedding: float32 ``[dim]``, L2-normalised.
             top, far, threshold: see there.
             resolution: of the face, in pixels of detail (:class:`lrface.faces.quality.Quality`), if known.
+            looks: of how many looks of a video this is the template; None: it is one face.
         """
-        return search_embedding(self._snapshots, self._encoder, embedding, top, far, threshold, resolution)
+        return search_embedding(self._snapshots, self._encoder, embedding, top, far, threshold, resolution, looks)
 
     def remove(self, name: str) -> int:
         """Remove a person with all faces, from every file of the gallery.
