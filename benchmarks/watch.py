@@ -90,7 +90,11 @@ def measure_side(work: Path, side: str, photos: Photos, filler: Photos, encoder:
                 target = draw_templates(right, count, rule)[0]
                 figures = verify(draw_templates(left, count, rule), target, encoder)
                 rows.append({"against": "clip", "rule": rule, "frames": count} | figures)
-    facts = {"people": len(films), "found": found, "detail": float(np.median([x.detail for f in films.values() for x in f]))}
+    facts = {
+        "people": len(films),
+        "found": found,
+        "detail": float(np.median([x.detail for f in films.values() for x in f])),
+    }
     result: dict[str, Any] = facts | {"verify": rows}
     if (work / f"train-{side}" / RECORD).exists():
         strangers = read_film(work / f"train-{side}")[0]
@@ -122,7 +126,11 @@ def tables(results: dict[str, Any], facts: dict[str, Any]) -> str:
             if (row["against"], row["rule"]) == ("photo", "weighted mean"):
                 cells = [f"{row[key][far]:.2f}" for key in ("false", "false_single") for far in ("0.01", "0.001")]
                 lines.append(f"| {side} | {row['frames']} | " + " | ".join(cells) + f" | {100 * row['named']:.1f} |")
-    lines += ["", "| faces | rule | frames | rank 1 % | TPIR % at FPIR 0.01 | at 0.1 | looks at strangers |", "| --- " * 7 + "|"]
+    lines += [
+        "",
+        "| faces | rule | frames | rank 1 % | TPIR % at FPIR 0.01 | at 0.1 | looks at strangers |",
+        "| --- " * 7 + "|",
+    ]
     for side, found in results.items():
         for row in found.get("identify", []):
             shares = [f"{100 * row[key]:.1f}" for key in ("rank1", "tpir_0.01", "tpir_0.1")]
@@ -135,12 +143,12 @@ def tables(results: dict[str, Any], facts: dict[str, Any]) -> str:
 @click.argument("work", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--lfw", required=True, type=click.Path(path_type=Path, exists=True), help="Folder of LFW's images.")
 @click.option("--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists.")
-@click.option("--store", required=True, type=click.Path(path_type=Path, exists=True), help="Aligned faces of the lists.")
+@click.option(
+    "--store", required=True, type=click.Path(path_type=Path, exists=True), help="Aligned faces of the lists."
+)
 @click.option("--train", type=click.Path(path_type=Path, exists=True), default=None, help="List of several-SIDE, too.")
 @click.option("--model", default=None, help="As for lrface watch.")
-def main(
-    work: Path, lfw: Path, pairs: tuple[Path, ...], store: Path, train: Path | None, model: str | None
-) -> None:
+def main(work: Path, lfw: Path, pairs: tuple[Path, ...], store: Path, train: Path | None, model: str | None) -> None:
     """Measure templates on the films in WORK."""
     try:
         encoder = FaceEncoder.load(model, turn=False, threads=1)
@@ -155,7 +163,8 @@ def main(
             films, there = read_film(film)
             lists = (*pairs, *([train] if train else []))
             several = cached(
-                work / "several.npz", lambda films=films, lists=lists: sharp_photos(encoder, lfw, lists, sorted(films), 0)
+                work / "several.npz",
+                lambda films=films, lists=lists: sharp_photos(encoder, lfw, lists, sorted(films), 0),
             )
             kept = {name: looks for name, looks in films.items() if name in several.names and len(looks) >= COUNTS[-1]}
             rows = [

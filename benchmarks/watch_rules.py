@@ -75,7 +75,11 @@ def accuracy(cosines: np.ndarray) -> float:
         inner = cosines[np.ix_(~test, ~test)]
         same, other = np.sort(np.diag(inner)), np.sort(inner[~np.eye(len(inner), dtype=bool)])
         limits = np.concatenate([same, other])
-        rates = 1 - np.searchsorted(same, limits, "right") / len(same) + np.searchsorted(other, limits, "right") / len(other)
+        rates = (
+            1
+            - np.searchsorted(same, limits, "right") / len(same)
+            + np.searchsorted(other, limits, "right") / len(other)
+        )
         limit = limits[int(np.argmax(rates))]
         strangers = cosines[test][:, ~test]
         right += [((np.diag(cosines)[test] > limit).mean() + (strangers <= limit).mean()) / 2]
@@ -96,7 +100,11 @@ def verify(drawn: list[Photos], against: Photos, encoder: FaceEncoder) -> dict[s
         rows.append(
             [accuracy(cosines), (mates > np.quantile(cosines[strange], 1 - FARS[1])).mean()]
             + [(np.diag(cosines - limits[FARS[1]]) > 0).mean()]
-            + [((cosines - limit)[strange] > 0).mean() / far for known in (limits, plain) for far, limit in known.items()]
+            + [
+                ((cosines - limit)[strange] > 0).mean() / far
+                for known in (limits, plain)
+                for far, limit in known.items()
+            ]
         )
     means = np.mean(rows, axis=0).tolist()
     keys = [f"{far:g}" for far in FARS]
@@ -151,7 +159,9 @@ def _margins(looks: list[Any], gallery: Photos, encoder: FaceEncoder) -> dict[st
     found = {}
     for rule in ("mean", "weighted mean"):
         row, detail = template(looks, RULES[rule])
-        found[rule] = (gallery.rows @ row - encoder.calibration.threshold(FARS[1], detail, gallery.details, len(looks)))[None]
+        found[rule] = (
+            gallery.rows @ row - encoder.calibration.threshold(FARS[1], detail, gallery.details, len(looks))
+        )[None]
     frames = np.stack([look.embedding for look in looks]).astype(np.float64)
     frames /= np.linalg.norm(frames, axis=1, keepdims=True)
     details = np.array([look.detail for look in looks])

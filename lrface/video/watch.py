@@ -102,7 +102,7 @@ class Watch:
         self._source, self._encoder, self._options, self._log = source, encoder, options, log
         self._gallery_name = gallery_name
         self._namer = Namer(gallery, options.far, options.threshold)
-        self._tracker = self._new_tracker()
+        self._tracker = self.new_tracker()
         self._named: dict[int, tuple[int, Naming]] = {}  # track -> looks when it was last compared, what came of it
         self._writer: Writer | None = None
         self._last = (-1, 0.0)
@@ -235,7 +235,7 @@ class Watch:
         if self._options.video:
             from lrface.video.picture import write_video
 
-            write_video(self._source, self._writer, self._new_tracker(), self._tracker.joined, self._options.progress)
+            write_video(self._source, self._writer, self.new_tracker(), self._tracker.joined, self._options.progress)
         self._writer.finish(facts)
 
     def _settings(self) -> dict[str, Any]:
@@ -257,7 +257,8 @@ class Watch:
             "looks": options.looks,
         }
 
-    def _new_tracker(self) -> Tracker:
+    def new_tracker(self) -> Tracker:
+        """A tracker that knows nobody yet."""
         return Tracker(self._source.rate / self._options.every, self._options.patience, self._alike)
 
     def _limits(self) -> Limits | None:

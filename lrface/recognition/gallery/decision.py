@@ -54,9 +54,7 @@ class DecisionRule:
         limits = np.full(len(resolutions), self._plain)
         if self._calibration is not None and self._resolution is not None and not self._by_hand:
             known = ~np.isnan(resolutions)
-            limits[known] = self._calibration.threshold(
-                self._far, self._resolution, resolutions[known], self._looks
-            )
+            limits[known] = self._calibration.threshold(self._far, self._resolution, resolutions[known], self._looks)
         return limits
 
     def rate(self, similarity: float, resolution: float | None) -> Rate | None:
