@@ -2,8 +2,8 @@
 
     python benchmarks/watch_film.py work/test-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16
 
-Sixteen people a clip, in lanes, from left to right and from right to left. Clips go through ``lrface.watch`` end to end: faces are found,
-followed and embedded as a user's are. Goes on in the folder where it was.
+Sixteen people a clip, in lanes, from left to right and from right to left. They go through ``lrface.watch`` end to end: faces are
+found, followed and embedded as a user's are. Goes on in the folder where it was.
 """
 
 import sys

@@ -155,14 +155,7 @@ def _plain(text: str, name: str) -> str:
 
 def _facts(cropped: Any, crops: bool) -> dict[str, Any]:
     """Where a face is and what is known of it."""
-    facts = {
-        "box": [round(float(edge), 2) for edge in cropped.box],
-        "landmarks": None if cropped.face is None else np.round(cropped.face.landmarks.astype(float), 2).tolist(),
-        "score": None if cropped.face is None else round(float(cropped.face.score), 4),
-        "detail": round(float(cropped.quality.resolution), 2),
-        "quality": cropped.quality.as_dict(),
-        "notes": list(cropped.notes),
-    }
+    facts = {**cropped.as_dict(), "quality": cropped.quality.as_dict(), "notes": list(cropped.notes)}
     return facts | ({"crops": _shown(cropped.crop)} if crops else {})
 
 

@@ -230,7 +230,7 @@ class Watch:
         from lrface.video.report import write_report
 
         facts = {"frames": self._last[0] + 1, "looked_at": self._looked, "dropped": dropped, "seconds": self._last[1]}
-        groups = group_tracks(self._writer.people, self._limits())
+        groups = group_tracks(self._writer.people, self.limits())
         write_report(self._writer.out, groups, self._settings() | facts, self._gallery_name, self._options.faces)
         if self._options.video:
             from lrface.video.picture import write_video
@@ -261,7 +261,7 @@ class Watch:
         """A tracker that knows nobody yet."""
         return Tracker(self._source.rate / self._options.every, self._options.patience, self._alike)
 
-    def _limits(self) -> Limits | None:
+    def limits(self) -> Limits | None:
         """The cosine above which two tracks nearby are of one person, by the details and the looks of both."""
         calibration, known = self._encoder.calibration, self._encoder.thresholds
         if calibration is not None:
@@ -272,7 +272,7 @@ class Watch:
         return lambda a, b, *_: np.full(np.broadcast_shapes(np.shape(a), np.shape(b)), plain)
 
     def _alike(self, cosine: float, a: Track, b: Track) -> bool:
-        limits = self._limits()
+        limits = self.limits()
         if limits is None:
             return False
         parts = (a.template.detail, b.template.detail, a.template.count, b.template.count)
