@@ -5,7 +5,7 @@
     python benchmarks/watch_film.py work/train-16 --lfw lfw/images --pairs lfw/pairsDevTrain.txt --side 16
     python benchmarks/watch.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt --store data/lfw_mtcnn
 
-``test-SIDE`` shows the first photo of each person, ``other-SIDE`` the second one, which is the sharp photo too. ``train-SIDE`` shows
+``test-SIDE`` shows the first photo of each person, ``other-SIDE`` the second one, the sharp photo. ``train-SIDE`` shows
 other people, who are strangers to the gallery. ``several-SIDE``, where it is there, shows three photos of each person one after
 another, and one more is the sharp photo. Looks are given to people by the truth. Writes benchmarks/results/watch.json and watch.md.
 """

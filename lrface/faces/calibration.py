@@ -109,7 +109,7 @@ class Calibration:
             raise LrfaceError(f"this model is not calibrated for a false accept rate of {far:g}")
         tables = [weight * self.different[rate] for rate, weight in weights.items()]
         limit = self._read(np.sum(tables, axis=0), a, b)
-        return limit + self._shift(far, looks) + self._shift(far, other)
+        return limit + self.shift(far, looks) + self.shift(far, other)
 
     def probability(self, similarity: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
         """The probability that the two are one person, where as many pairs are of one person as of two.
@@ -134,7 +134,7 @@ class Calibration:
             looks: of how many looks of a video the first one is the template; None: one face.
         """
         limits = {
-            share: float(self._read(table, a, b) + self._shift(share, looks)) for share, table in self.different.items()
+            share: float(self._read(table, a, b) + self.shift(share, looks)) for share, table in self.different.items()
         }
         return find_rate(limits, similarity)
 
@@ -158,7 +158,8 @@ class Calibration:
         values = np.array([float(self._read(tables[share], a, b)) for share in above])
         return 1 - np.array(above), np.maximum.accumulate(values)
 
-    def _shift(self, share: float, looks: ArrayLike | None) -> NDArray[np.float64]:
+    def shift(self, share: float, looks: ArrayLike | None) -> NDArray[np.float64]:
+        """What is added to a threshold for the template of so many looks; 0 for one face, or where nobody measured it."""
         return np.zeros(()) if looks is None or self.looks is None else self.looks.of(share, looks)
 
     def _place(self, resolution: ArrayLike) -> NDArray[np.float64]:

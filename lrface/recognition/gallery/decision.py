@@ -52,6 +52,8 @@ class DecisionRule:
     def thresholds(self, resolutions: np.ndarray) -> np.ndarray:
         """Of faces of these resolutions, NaN where unknown: float64 ``[n]``."""
         limits = np.full(len(resolutions), self._plain)
+        if self._calibration is not None and not self._by_hand:
+            limits += self._calibration.shift(self._far, self._looks)
         if self._calibration is not None and self._resolution is not None and not self._by_hand:
             known = ~np.isnan(resolutions)
             limits[known] = self._calibration.threshold(self._far, self._resolution, resolutions[known], self._looks)
@@ -61,7 +63,12 @@ class DecisionRule:
         """The share of strangers that reach a similarity to a face of this resolution; None if the model cannot tell."""
         if self._calibration is not None and self._resolution is not None and resolution is not None:
             return self._calibration.false_accept_rate(similarity, self._resolution, resolution, self._looks)
-        return find_rate(self._rates, similarity) if self._rates else None
+        rates = self._rates
+        if self._calibration is not None:
+            rates = {
+                share: limit + float(self._calibration.shift(share, self._looks)) for share, limit in rates.items()
+            }
+        return find_rate(rates, similarity) if rates else None
 
 
 class Alike:
