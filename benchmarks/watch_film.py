@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 import numpy as np
-from make_clips import Actor, Look, lfw_actors, make_clip
+from make_clips import Actor, Look, lfw_people, make_clip, read_actor
 from tqdm import tqdm
 
 import lrface
@@ -31,10 +31,11 @@ PEOPLE = 16
 WIDTH, HEIGHT = 27, 15
 
 
-def choose(lfw: Path, pairs: tuple[Path, ...], people: int, photos: int, first: int = 0) -> list[Actor]:
-    """Some people who have so many photos, always the same ones."""
-    actors = lfw_actors(lfw, pairs, photos)
-    return [actors[place] for place in np.random.default_rng(0).permutation(len(actors))[first : first + people]]
+def choose(lfw: Path, pairs: tuple[Path, ...], people: int, photos: int, which: tuple[int, ...]) -> list[Actor]:
+    """Some people who have so many photos, always the same ones, with some of these."""
+    known = lfw_people(pairs, photos)
+    order = np.random.default_rng(0).permutation(len(known))[:people]
+    return [read_actor(lfw, known[at][0], [known[at][1][place] for place in which]) for at in order]
 
 
 def film(work: Path, actors: list[Actor], look: Look, seed: int, encoder: FaceEncoder) -> None:
@@ -48,10 +49,13 @@ def film(work: Path, actors: list[Actor], look: Look, seed: int, encoder: FaceEn
 
 
 def read_film(work: Path) -> tuple[dict[str, list[Any]], int]:
-    """The looks at each person of a folder of clips, by name, and how many faces there were to see."""
+    """The looks at each person of a folder of clips that were watched to the end, by name, and how many faces there were to see."""
     found: dict[str, list[Any]] = {}
     there = 0
     for file in sorted(work.glob("[0-9]*.json")):
+        record = file.with_suffix("") / "watch.json"
+        if not record.exists() or not read_json(record)["finished"]:
+            continue
         truth = read_json(file)
         boxes = np.array(truth["boxes"])
         there += len(boxes)
@@ -87,20 +91,16 @@ def main(
     """Film and watch people in WORK."""
     try:
         encoder = FaceEncoder.load(model, turn=False, threads=1)
-        actors = [
-            Actor(actor.name, tuple(actor.photos[place] for place in which), actor.face)
-            for actor in choose(lfw, pairs, people, photos)
-        ]
+        actors = choose(lfw, pairs, people, photos, which)
+        facts = {
+            "side": side, "frames": frames, "photos": list(which), "seed": seed, "pairs": [file.name for file in pairs],
+            "model": encoder.embedder.fingerprint, "detector": encoder.detector, "code": code_version(),
+        }  # fmt: skip
+        write_json(work / RECORD, facts)
         film(work, actors, Look(side, frames), seed, encoder)
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-    facts = {
-        "people": len(actors) // PEOPLE * PEOPLE, "side": side, "frames": frames, "photos": list(which), "seed": seed,
-        "pairs": [file.name for file in pairs], "model": encoder.embedder.fingerprint, "detector": encoder.detector,
-        "code": code_version(),
-    }  # fmt: skip
-    write_json(work / RECORD, facts)
 
 
 if __name__ == "__main__":

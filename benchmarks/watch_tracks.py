@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 import numpy as np
-from make_clips import Actor, Look, lfw_actors, make_clip
+from make_clips import Actor, Look, lfw_people, make_clip, read_actor
 
 import lrface
 from lrface.errors import LrfaceError
@@ -43,7 +43,7 @@ def film(work: Path, actors: list[Actor], side: float, number: int, encoder: Fac
     """A clip, made and watched if it has not been yet."""
     clip = work / f"cross-{side:g}-{number}.mp4"
     out = clip.with_suffix("")
-    chosen = [Actor(actor.name, actor.photos[:1], actor.face) for actor in actors[number * PEOPLE :][:PEOPLE]]
+    chosen = actors[number * PEOPLE :][:PEOPLE]
     if not clip.with_suffix(".json").exists():
         size = (WIDTH * round(side), 2 * round(HEIGHT * side / 2))
         make_clip(clip, chosen, Look(side, FRAMES, pillar=True), number, size)
@@ -149,8 +149,9 @@ def main(work: Path, lfw: Path, pairs: tuple[Path, ...], count: int) -> None:
     """Measure tracks on clips in WORK."""
     try:
         encoder = FaceEncoder.load(turn=False, threads=1)
-        actors = lfw_actors(lfw, pairs)
-        actors = [actors[place] for place in np.random.default_rng(1).permutation(len(actors))[: count * PEOPLE]]
+        known = lfw_people(pairs)
+        chosen = np.random.default_rng(1).permutation(len(known))[: count * PEOPLE]
+        actors = [read_actor(lfw, known[place][0], known[place][1][:1]) for place in chosen]
         rows = []
         for side in SIZES:
             clips = [film(work, actors, side, number, encoder) for number in range(count)]

@@ -208,18 +208,19 @@ def _filmed(image: np.ndarray, look: Look, rng: np.random.Generator) -> np.ndarr
     return read_image(encode_image(noisy, "jpg", look.jpeg), "frame")
 
 
-def lfw_actors(root: Path, pairs: Sequence[Path], photos: int = 1) -> list[Actor]:
-    """The people of some lists of pairs, by name, each with the first photos that the lists name."""
+def lfw_people(pairs: Sequence[Path], photos: int = 1) -> list[tuple[str, list[str]]]:
+    """The people of some lists of pairs who have so many photos there, by name, each with these photos' names."""
     known: dict[str, set[str]] = {}
     for file in pairs:
         for pair in read_pairs(file):
             for name in (pair.a, pair.b):
                 known.setdefault(name.split("/")[0], set()).add(name)
-    return [
-        Actor(person, tuple(read_image(root / name, name) for name in sorted(names)[:photos]), LFW_FACE)
-        for person, names in sorted(known.items())
-        if len(names) >= photos
-    ]
+    return [(person, sorted(names)) for person, names in sorted(known.items()) if len(names) >= photos]
+
+
+def read_actor(root: Path, person: str, names: Sequence[str]) -> Actor:
+    """Somebody of LFW with some photos."""
+    return Actor(person, tuple(read_image(root / name, name) for name in names), LFW_FACE)
 
 
 @click.command()
@@ -243,11 +244,12 @@ def main(
 ) -> None:  # fmt: skip
     """Write clips of people of LFW's lists of pairs to OUT."""
     try:
-        actors = lfw_actors(lfw, pairs, photos)
+        known = lfw_people(pairs, photos)
         rng = np.random.default_rng([0xC2, seed])
         for number in range(clips):
-            chosen = [actors[place] for place in rng.choice(len(actors), people, replace=False)]
-            make_clip(out / f"{number:04d}.mp4", chosen, Look(side, frames, pillar=pillar), seed + number)
+            chosen = [known[place] for place in rng.choice(len(known), people, replace=False)]
+            actors = [read_actor(lfw, person, names[:photos]) for person, names in chosen]
+            make_clip(out / f"{number:04d}.mp4", actors, Look(side, frames, pillar=pillar), seed + number)
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
