@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 import numpy as np
-from make_clips import LFW_FACE, lfw_actors
+from make_clips import LFW_FACE, lfw_people, read_actor
 from watch_film import RECORD, read_film
 from watch_rules import COUNTS, RULES, Photos, draw_templates, identify, verify
 
@@ -33,11 +33,11 @@ GALLERY = 1000
 
 def sharp_photos(encoder: FaceEncoder, lfw: Path, pairs: tuple[Path, ...], names: list[str], which: int) -> Photos:
     """The sharp photo of each person, found and embedded as a user's; without those in which no face is found."""
-    actors = {actor.name: actor for actor in lfw_actors(lfw, pairs, which + 1)}
+    known = dict(lfw_people(pairs, which + 1))
     rows, details, kept = [], [], []
     for name in names:
         try:
-            found = encoder.cropped_face(actors[name].photos[which])
+            found = encoder.cropped_face(read_actor(lfw, name, [known[name][which]]).photos[0])
         except ImageError as error:
             click.echo(f"left out: {name}: {error}", err=True)
             continue

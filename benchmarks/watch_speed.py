@@ -10,11 +10,12 @@ watch_hour.json.
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from make_clips import RATE, Actor, Look, lfw_actors, make_clip
+from make_clips import RATE, Look, lfw_people, make_clip, read_actor
 
 import lrface
 from lrface.errors import LrfaceError
@@ -61,11 +62,8 @@ def speed(work: Path, lfw: Path, pairs: tuple[Path, ...], threads: int, min_face
     """Time a clip of 1280 x 720 with three faces."""
     try:
         encoder = FaceEncoder.load(turn=False, threads=threads, min_face=min_face)
-        photos = lfw_actors(lfw, pairs, 4)[: len(SIDES)]
-        actors = [
-            Actor(actor.name, actor.photos[:1], actor.face * SIDES[1] / side)
-            for actor, side in zip(photos, SIDES, strict=True)
-        ]
+        photos = [read_actor(lfw, name, names[:1]) for name, names in lfw_people(pairs, 4)[: len(SIDES)]]
+        actors = [replace(actor, face=actor.face * SIDES[1] / side) for actor, side in zip(photos, SIDES, strict=True)]
         clip = work / "speed.mp4"
         if not clip.exists():
             make_clip(clip, actors, Look(SIDES[1], FRAMES), 0, SIZE)
@@ -113,7 +111,8 @@ def resident() -> float:
 @click.option("--clip", required=True, type=click.Path(path_type=Path, exists=True), help="What is looped.")
 @click.option("--seconds", default=3600.0, show_default=True, help="Length.")
 @click.option("--every", default=25, show_default=True, type=click.IntRange(1), help="Look at every so manieth frame.")
-def hour(work: Path, clip: Path, seconds: float, every: int) -> None:
+@click.option("--min-face", type=float, default=None, help="As for lrface watch.")
+def hour(work: Path, clip: Path, seconds: float, every: int, min_face: float | None) -> None:
     """Watch a looped clip, and note memory on the way."""
     path, out = work / "hour.mp4", work / "hour"
     if not path.exists():
@@ -121,7 +120,7 @@ def hour(work: Path, clip: Path, seconds: float, every: int) -> None:
     rows: list[dict[str, float]] = []
     ended = 0
     started, worked = time.perf_counter(), time.process_time()
-    encoder = FaceEncoder.load(turn=False, threads=1)
+    encoder = FaceEncoder.load(turn=False, threads=1, min_face=min_face)
     for event in lrface.watch(path, None, encoder, out, every=every, resume=(out / "watch.json").exists()):
         ended += event.kind == "ended"
         if not rows or event.time >= rows[-1]["seconds"] + seconds / 30:
