@@ -18,7 +18,7 @@ import click
 import numpy as np
 from make_clips import LFW_FACE, lfw_people, read_actor
 from watch_film import RECORD, read_film
-from watch_rules import COUNTS, RULES, Photos, draw_templates, identify, verify
+from watch_rules import COUNTS, FEWEST, RULES, Photos, draw_templates, identify, verify
 
 from lrface.data.sets.pair_set import from_store
 from lrface.errors import LrfaceError
@@ -73,7 +73,7 @@ def measure_side(work: Path, side: str, photos: Photos, filler: Photos, encoder:
     """All figures of one size."""
     films, there = read_film(work / f"test-{side}")
     found = sum(map(len, films.values())) / there
-    films = {name: looks for name, looks in films.items() if name in photos.names and len(looks) >= COUNTS[-1]}
+    films = {name: looks for name, looks in films.items() if name in photos.names and len(looks) >= FEWEST}
     rows: list[dict[str, Any]] = []
     against = photos.of(list(films))
     for rule in RULES:
@@ -82,7 +82,7 @@ def measure_side(work: Path, side: str, photos: Photos, filler: Photos, encoder:
             rows.append({"against": "photo", "rule": rule, "frames": count} | verify(drawn, against, encoder))
     other_film = work / f"other-{side}"
     if (other_film / RECORD).exists():
-        others = {name: looks for name, looks in read_film(other_film)[0].items() if len(looks) >= COUNTS[-1]}
+        others = {name: looks for name, looks in read_film(other_film)[0].items() if len(looks) >= FEWEST}
         both = [name for name in films if name in others]
         left, right = ({name: film[name] for name in both} for film in (films, others))
         for rule in RULES:
@@ -92,6 +92,7 @@ def measure_side(work: Path, side: str, photos: Photos, filler: Photos, encoder:
                 rows.append({"against": "clip", "rule": rule, "frames": count} | figures)
     facts = {
         "people": len(films),
+        "looks": float(np.mean([min(len(looks), COUNTS[-1]) for looks in films.values()])),
         "found": found,
         "detail": float(np.median([x.detail for f in films.values() for x in f])),
     }
@@ -106,7 +107,9 @@ def tables(results: dict[str, Any], facts: dict[str, Any]) -> str:
     """Markdown."""
     lines = [
         f"{facts['gallery']:,} people in the gallery; model {facts['model_name']}, detector {facts['detector']}; {facts['code']}.",
-        "", "| faces | filmed | against | rule | " + " | ".join(f"{count} frames" for count in COUNTS) + " |",
+        "", "Who was seen in fewer frames than a template asks for is there with all of them.",
+        "",
+        "| faces | people | against | rule | " + " | ".join(f"{count} frames" for count in COUNTS) + " |",
         "| --- " * (4 + len(COUNTS)) + "|",
     ]  # fmt: skip
     for side, found in results.items():
@@ -166,7 +169,7 @@ def main(work: Path, lfw: Path, pairs: tuple[Path, ...], store: Path, train: Pat
                 work / "several.npz",
                 lambda films=films, lists=lists: sharp_photos(encoder, lfw, lists, sorted(films), 0),
             )
-            kept = {name: looks for name, looks in films.items() if name in several.names and len(looks) >= COUNTS[-1]}
+            kept = {name: looks for name, looks in films.items() if name in several.names and len(looks) >= FEWEST}
             rows = [
                 {"against": "photo", "rule": rule, "frames": count}
                 | verify(draw_templates(kept, count, rule), several.of(list(kept)), encoder)

@@ -16,6 +16,9 @@ RULES: dict[str, tuple[float, float] | None] = {"mean": (0.0, 0.0), "weighted me
 
 FOLDS = 10
 
+#: Who is seen in fewer frames of a clip is left out. Of who is seen in fewer than a template asks for, all looks are taken.
+FEWEST = 8
+
 
 @dataclass(frozen=True)
 class Photos:
@@ -53,7 +56,7 @@ def template(looks: list[Any], powers: tuple[float, float] | None) -> tuple[np.n
 
 def draw_templates(films: dict[str, list[Any]], count: int, rule: str) -> list[Photos]:
     """Templates of so many looks, one a person; several draws where a clip holds enough looks."""
-    drawn = {name: draw_looks(looks, count) for name, looks in films.items()}
+    drawn = {name: draw_looks(looks, min(count, len(looks))) for name, looks in films.items()}
     found = []
     for place in range(min(DRAWS, *(len(each) for each in drawn.values()))):
         made = [template(each[place], RULES[rule]) for each in drawn.values()]
@@ -134,9 +137,12 @@ def identify(
     rows = []
     for count in (1, 8, 16, 32):
         tables: dict[str, list[tuple[bool, float, bool]]] = {}
-        for name, looks in [*films.items(), *strangers.items()]:
+        for name, looks in [
+            *films.items(),
+            *((name, looks) for name, looks in strangers.items() if len(looks) >= FEWEST),
+        ]:
             own = gallery.names.index(name) if name in films else None
-            for drawn in draw_looks(looks, count)[:1]:
+            for drawn in draw_looks(looks, min(count, len(looks)))[:1]:
                 for rule, margins in _margins(drawn, gallery, encoder).items():
                     if own is not None:
                         tables.setdefault(rule, []).append((*_answer(margins, rule, own), True))
