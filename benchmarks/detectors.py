@@ -1,9 +1,10 @@
-"""What each detector finds in real frames, how much that is not there, and the processor time that it takes.
+"""Compare detectors on real frames: faces found, false detections, and processor time.
 
     python benchmarks/detectors.py FRAMES --out detectors.json --detector centerface --detector mtcnn
 
-FRAMES holds images and ``boxes.csv`` (path, left, top, right, bottom). A face counts as found where a box overlaps it by 0.4
-of their union; of faces under 8 pixels nothing is asked, and a box on one of them is not false.
+FRAMES holds images and ``boxes.csv`` (path, left, top, right, bottom). A face counts as found if the intersection over
+union of its box with a detected box is at least 0.4. Faces under 8 pixels do not count: they need not be found, and a box on
+one of them is not a false detection.
 """
 
 import csv
@@ -19,15 +20,15 @@ from lrface.faces.images import read_image
 from lrface.files import write_json
 from lrface.version import code_version
 
-#: Shorter side of a marked face in pixels: ends of the columns.
+#: Limits of the table's columns: shorter side of a marked face in pixels.
 ENDS = (8, 10, 12, 16, 24, 32, 10_000)
 
-#: A box that shares this part of its union with a marked face is that face.
+#: Minimum intersection over union of a detected box and a marked face.
 OVERLAP = 0.4
 
 
 def read_boxes(folder: Path) -> dict[str, np.ndarray]:
-    """Marked faces by image: float64 ``[n, 4]``."""
+    """The marked faces by image: float64 ``[n, 4]`` (left, top, right, bottom), in pixels."""
     boxes: dict[str, list[list[float]]] = {}
     with open(folder / "boxes.csv", newline="") as file:
         for row in csv.DictReader(file):
@@ -36,7 +37,15 @@ def read_boxes(folder: Path) -> dict[str, np.ndarray]:
 
 
 def match(found: np.ndarray, marked: np.ndarray) -> tuple[np.ndarray, int]:
-    """Which marked faces are found, bool ``[m]``, and how many boxes are none; ``found`` has the best score first."""
+    """Assign detected boxes to marked faces.
+
+    Args:
+        found: detected boxes, float ``[n, 4]``, the best score first.
+        marked: boxes of the marked faces, float64 ``[m, 4]``.
+
+    Returns:
+        Which marked faces are found (bool ``[m]``), and the number of false detections.
+    """
     hit, false = np.zeros(len(marked), bool), 0
     for box in found:
         shared = np.minimum(box[2:], marked[:, 2:]) - np.maximum(box[:2], marked[:, :2])
@@ -52,7 +61,7 @@ def match(found: np.ndarray, marked: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def measure(name: str, folder: Path, marked: dict[str, np.ndarray]) -> dict[str, object]:
-    """One row of the table."""
+    """Measure one detector: one row of the table."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -80,7 +89,7 @@ def measure(name: str, folder: Path, marked: dict[str, np.ndarray]) -> dict[str,
 
 
 def table(rows: list[dict[str, object]]) -> str:
-    """The rows as Markdown."""
+    """The table as Markdown."""
     columns = [f"{low}-{high} px" if high < ENDS[-1] else f"over {low}" for low, high in pairwise(ENDS)]
     lines = [f"| detector | {' | '.join(columns)} | 10-16 | 16-32 | false | ms |", "|---" * (len(columns) + 5) + "|"]
     for row in rows:

@@ -1,12 +1,12 @@
-"""The rate at which a set of photos is embedded, against that of the model alone on batches in memory.
+"""Compare the rate at which photos are embedded with the rate of the model alone on batches in memory.
 
-``files`` is ``embed_list``: photos of 250 px are decoded, aligned by their landmarks, reduced and embedded, each with its
-mirror image. ``crops`` is ``flip_sum`` on aligned crops in memory, which are reduced and embedded. ``model`` is the
-network alone on the very batches that the others give it. The three take turns; the start of the worker processes is
-part of ``files``. The model computes on as many threads as are asked for, and the reading needs cores beside it.
+``files`` measures ``embed_list``: photos of 250 px are decoded, aligned by their landmarks, reduced, and embedded with
+their mirror images. ``crops`` measures ``flip_sum`` on aligned crops in memory, which are reduced and embedded. ``model``
+measures the network alone, on the same batches. The three take turns. The start of the worker processes counts for
+``files``. The model uses the given number of threads; the worker processes need further cores.
 
-Elapsed time counts on a machine that does nothing else. On one that is shared, the processor time of the main thread
-says how much of it is left to the network, and that of all processes together what a photo costs.
+Use the elapsed time on a machine that does nothing else. On a shared machine, use the processor times: that of the main
+thread shows how much of it the network gets, and that of all processes shows the cost of a photo.
 
     python benchmarks/embed_speed.py --images 4000 --workers 2 --threads 1
 """
@@ -33,14 +33,22 @@ from lrface.files import write_json
 from lrface.models.embedder import Embedder, open_embedder
 
 GOAL = 0.85
-#: Different photos; more files are the same ones again.
+#: Number of different photos. The files repeat them.
 DRAWN = 64
 BATCH = 64
 SIDE, LEFT, TOP = 250, 70, 75
 
 
 def make_photos(folder: Path, images: int) -> FaceList:
-    """Drawn faces in noise, with their landmarks."""
+    """Write photos with synthetic faces in noise.
+
+    Args:
+        folder: for the photos.
+        images: number of photos.
+
+    Returns:
+        The photos with their landmarks.
+    """
     rng = np.random.default_rng(0)
     encoded = []
     for number in range(DRAWN):
@@ -55,7 +63,7 @@ def make_photos(folder: Path, images: int) -> FaceList:
 
 
 def model_alone(embedder: Embedder, batch: np.ndarray, images: int) -> None:
-    """The network on a batch in memory, as often as the others call it."""
+    """Run the network on a batch in memory, as often as the other measurements do."""
     mirrored = np.ascontiguousarray(batch[..., ::-1])
     for start in range(0, images, BATCH):
         count = min(BATCH, images - start)
@@ -64,14 +72,14 @@ def model_alone(embedder: Embedder, batch: np.ndarray, images: int) -> None:
 
 
 def clock() -> np.ndarray:
-    """Seconds that have passed, that this thread has computed, and that all processes have."""
+    """Elapsed seconds, processor seconds of this thread, and processor seconds of all processes: float64 ``[3]``."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     every = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
     return np.array([time.perf_counter(), time.thread_time(), every])
 
 
 def compare(embedder: Embedder, faces: FaceList, workers: int, runs: int) -> dict[str, np.ndarray]:
-    """The ``clock`` of each run of the three, in turn: ``[runs, 3]``."""
+    """Run the three measurements in turn. Returns the differences of ``clock`` by name: float64 ``[runs, 3]``."""
     crops = [face(number, 0, seed=0) for number in range(DRAWN)] * (len(faces) // DRAWN + 1)
     fitted = np.stack([embedder.preprocessing.fit(crop) for crop in crops[:BATCH]])
     batch = embedder.preprocessing.batch(fitted)
@@ -94,7 +102,7 @@ def compare(embedder: Embedder, faces: FaceList, workers: int, runs: int) -> dic
 
 
 def report(seconds: dict[str, np.ndarray], images: int) -> dict[str, Any]:
-    """Print the table; return what is written."""
+    """Print the table, and return the content of the results file."""
     medians = {name: np.median(values, axis=0) for name, values in seconds.items()}
     shares = {name: (medians["model"] / median).tolist() for name, median in medians.items()}
     click.echo(f"{'':8s} {'faces/s':>10s} {'share of model':>16s} {'by main thread':>16s}")
@@ -117,12 +125,14 @@ def report(seconds: dict[str, np.ndarray], images: int) -> dict[str, Any]:
 @click.option("--model", default=None, help="As for `lrface embed`; the shipped model by default.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--images", default=4000, show_default=True, help="Starting the worker processes takes 1 to 2 s.")
-@click.option("--workers", default=max(1, (os.cpu_count() or 1) - 1), show_default=True, help="That read photos.")
-@click.option("--threads", default=1, show_default=True, help="Of the model.")
+@click.option(
+    "--workers", default=max(1, (os.cpu_count() or 1) - 1), show_default=True, help="Processes that read photos."
+)
+@click.option("--threads", default=1, show_default=True, help="Threads of the model.")
 @click.option("--runs", default=3, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path(__file__).parent / "results" / "embed_speed.json")
 def main(model: str | None, device: str, images: int, workers: int, threads: int, runs: int, out: Path) -> None:
-    """Compare embedding photos with the model alone."""
+    """Compare the embedding of photos with the model alone."""
     embedder = open_embedder(model, device, threads)
     with tempfile.TemporaryDirectory() as name:
         found = compare(embedder, make_photos(Path(name), images), workers, runs)

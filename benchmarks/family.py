@@ -1,12 +1,13 @@
-"""A family of models and its peers at every face size: the picture by which a user chooses.
+"""Accuracy of a family of models and of other models at every face size, as a figure by which users can choose.
 
     python benchmarks/family.py --images data/lfw_mtcnn --pairs lfw/pairsDevTest.txt --name view1 \\
         --model lrface --model lrface-r18-16px --peer FaceNet=data/facenet_casia.onnx --peer dlib=data/dlib_resnet.onnx \\
         --teacher data/facenet_casia.onnx --teacher data/dlib_resnet.onnx
 
-LR-LR reduces both faces of a pair, HR-LR one of them, each in turn. Nobody is told the size: a family looks for the detail of a
-face itself. Peers see the reduced face enlarged again; each is measured as it is and with the mean of these images taken off, and
-the better AUC counts. ``--teacher`` adds the family with its teachers as the top rung. Writes benchmarks/results/family/.
+LR-LR reduces both faces of a pair. HR-LR reduces one of them, each in turn. The models do not know the size: a family measures
+the pixels of detail itself. Peers get the reduced face, enlarged again. Each peer is measured with its embeddings unchanged, and
+with the mean embedding of these images subtracted; the better AUC counts. ``--teacher`` also measures the family with its
+teachers for sharp faces. The results go to benchmarks/results/family/.
 """
 
 import sys
@@ -24,7 +25,7 @@ from lrface.errors import LrfaceError
 from lrface.eval.verification import VerificationResult, evaluate
 from lrface.faces.degrade import resize
 from lrface.faces.quality import assess
-from lrface.files import atomic_write, write_json
+from lrface.files import atomic_write, read_json, write_json
 from lrface.models.family import Family
 from lrface.recognition.encoder import FaceEncoder
 from lrface.reporting.style import drawing, save_figure
@@ -39,14 +40,20 @@ MODES = ("LR-LR", "HR-LR")
 
 @dataclass(frozen=True)
 class Contender:
-    """A model, how it is called, and whether its mean is taken off where that helps."""
+    """A model to measure.
+
+    Attributes:
+        label: its name in the table.
+        encoder: the model.
+        peer: subtract the mean embedding if that improves the AUC.
+    """
 
     label: str
     encoder: FaceEncoder
     peer: bool
 
     def embed(self, crops: Sequence[np.ndarray]) -> tuple[np.ndarray, Counter[str]]:
-        """float32 ``[n, dim]``, and how many faces each member took."""
+        """Embeddings float32 ``[n, dim]``, and the number of faces that each member of a family embeds."""
         resolutions = [assess(crop).resolution for crop in crops]
         embedder = self.encoder.embedder
         members = Counter(embedder.member_name(each) for each in resolutions if isinstance(embedder, Family))
@@ -54,12 +61,12 @@ class Contender:
 
 
 def score(a: np.ndarray, b: np.ndarray, pairs: PairSet) -> VerificationResult:
-    """Of one side's embeddings ``a`` and the other's ``b``, of all images."""
+    """Verification result on the pairs. ``a`` and ``b`` are embeddings of all images, for the two sides of a pair."""
     return evaluate(a[pairs.a], b[pairs.b], pairs.same)
 
 
 def row(results: Sequence[VerificationResult], model: str, mode: str, side: int, **more: Any) -> dict[str, Any]:
-    """The mean over the results; HR-LR has two, as either face may be the small one."""
+    """A row with the means over the results. HR-LR has two results, because either face may be the small one."""
     means = {key: float(np.mean([getattr(each, key) for each in results])) for key in ("accuracy", "std", "auc")}
     rates = {f"{far:g}": float(np.mean([each.tar_at_far[far] for each in results])) for far in results[0].tar_at_far}
     tar = {far: value for far, value in rates.items() if np.isfinite(value)}
@@ -69,7 +76,7 @@ def row(results: Sequence[VerificationResult], model: str, mode: str, side: int,
 def measure(
     contender: Contender, pairs: PairSet, sides: Sequence[int], say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """All rows of one model."""
+    """Measure one model: all its rows."""
     seen = {}
     for side in sorted({*sides, FULL}):
         crops = pairs.images if side == FULL else [resize(image, side) for image in pairs.images]
@@ -92,7 +99,7 @@ def measure(
 
 
 def draw(rows: list[dict[str, Any]], name: str, title: str) -> None:
-    """Accuracy against the side, a panel a mode."""
+    """Draw accuracy over the side, with one panel per mode."""
     labels = list(dict.fromkeys(each["model"] for each in rows))
     panels = [
         (f"{title}, {mode}", [(label, _points(rows, label, mode)) for label in labels])
@@ -108,7 +115,7 @@ def _points(rows: list[dict[str, Any]], label: str, mode: str) -> dict[int, tupl
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: accuracy in % and AUC, a row a model and mode, a column a side."""
+    """The table as Markdown: accuracy in % and AUC, one row per model and mode, one column per side."""
     sides = sorted({each["side"] for each in rows})
     lines = [
         "| model | faces | " + " | ".join(f"{side} px" for side in sides) + " |",
@@ -125,15 +132,16 @@ def table(rows: list[dict[str, Any]]) -> str:
 @click.command()
 @click.option("--images", required=True, type=click.Path(), help="Store of the pairs' images.")
 @click.option("--pairs", "lists", multiple=True, required=True, type=click.Path(), help="Lists of pairs; repeatable.")
-@click.option("--name", required=True, help="Of the files that are written.")
+@click.option("--name", required=True, help="Name of the files to write.")
 @click.option("--model", "models", multiple=True, help="A shipped model or family, or a file; repeatable.")
 @click.option("--peer", "peers", multiple=True, help="LABEL=FILE of another network; repeatable.")
 @click.option("--teacher", "teachers", multiple=True, help="A teacher of the shipped family; repeatable.")
 @click.option("--side", "sides", multiple=True, type=int, help="Sides to measure; all of 8 to 112 px if none.")
-@click.option("--title", default="LFW View 1 test", show_default=True, help="Of the figure.")
+@click.option("--add", is_flag=True, help="Keep the rows of other models that the file already has.")
+@click.option("--title", default="LFW View 1 test", show_default=True, help="Title of the figure.")
 def main(
     images: str, lists: tuple[str, ...], name: str, models: tuple[str, ...], peers: tuple[str, ...],
-    teachers: tuple[str, ...], sides: tuple[int, ...], title: str,
+    teachers: tuple[str, ...], sides: tuple[int, ...], add: bool, title: str,
 ) -> None:  # fmt: skip
     """Measure models at every face size."""
     try:
@@ -143,21 +151,29 @@ def main(
             sharp = FaceEncoder.load(None, "none", sharp=teachers)
             contenders.append(Contender(f"{sharp.embedder.card['name']} + teachers", sharp, False))
         contenders += [Contender(label, FaceEncoder.load(file, "none"), True) for label, file in _named(peers)]
-        rows = [each for c in contenders for each in measure(c, pairs, sorted(sides or SIDES), click.echo)]
+        facts = {"pairs": pairs.name, "alignment": pairs.alignment, "operator": "bilinear-antialias"}
+        kept = _measured_before(RESULTS / f"{name}.json", facts, {c.label for c in contenders}) if add else []
+        code = code_version()
+        rows = [
+            {**each, "code": code} for c in contenders for each in measure(c, pairs, sorted(sides or SIDES), click.echo)
+        ]
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-    facts = {
-        "code": code_version(),
-        "pairs": pairs.name,
-        "alignment": pairs.alignment,
-        "operator": "bilinear-antialias",
-    }
+    rows = kept + rows
     write_json(RESULTS / f"{name}.json", {**facts, "rows": rows})
     with atomic_write(RESULTS / f"{name}.md", "w") as file:
         file.write(f"# {title}: accuracy in % (AUC) by the side of the face\n\n{table(rows)}")
     draw(rows, name, title)
     click.echo(table(rows))
+
+
+def _measured_before(file: Path, facts: dict[str, Any], measured: set[str]) -> list[dict[str, Any]]:
+    """Rows of the results file for models that are not measured now. Raises LrfaceError if they use other faces."""
+    before = read_json(file)
+    if any(before[key] != value for key, value in facts.items()):
+        raise LrfaceError(f"{file} was measured on other faces: leave --add out")
+    return [{"code": before.get("code"), **each} for each in before["rows"] if each["model"] not in measured]
 
 
 def _named(texts: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -1,12 +1,17 @@
-"""The false accept rate that is promised against the one that comes, for small and blurred faces of people unseen.
+"""Compare the promised false accept rate with the measured one, for small and blurred faces of unseen people.
 
     python benchmarks/far_promised.py MODEL --store data/celeba_store \\
         --images data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 
-The people are split in two halves: what similarities mean is fitted on one (as tools/calibrate.py does for a model's card) and
-measured on the other, and the other way round; the two rates are averaged. LR-LR compares faces of one condition, HR-LR sharp
-faces as they are with faces of the condition. A face is native, cut out of a photo, or enlarged by somebody, at random; what is
-known of its resolution is what lrface/faces/quality.py finds out. Writes benchmarks/results/far_promised.json and .md.
+The people are split in two halves. The calibration is fitted on one half, as tools/calibrate.py does for a model's card, and
+measured on the other; then the halves are exchanged, and the two rates are averaged. LR-LR compares faces of the same condition.
+HR-LR compares sharp faces with faces of the condition. At random, a face is native, cut out of a photo, or enlarged before. Its
+resolution is the estimate of lrface/faces/quality.py. The results go to benchmarks/results/far_promised.json and .md.
+
+    python benchmarks/far_promised.py lrface --sharp dlib --holdout 300 --name far_promised_family --store data/joined_store ...
+
+measures a family. In its HR-LR pairs the two faces are embedded by different members. ``--holdout`` is the number of identities of
+the store that were held out when its members were trained.
 """
 
 import sys
@@ -19,23 +24,29 @@ import numpy as np
 from lrface.data.store import Store
 from lrface.data.variants import Variant, draw_route
 from lrface.errors import LrfaceError
-from lrface.eval.quality_tables import KNOTS, QualitySamples, fit
+from lrface.eval.quality_tables import FAMILY_KNOTS, KNOTS, QualitySamples, fit
 from lrface.faces.calibration import Calibration
 from lrface.files import atomic_write, write_json
 from lrface.finetune.quality_samples import Source, held_out_source, listed_source, sample_qualities, sample_variants
-from lrface.models.embedder import Embedder, open_embedder
+from lrface.models.embedder import Embedder
+from lrface.models.family import Family
+from lrface.recognition.encoder import FaceEncoder
+from lrface.train.recipe import DataSection
 from lrface.version import code_version
 
 RESULTS = Path(__file__).parent / "results"
 RATES = (0.1, 0.01, 0.001)
 SIDES = (8, 10, 12, 16, 24, None)
+FAMILY_SIDES = (8, 12, 16, 20, 24, 32, 48, None)
 BLURS = (0.0, 1.0)
 KINDS = ("HR-LR", "LR-LR")
 IMAGES_A_PERSON = 2
+#: Side in pixels of the largest faces in the fit, for a model and for a family, as in tools/calibrate.py and tools/ship_family.py.
+LARGEST = {False: 48, True: 112}
 
 
 def split(source: Source, seed: int) -> tuple[Source, Source]:
-    """Two halves of the people."""
+    """Split the people of a source in two halves."""
     count = int(source.people.max()) + 1
     first = np.zeros(count, bool)
     first[np.random.default_rng(seed).permutation(count)[: count // 2]] = True
@@ -43,7 +54,7 @@ def split(source: Source, seed: int) -> tuple[Source, Source]:
 
 
 def chosen_images(source: Source, count: int, rng: np.random.Generator) -> np.ndarray:
-    """As many images, of as many people as there are: a person's second image is taken where there are too few people."""
+    """Choose ``count`` images of as many people as possible. A second image of a person is used only if people run out."""
     order = rng.permutation(len(source.people))
     _, places = np.unique(source.people[order], return_index=True)
     first = order[np.sort(places)]
@@ -53,9 +64,9 @@ def chosen_images(source: Source, count: int, rng: np.random.Generator) -> np.nd
 
 
 def measure(
-    embedder: Embedder, calibration: Calibration, sources: list[Source], faces: int, seed: int
+    embedder: Embedder | Family, calibration: Calibration, sources: list[Source], faces: int, seed: int
 ) -> dict[tuple[str, str, float, str], dict[str, list[float]]]:
-    """Rates by source, side, blur and kind: promised by the calibration, and by one threshold for all."""
+    """Measured false accept rates by source, side, blur and kind: with the calibration, and with one threshold for all."""
     rng = np.random.default_rng(seed)
     results = {}
     for source in sources:
@@ -68,7 +79,7 @@ def measure(
             return sample_variants(embedder, [source], [images], [variants])
 
         sharp = cropped_face(None, 0.0)
-        for side in SIDES:
+        for side in FAMILY_SIDES if isinstance(embedder, Family) else SIDES:
             for blur in BLURS:
                 seen = cropped_face(side, blur)
                 for kind, others in zip(KINDS, (sharp, seen), strict=True):
@@ -83,7 +94,7 @@ def _rates(calibration: Calibration, a: QualitySamples, b: QualitySamples) -> di
         other = np.triu(other, 1)
     rows, columns = np.nonzero(other)
     similarities = (a.embeddings @ b.embeddings.T)[rows, columns]
-    top = float(KNOTS[-1])
+    top = float(calibration.knots[-1])
     by_quality, by_one = [], []
     for rate in RATES:
         thresholds = calibration.threshold(rate, a.resolutions[:, None], b.resolutions[None])
@@ -93,20 +104,22 @@ def _rates(calibration: Calibration, a: QualitySamples, b: QualitySamples) -> di
 
 
 def average(parts: list[dict[str, list[float]]]) -> dict[str, list[float]]:
-    """Of rates; pairs are added."""
+    """Mean of the rates, and sum of the pairs."""
     return {
         name: [float(value) for value in (np.sum if name == "pairs" else np.mean)([p[name] for p in parts], axis=0)]
         for name in parts[0]
     }
 
 
-def run(embedder: Embedder, sources: list[Source], faces: int, fitted: int) -> list[dict[str, Any]]:
-    """A row for each condition, of each source and of all together."""
+def run(embedder: Embedder | Family, sources: list[Source], faces: int, fitted: int) -> list[dict[str, Any]]:
+    """Measure all conditions: one row per condition, for each source and for all sources together."""
     halves = [split(source, number) for number, source in enumerate(sources)]
     found: list[dict] = []
     for turn in (0, 1):
         ours, theirs = [half[turn] for half in halves], [half[1 - turn] for half in halves]
-        calibration = fit(sample_qualities(embedder, ours, fitted, turn))
+        family = isinstance(embedder, Family)
+        samples = sample_qualities(embedder, ours, fitted, turn, LARGEST[family])
+        calibration = fit(samples, knots=FAMILY_KNOTS if family else KNOTS)
         click.echo(f"half {turn + 1}: fitted")
         found.append(measure(embedder, calibration, theirs, faces, turn))
     keys = list(found[0])
@@ -118,7 +131,7 @@ def run(embedder: Embedder, sources: list[Source], faces: int, fitted: int) -> l
 
 
 def report(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
-    """As Markdown: rates relative to what was promised."""
+    """The report as Markdown: measured rates divided by the promised ones."""
     lines = [
         "# The false accept rate promised, and the one that came",
         "",
@@ -154,20 +167,24 @@ def report(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
+@click.option("--sharp", multiple=True, help="The teachers of a family, in its order; repeatable.")
 @click.option("--store", type=click.Path(), default=None, help="The store that the model was trained on.")
+@click.option("--holdout", type=int, default=None, help="Identities that were held out of it, for a family.")
 @click.option("--images", type=click.Path(), default=None, help="Another store, of the images that the pairs name.")
 @click.option("--pairs", type=click.Path(), multiple=True, help="Lists of pairs in LFW's format, View 1's; repeatable.")
 @click.option("--faces", default=400, show_default=True, help="Faces of each source and half that are measured on.")
 @click.option("--fitted", default=12000, show_default=True, help="Embeddings of each source and half to fit on.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+@click.option("--name", default="far_promised", show_default=True, help="Of the files that are written.")
 def main(
-    model: Path, store: str | None, images: str | None, pairs: tuple[str, ...], faces: int, fitted: int, out: Path
-) -> None:
-    """Measure MODEL."""
+    model: str, sharp: tuple[str, ...], store: str | None, holdout: int | None, images: str | None, pairs: tuple[str, ...],
+    faces: int, fitted: int, out: Path, name: str,
+) -> None:  # fmt: skip
+    """Measure MODEL, a file or the name of a shipped model or family."""
     try:
-        embedder = open_embedder(model, threads=1)
-        sources = [held_out_source(Store(store), embedder.card)] if store else []
+        embedder = FaceEncoder.load(model, "none", threads=1, sharp=sharp).embedder
+        sources = [_held_out(Store(store), holdout, embedder)] if store else []
         sources += [listed_source(images, pairs)] if images else []
         if not sources:
             raise LrfaceError("name faces: --store, or --images and --pairs")
@@ -176,14 +193,23 @@ def main(
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     facts = {
-        "model": embedder.card.get("name") or model.stem, "fingerprint": embedder.fingerprint, "code": code_version(),
+        "model": embedder.card.get("name") or Path(model).stem, "sharp": [Path(file).stem for file in sharp],
+        "fingerprint": embedder.fingerprint, "code": code_version(),
         "sources": [{"name": source.name, **source.facts} for source in sources], "faces": faces, "fitted": fitted,
         "promised": RATES,
     }  # fmt: skip
-    write_json(out / "far_promised.json", {**facts, "rows": rows})
-    with atomic_write(out / "far_promised.md", "w") as file:
+    write_json(out / f"{name}.json", {**facts, "rows": rows})
+    with atomic_write(out / f"{name}.md", "w") as file:
         file.write(report(rows, facts))
     click.echo(report(rows, facts))
+
+
+def _held_out(store: Store, holdout: int | None, embedder: Embedder | Family) -> Source:
+    """The held-out faces. ``holdout`` is the number of held-out identities; None: as in the model's card."""
+    if holdout is None:
+        return held_out_source(store, embedder.card)
+    section = DataSection(store=str(store.path), holdout_identities=holdout).model_dump()
+    return held_out_source(store, {"recipe": {"data": section}, "data": {"fingerprint": store.fingerprint}})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""A gallery of 1,000, 100,000 and 1,000,000 embeddings: how fast it grows, starts and answers, what it takes, what it finds.
+"""Measure galleries of 1,000, 100,000 and 1,000,000 embeddings: speed of growth, start and search, size, and recall.
 
-The embeddings are made up: people are drawn at random with a spectrum that falls as ``1 / i`` (the directions of real
-embeddings differ as much), ten faces each, disturbed with the same spectrum to a cosine of about 0.3 to 0.8 to one
-another. Queries are further faces of the people. All goes through :class:`lrface.recognition.gallery.Gallery`; only faces are not
-embedded. Each measurement has a process of its own.
+The embeddings are synthetic. Each person is a random direction with a spectrum that falls as ``1 / i``, like that of real
+embeddings. Each has ten faces, disturbed with the same spectrum, so that they have a cosine of about 0.3 to 0.8 to one
+another. The queries are further faces of these people. Everything goes through
+:class:`lrface.recognition.gallery.Gallery`; only the embedding of images is left out. Each measurement runs in its own
+process.
 
-``--compare N`` measures instead, on N such embeddings, what the approximate index might have been: inverted lists, a
-graph (HNSW), product quantisation with and without a rotation.
+``--compare N`` compares alternatives for the approximate index instead, on N such embeddings: inverted lists, a graph
+(HNSW), and product quantisation with and without a rotation.
 
     python benchmarks/gallery.py --sizes 1000 --sizes 100000
     python benchmarks/gallery.py --compare 50000
@@ -48,7 +49,7 @@ SPECTRUM = (np.arange(1, DIM + 1) ** -0.5).astype(np.float32)
 
 
 def encoder() -> FaceEncoder:
-    """A model that is never asked."""
+    """An encoder whose network is never used."""
 
     def network(batch: np.ndarray) -> np.ndarray:
         return np.ones((len(batch), DIM), np.float32)
@@ -58,12 +59,21 @@ def encoder() -> FaceEncoder:
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """L2-normalised."""
+    """L2-normalise rows, as float32."""
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
 def faces(part: int, each: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """``each`` faces of the people of one part, and their names; another seed, other faces of the same people."""
+    """Faces of the people of one part.
+
+    Args:
+        part: number of the part.
+        each: number of faces per person.
+        seed: another seed gives other faces of the same people.
+
+    Returns:
+        Embeddings float32 ``[n, DIM]``, and the names of their people.
+    """
     people = PART // EACH
     centres = unit(np.random.default_rng([5, part]).standard_normal((people, DIM), np.float32) * SPECTRUM)
     rng = np.random.default_rng([seed, part])
@@ -75,7 +85,7 @@ def faces(part: int, each: int, seed: int) -> tuple[np.ndarray, list[str]]:
 
 
 def queries(count: int) -> tuple[np.ndarray, list[str]]:
-    """Further faces of some of the people, and who they are."""
+    """Queries: further faces of some of the people, and their names."""
     rng = np.random.default_rng(7)
     rows, names = [], []
     for part in rng.integers(count // PART, size=QUERIES).tolist():
@@ -87,13 +97,13 @@ def queries(count: int) -> tuple[np.ndarray, list[str]]:
 
 
 def all_faces(count: int) -> Iterator[tuple[int, np.ndarray, list[str]]]:
-    """The gallery's faces, a part at a time."""
+    """The faces of the gallery, one part at a time: number of the part, embeddings, names."""
     for part in range(count // PART):
         yield part, *faces(part, EACH, seed=6)
 
 
 def grow(folder: Path, count: int) -> dict[str, Any]:
-    """Add all, the last ones one at a time."""
+    """Measure the growth of a gallery. The last faces are added one at a time."""
     spent = [0.0]
     maintain = Builder.maintain
 
@@ -131,7 +141,7 @@ def grow(folder: Path, count: int) -> dict[str, Any]:
 
 
 def truth(count: int, top: int = TOP) -> list[list[str]]:
-    """The nearest people of each query, by an exact comparison of the embeddings as they are stored."""
+    """The nearest people of each query, by an exact comparison with the embeddings as they are stored (float16)."""
     rows, _ = queries(count)
     nearest, owners = Nearest(rows, top * EACH), list[str]()
     for _, found, names in all_faces(count):
@@ -142,7 +152,7 @@ def truth(count: int, top: int = TOP) -> list[list[str]]:
 
 
 def ask(folder: Path, count: int) -> dict[str, Any]:
-    """Open and search, in a fresh process."""
+    """Measure the opening of a gallery and the search, in a new process."""
     rows, who = queries(count)
     model = encoder()
     load_faiss()
@@ -179,13 +189,13 @@ def ask(folder: Path, count: int) -> dict[str, Any]:
 
 
 def memory() -> dict[str, float]:
-    """MiB of this process: its own, and of files that it has mapped, which it may share."""
+    """Memory of this process in MiB: its own, and that of mapped files, which it may share."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {name: int(lines[key].split()[0]) / 1024 for name, key in (("own", "RssAnon"), ("mapped", "RssFile"))}
 
 
 def alternatives(count: int) -> list[dict[str, Any]]:
-    """Build time, size, search time and recall of indices that could propose faces."""
+    """Build time, size, search time and recall of kinds of index that could propose candidates."""
     faiss = load_faiss()
     rows = np.concatenate([found for _, found, _ in all_faces(count)])
     probes, _ = queries(count)
@@ -239,7 +249,7 @@ def alternatives(count: int) -> list[dict[str, Any]]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """All that was measured, as Markdown."""
+    """All results as Markdown."""
     lines = [
         "# Galleries",
         "",
@@ -280,7 +290,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def fresh(kind: str, folder: Path, count: int) -> dict[str, Any]:
-    """One measurement in a process of its own."""
+    """Run one measurement in its own process."""
     command = [sys.executable, __file__, "--measure", kind, str(folder), str(count)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     measured: dict[str, Any] = json.loads(output)
@@ -298,7 +308,7 @@ def fresh(kind: str, folder: Path, count: int) -> dict[str, Any]:
 def main(
     sizes: tuple[int, ...], compare: int, scratch: Path | None, out: Path, measured: tuple[str, str, str] | None
 ) -> None:
-    """Measure, and add what was measured to the results."""
+    """Measure, and add the figures to the results."""
     if measured:
         kind, place, count = measured
         click.echo(json.dumps({"grow": grow, "ask": ask}[kind](Path(place), int(count))))

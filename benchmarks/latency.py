@@ -1,14 +1,14 @@
-"""How long a face takes: milliseconds on one thread, one face at a time and 64 together, and megabytes on the disk.
+"""Latency of a face: milliseconds on one thread, for batches of 1 and 64 faces, and megabytes on disk.
 
 python benchmarks/latency.py --peer FaceNet-CASIA=facenet_casia.onnx --peer "dlib ResNet=dlib_resnet.onnx" \\
     --out benchmarks/results/latency
 
-Ours take 16 px faces as they are; peers are fed the same faces upsampled to 112, 150 or 160 px. What is timed is
-``Embedder.embed``, from uint8 pixels to one embedding without the mirror image, with that upsampling. All models take
-turns in every round, so that a drifting machine is the same for all; figures are medians over rounds. What counts is
-the processor's time, which is the time that passes on an idle machine and depends little on what else runs on a busy
-one; the wall clock's is noted beside it, and in the JSON file for every round. A shipped model that is not there yet,
-and the topologies that have no free weights, run with random ones: that changes no time.
+Our models take 16 px faces directly. Peers get the same faces upsampled to 112, 150 or 160 px. The time is that of
+``Embedder.embed``, from uint8 pixels to one embedding without the mirror image, with the upsampling. All models take
+turns in every round, so that changes of the machine affect all of them. The figures are medians over rounds. The main
+figure is the processor time: it equals the elapsed time on an idle machine, and depends little on other programs on a
+busy one. The elapsed time is printed next to it, and the JSON file has both for every round. A shipped model that does
+not exist yet, and topologies without free weights, run with random weights, which does not change the time.
 """
 
 import os
@@ -40,7 +40,7 @@ from lrface.version import code_version, hardware
 
 SIDE = 16
 BATCHES = (1, 64)
-#: One face takes so little time that a round takes many of them.
+#: Minimum time for single faces in a round. One face takes so little time that a round embeds many.
 SECONDS_OF_SINGLES = 0.15
 OURS = {"lrface-r18-16px": "resnet18", "lrface-small-16px": "resnet16"}
 TOPOLOGIES = {"IResNet-50": "iresnet50", "MobileFaceNet": "mobilefacenet"}
@@ -50,7 +50,7 @@ PACKAGES = ("onnxruntime", "openvino", "torch")
 
 @dataclass
 class Row:
-    """One model in one runtime, and its times in milliseconds per face: of the wall clock and of the processor."""
+    """One model in one runtime, with its wall and processor times in milliseconds per face, by batch size and round."""
 
     name: str
     precision: str
@@ -62,7 +62,7 @@ class Row:
     processor: dict[int, list[float]] = field(default_factory=lambda: {batch: [] for batch in BATCHES})
 
     def clock(self, faces: Sequence[np.ndarray]) -> None:
-        """One round: batches of one for a while, then all together."""
+        """Measure one round: single faces for a while, then one batch of all faces."""
         times = [self._one(faces[:1])]
         while sum(wall for wall, _ in times) < SECONDS_OF_SINGLES or len(times) < 3:
             times.append(self._one(faces[:1]))
@@ -80,7 +80,7 @@ class Row:
 
 
 def our_rows(folder: Path, runtimes: Sequence[str]) -> list[Row]:
-    """Both of ours, float32 and int8, in every runtime; int8 is not torch's."""
+    """Both of our models in every runtime, float32 and int8. Torch has no int8."""
     rows = []
     for name, architecture in OURS.items():
         path = shipped.find(name) or _random_model(name, architecture, folder)
@@ -107,7 +107,7 @@ def peer_rows(peers: Sequence[tuple[str, Path]], folder: Path) -> list[Row]:
 
 
 def report(rows: list[Row]) -> list[dict[str, Any]]:
-    """The figures, as JSON holds them; ratios compare with FaceNet in ONNX Runtime."""
+    """The figures as values for JSON. The ratios compare with FaceNet in ONNX Runtime."""
     base = next((row for row in rows if row.name == BASE), None)
     figures = []
     for row in rows:
@@ -161,7 +161,7 @@ def _random_model(name: str, architecture: str, folder: Path) -> Path:
 
 
 def _random_int8(path: Path, folder: Path) -> Path:
-    """For its time alone: the ranges are those of drawn faces."""
+    """An int8 model for timing only: its ranges are those of synthetic faces."""
     embedder = open_embedder(path, runtime="torch")
     preprocessing = embedder.preprocessing
     batch = preprocessing.batch(np.stack([preprocessing.fit(face) for face in drawn_faces()]))
@@ -203,7 +203,7 @@ def _parse_peer(context: click.Context, option: click.Parameter, texts: tuple[st
 @click.option("--rounds", default=9, show_default=True, type=click.IntRange(1))
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Write OUT.json and OUT.md.")
 def main(peers: list[tuple[str, Path]], rounds: int, out: Path | None) -> None:
-    """Time ours and the peers, in one run."""
+    """Time our models and the peers in one run."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     load = [os.getloadavg()[0]]
@@ -215,7 +215,7 @@ def main(peers: list[tuple[str, Path]], rounds: int, out: Path | None) -> None:
         except LrfaceError as error:
             raise click.ClickException(str(error)) from error
         for row in rows:
-            row.embedder.embed(faces[:2])  # the first call allocates
+            row.embedder.embed(faces[:2])  # the first call allocates memory
         for number in range(rounds):
             click.echo(f"round {number + 1} of {rounds}", err=True)
             for row in rows:

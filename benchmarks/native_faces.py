@@ -1,9 +1,9 @@
-"""What detectors make of faces of 8 to 64 pixels: found, false, how far their landmarks and the alignment by them are off.
+"""Measure detectors on faces of 8 to 64 pixels: faces found, false detections, and errors of landmarks and alignment.
 
     python benchmarks/native_faces.py PHOTOS --pairs pairsDevTrain.txt --out native_faces.json --detector centerface
 
-Each photo is reduced as ``lrface eval lfw --native`` does it. The truth is MTCNN's landmarks in the full photo. The alignment's
-errors are what training draws from: ``lrface.train.native_views.MISSED``.
+Each photo is reduced as ``lrface eval lfw --native`` does it. MTCNN's landmarks in the full photo are the truth. The measured
+errors of the alignment are used in training: see ``lrface.train.native_views.MISSED``.
 """
 
 import time
@@ -22,12 +22,20 @@ from lrface.faces.images import read_image
 from lrface.files import write_json
 from lrface.version import code_version
 
-#: Percentiles beyond which an alignment's error is left out: of another face, or of none.
+#: Percentiles of the alignment's errors beyond which a value is left out: it belongs to another face or to no face.
 OUTERMOST = (1, 99)
 
 
 def alignment_error(found: np.ndarray, true: np.ndarray) -> list[float]:
-    """Shift right and down of the template's centre in pixels of the 112 crop, log of the scale, angle in radians."""
+    """Error of the alignment by detected landmarks.
+
+    Args:
+        found, true: detected and true landmarks, float ``[5, 2]``.
+
+    Returns:
+        Shift of the template's centre to the right and down, in pixels of the 112 px crop; logarithm of the scale; angle in
+        radians.
+    """
     wrong, right = (np.vstack([alignment(each), [0, 0, 1]]) for each in (found, true))
     moved = right @ np.linalg.inv(wrong)
     centre = TEMPLATE.mean(0)
@@ -36,7 +44,7 @@ def alignment_error(found: np.ndarray, true: np.ndarray) -> list[float]:
 
 
 def measure(detector: Detector, photos: Path, landmarks: dict[str, np.ndarray], side: int) -> dict[str, Any]:
-    """One row of the table."""
+    """Measure one detector at one side: one row of the table."""
     errors, missed, false, seconds = [], [], 0, []
     for name, true in tqdm(landmarks.items(), f"{detector.name}, {side} px", disable=None):
         image, places = reduce_photo(read_image(photos / name), true, side)
@@ -67,7 +75,7 @@ def measure(detector: Detector, photos: Path, landmarks: dict[str, np.ndarray], 
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
+    """The table as Markdown."""
     columns = ("found", "further faces a photo", "landmark error", "median ms")
     lines = [f"| detector | px | {' | '.join(columns)} | shift, scale %, degrees |", "|---" * 7 + "|"]
     for row in rows:
@@ -80,15 +88,17 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 @click.command()
 @click.argument("photos", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--pairs", type=click.Path(exists=True, dir_okay=False), required=True, help="Which photos.")
-@click.option("--limit", type=int, default=200, show_default=True, help="Take so many pairs, evenly spread.")
+@click.option(
+    "--pairs", type=click.Path(exists=True, dir_okay=False), required=True, help="List of pairs that names the photos."
+)
+@click.option("--limit", type=int, default=200, show_default=True, help="Number of pairs, evenly spread.")
 @click.option("--detector", "detectors", multiple=True, default=("centerface", "mtcnn"), show_default=True)
 @click.option(
     "--side", "sides", type=int, multiple=True, default=(8, 10, 12, 16, 20, 24, 32, 48, 64), show_default=True
 )
 @click.option("--out", type=click.Path(dir_okay=False), required=True)
 def main(photos: Path, pairs: str, limit: int, detectors: tuple[str, ...], sides: tuple[int, ...], out: str) -> None:
-    """Measure DETECTORS on the PHOTOS that the pairs name, on one thread, written row by row."""
+    """Measure DETECTORS on the PHOTOS that the pairs name, on one thread. The results are written row by row."""
     import cv2
 
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""What the published object tables cost: multiply-adds of each pair, counted, and the hours that follow from a sustained rate.
+"""Cost of the published object tables: multiply-adds of each pair, and the hours that follow from a sustained rate.
 
 python benchmarks/objects_plan.py --out benchmarks/results/objects/plan.json
 """
@@ -19,12 +19,12 @@ PAIRS = (
     "wrn_50_2>shufflenet_v1", "wrn_50_2>vgg8",
 )  # fmt: skip
 SIDE, CLASSES, PICTURES, EPOCHS, BEFORE = 32, 100, 50_000, 240, 30
-#: Methods whose step sees each picture once, and the stages before them: AB's and FT's, and SSKD's.
+#: Methods that use each picture once per step; methods with a preliminary stage like it (AB, FT); orientations of SSKD.
 PLAIN, STAGES, TURNS = 16, 2, 4
 
 
 def multiply_adds(network: ObjectNetwork) -> int:
-    """Of one picture's way through the convolutions and linear layers."""
+    """Multiply-adds of the convolutions and linear layers for one picture."""
     found = [0]
 
     def count(layer: nn.Module, _: object, output: torch.Tensor) -> None:
@@ -42,9 +42,9 @@ def multiply_adds(network: ObjectNetwork) -> int:
 
 
 def plan(count: Callable[[str], int]) -> dict[str, dict[str, int]]:
-    """By pair: multiply-adds of both networks, and operations (two for each) of a column of seventeen methods.
+    """By pair: multiply-adds of both networks, and operations (two per multiply-add) of a column of seventeen methods.
 
-    A training step is three passes of the student (forward, and twice that back) and one of the teacher.
+    A training step costs three passes of the student (one forward, two for the backward pass) and one of the teacher.
     """
     rows = {}
     for pair in PAIRS:

@@ -1,12 +1,12 @@
-"""``lrface prepare`` on aligned crops against a bare loop over the same files, and its memory as the set grows.
+"""Compare ``lrface prepare`` on aligned crops with a bare loop over the same files, and measure its memory.
 
-The bare loop decodes, warps and reduces each file, with OpenCV and the store's own reduction, and keeps nothing. A
-second one reduces with OpenCV's sampled bilinear kernel, which is another definition of low resolution and a far
-cheaper one. Both run in as many processes as ``prepare``; the three take turns, the start of the processes is part of
-each time, and the ratios of the medians are what counts. ``prepare`` moreover hashes, writes and syncs a store.
+The bare loop decodes, warps and reduces each file with OpenCV and the store's own reduction, and keeps nothing. A second
+loop reduces with OpenCV's sampled bilinear kernel, which is another definition of low resolution and much cheaper. Both
+loops use as many processes as ``prepare``. The three take turns. The start of the processes counts. The result is the
+ratio of the medians. ``prepare`` also hashes the images, and writes and syncs a store.
 
-Elapsed time counts on a machine that does nothing else; on one that is shared, the processor time of all processes
-together says more, and is reported, too. The faces are drawn.
+Use the elapsed time on a machine that does nothing else. On a shared machine, use the processor time of all processes,
+which is reported too. The faces are synthetic.
 
     python benchmarks/prepare_speed.py --images 20000 --runs 5
 """
@@ -44,12 +44,12 @@ Reduce = Callable[[np.ndarray], np.ndarray]
 
 
 def sampled(image: np.ndarray) -> np.ndarray:
-    """OpenCV's way to 16 pixels."""
+    """Reduce an image to 16 pixels by OpenCV's bilinear sampling."""
     return cv2.resize(image, (16, 16), interpolation=cv2.INTER_LINEAR)
 
 
 def bare_chunk(reduce: Reduce, paths: list[str]) -> int:
-    """Decode, warp and reduce."""
+    """Decode, warp and reduce some files. Returns their number."""
     matrix = alignment(TEMPLATE)
     for path in paths:
         image = cv2.imread(path)
@@ -59,7 +59,7 @@ def bare_chunk(reduce: Reduce, paths: list[str]) -> int:
 
 
 def run_bare(reduce: Reduce, folder: Path, workers: int) -> None:
-    """All files of a folder."""
+    """Run the bare loop over all files of a folder."""
     paths = sorted(str(path) for path in folder.glob("*/*.jpg"))
     chunks = [paths[at : at + CHUNK] for at in range(0, len(paths), CHUNK)]
     with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
@@ -67,19 +67,19 @@ def run_bare(reduce: Reduce, folder: Path, workers: int) -> None:
 
 
 def run_prepare(folder: Path, workers: int, scratch: Path) -> None:
-    """A store of all files of a folder."""
+    """Prepare a store of all files of a folder."""
     summary = prepare(folder, scratch / "store", Settings(detector="none"), workers=workers, progress=False)
     assert set(summary.counts) == {"ok"}
 
 
 def clock() -> np.ndarray:
-    """Seconds that have passed, and that this process and its children have computed."""
+    """Elapsed seconds, and processor seconds of this process and its children: float64 ``[2]``."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return np.array([time.perf_counter(), own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime])
 
 
 def peak_memory(folder: Path, workers: int, scratch: Path) -> float:
-    """Peak MiB of the parent process alone, in a fresh one."""
+    """Peak memory of the parent process alone in MiB, measured in a new process."""
     command = [sys.executable, __file__, "--measure", str(folder), str(scratch / "store"), str(workers)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     shutil.rmtree(scratch / "store")
@@ -87,14 +87,14 @@ def peak_memory(folder: Path, workers: int, scratch: Path) -> float:
 
 
 def measure(folder: str, out: str, workers: str) -> None:
-    """The fresh process of ``peak_memory``."""
+    """The work of the new process of ``peak_memory``: print the peak memory in MiB."""
     prepare(folder, out, Settings(detector="none"), workers=int(workers), progress=False)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
 
 
 def quarter(folder: Path, scratch: Path) -> Path:
-    """The first quarter of the identities."""
+    """A folder with the first quarter of the identities."""
     part = scratch / "quarter"
     part.mkdir()
     identities = sorted(path for path in folder.iterdir() if path.is_dir())
@@ -104,7 +104,7 @@ def quarter(folder: Path, scratch: Path) -> Path:
 
 
 def compare(folder: Path, workers: int, runs: int, scratch: Path) -> dict[str, np.ndarray]:
-    """The ``clock`` of each run of the three, in turn: ``[runs, 2]``."""
+    """Run the three measurements in turn. Returns the differences of ``clock`` by name: float64 ``[runs, 2]``."""
     jobs: dict[str, Callable[[], None]] = {
         "prepare": lambda: run_prepare(folder, workers, scratch),
         "bare": lambda: run_bare(Degradation(), folder, workers),
@@ -122,7 +122,7 @@ def compare(folder: Path, workers: int, runs: int, scratch: Path) -> dict[str, n
 
 
 def report(seconds: dict[str, np.ndarray], memory: dict[int, float], images: int, workers: int) -> dict[str, Any]:
-    """Print the table; return what is written."""
+    """Print the table, and return the content of the results file."""
     medians = {name: np.median(values, axis=0) for name, values in seconds.items()}
     elapsed = {name: float(median[0] / medians["prepare"][0]) for name, median in medians.items()}
     computed = {name: float(median[1] / medians["prepare"][1]) for name, median in medians.items()}

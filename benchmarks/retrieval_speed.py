@@ -1,11 +1,11 @@
-"""``lrface.eval.retrieval`` at the size of TinyFace against a bare ``faiss.knn`` on the same arrays: time and memory.
+"""Compare ``lrface.eval.retrieval`` at the size of TinyFace with a bare ``faiss.knn`` on the same arrays: time and memory.
 
-The features are random, and lean towards their person a little so that the ranks mean something. Every run is a process
-of its own, which makes the same features, does one thing and tells its seconds and its peak memory; the two take turns,
-and a third process only makes the features. FAISS finds the 50 nearest of each probe and knows nothing of mean average
-precision; its lists have to give the same CMC.
+The features are random, with a small component of their person, so that the ranks are meaningful. Every run is its own
+process: it makes the same features, does one job, and prints its seconds and its peak memory. The two jobs take turns. A
+third process only makes the features. FAISS finds the 50 nearest of each probe and does not compute the mean average
+precision. Both must give the same CMC.
 
-Elapsed time counts on a machine that does nothing else; on one that is shared, processor time says more.
+Use the elapsed time on a machine that does nothing else, and the processor time on a shared machine.
 
     python benchmarks/retrieval_speed.py --threads 1 --runs 3
 """
@@ -26,7 +26,7 @@ import numpy as np
 
 from lrface.files import write_json
 
-#: Of TinyFace: people in the test set, and their images in the gallery.
+#: Size of TinyFace: people in the test set, and their images in the gallery.
 PEOPLE, MATCHES = 2569, 4443
 RANKS = (1, 5, 10, 20, 50)
 TIME_GOAL, MEMORY_GOAL = 1.5, 1.6
@@ -34,7 +34,7 @@ Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def make_features(probes: int, gallery: int, dim: int) -> Arrays:
-    """Features of length 1 and ids, as :func:`lrface.eval.retrieval.evaluate` takes them."""
+    """Features of length 1 and ids, in the form that :func:`lrface.eval.retrieval.evaluate` takes."""
     rng = np.random.default_rng(0)
     matches = min(MATCHES, gallery)
     people = min(PEOPLE, matches)
@@ -52,14 +52,14 @@ def make_features(probes: int, gallery: int, dim: int) -> Arrays:
 
 
 def run_evaluate(arrays: Arrays) -> dict[str, Any]:
-    """Ours."""
+    """Run our evaluation."""
     from lrface.eval.retrieval import evaluate
 
     return evaluate(*arrays, ranks=RANKS, device="cpu").as_dict()
 
 
 def run_faiss(arrays: Arrays) -> dict[str, Any]:
-    """The bare call, and the CMC of its lists."""
+    """Run the bare search, and compute the CMC of its lists."""
     import faiss
 
     probe, probe_ids, gallery, gallery_ids = arrays
@@ -76,7 +76,7 @@ RUNS: dict[str, Callable[[Arrays], dict[str, Any]]] = {
 
 
 def measure(what: str, probes: int, gallery: int, dim: int) -> None:
-    """In a process of its own: do it once and print what it took."""
+    """Run one job in this process, and print its time and memory."""
     arrays = make_features(probes, gallery, dim)
     start = time.perf_counter(), time.process_time()
     scores = RUNS[what](arrays)
@@ -87,7 +87,7 @@ def measure(what: str, probes: int, gallery: int, dim: int) -> None:
 
 
 def in_a_process(what: str, probes: int, gallery: int, dim: int, threads: int) -> dict[str, Any]:
-    """``measure`` in a fresh process of so many threads."""
+    """Run ``measure`` in a new process with ``threads`` threads."""
     command = [sys.executable, __file__, "--measure", what]
     command += ["--probes", str(probes), "--gallery", str(gallery), "--dim", str(dim)]
     limit = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -99,7 +99,7 @@ def in_a_process(what: str, probes: int, gallery: int, dim: int, threads: int) -
 
 
 def report(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Print the table; return what is written."""
+    """Print the table, and return the content of the results file."""
     seconds = {name: np.array([run["seconds"] for run in runs]) for name, runs in found.items() if name != "features"}
     peaks = {name: max(run["peak_mib"] for run in runs) for name, runs in found.items()}
     size = found["features"][0]["features_mib"]

@@ -1,11 +1,12 @@
-"""Several photos of one person: is the best face to decide, their mean (a template), or both?
+"""Compare rules for several photos of one person: the best face, their mean (a template), or both.
 
     python benchmarks/templates.py --images lfw/images --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 
-People of LFW View 1 with three images or more are enrolled with all but one, which is searched for; each of their first three
-images is that one in turn. People with one image are strangers. People with four and more also have two images compared with two
-others. Faces are as they are, or each reduced to a size drawn from a range. Scores are margins over the thresholds of both faces'
-detail, as a gallery ranks them. Writes benchmarks/results/templates.json and templates.md.
+People of LFW View 1 with at least three images are enrolled with all images but one, and the remaining image is the probe; each of
+the first three images is the probe in turn. People with one image are strangers. For people with at least four images, two images
+are also compared with two others. Faces are used at their own size, or each is reduced to a size drawn from a range. Scores are
+differences from the thresholds for both faces' detail, as a gallery ranks them. The results go to
+benchmarks/results/templates.json and templates.md.
 """
 
 import sys
@@ -30,7 +31,7 @@ from lrface.version import code_version
 RESULTS = Path(__file__).parent / "results"
 FAR, ROUNDS, FPIRS, TAR_FARS = 0.001, 3, (0.01, 0.1), (0.0001, 0.001, 0.01)
 
-#: Name -> sides of the enrolled faces and of those searched for, in pixels; None: as they are.
+#: Name -> ranges of sides in pixels, of the enrolled faces and of the probes; None: not reduced.
 SIZES: dict[str, tuple[tuple[int, int] | None, tuple[int, int] | None]] = {
     "sharp": (None, None),
     "8-24 px": ((8, 24), (8, 24)),
@@ -40,7 +41,14 @@ SIZES: dict[str, tuple[tuple[int, int] | None, tuple[int, int] | None]] = {
 
 @dataclass(frozen=True)
 class Faces:
-    """Embeddings float32 ``[n, dim]``, pixels of detail, weight and person of each, people side by side."""
+    """Faces, ordered by person.
+
+    Attributes:
+        rows: embeddings, float32 ``[n, dim]``.
+        details: pixels of detail, ``[n]``.
+        weights: recognisability, ``[n]``.
+        people: number of the person, ``[n]``.
+    """
 
     rows: np.ndarray
     details: np.ndarray
@@ -48,17 +56,17 @@ class Faces:
     people: np.ndarray
 
     def take(self, places: Any) -> "Faces":
-        """Some of them."""
+        """The faces at the given positions."""
         return Faces(self.rows[places], self.details[places], self.weights[places], self.people[places])
 
     @property
     def starts(self) -> np.ndarray:
-        """Where each person begins."""
+        """Position of each person's first face."""
         return np.flatnonzero(np.r_[True, self.people[1:] != self.people[:-1]])
 
 
 def read(encoder: FaceEncoder, root: Path, names: Sequence[str]) -> tuple[list[np.ndarray], list[str]]:
-    """The aligned crops of those images in which a face is found, and their names."""
+    """Aligned crops and names of those images in which a face is found."""
     from tqdm import tqdm
 
     crops, kept = [], []
@@ -74,7 +82,15 @@ def read(encoder: FaceEncoder, root: Path, names: Sequence[str]) -> tuple[list[n
 def observe(
     encoder: FaceEncoder, crops: Sequence[np.ndarray], people: np.ndarray, sides: tuple[int, int] | None, seed: int
 ) -> Faces:
-    """Reduce and embed all faces."""
+    """Reduce all faces to random sides and embed them.
+
+    Args:
+        encoder: the model.
+        crops: the faces, uint8 RGB.
+        people: number of each face's person.
+        sides: smallest and largest side in pixels; None: no reduction.
+        seed: of the sides.
+    """
     if sides is not None:
         drawn = np.random.default_rng(seed).integers(sides[0], sides[1], len(crops), endpoint=True).tolist()
         crops = [resize(crop, side) for crop, side in zip(crops, drawn, strict=True)]
@@ -85,7 +101,7 @@ def observe(
 
 
 def score(encoder: FaceEncoder, probes: Faces, gallery: Faces) -> dict[str, np.ndarray]:
-    """Rule -> float64 ``[probes, people]``: each probe face with each person of the gallery."""
+    """Scores of each probe with each person of the gallery, by rule: float64 ``[probes, people]``."""
     assert encoder.calibration is not None
     margins = probes.rows @ gallery.rows.T
     limits = encoder.calibration.threshold(FAR, probes.details[:, None], gallery.details[None])
@@ -105,8 +121,12 @@ def score(encoder: FaceEncoder, probes: Faces, gallery: Faces) -> dict[str, np.n
 
 
 def identify(encoder: FaceEncoder, enrolled: Faces, seen: Faces, strangers: Faces) -> dict[str, dict[str, float]]:
-    """Rule -> rank-1, TPIR, the share named right at the promised rate, and how often strangers are accepted for each time that is
-    promised for as many comparisons as there are faces; means over the rounds."""
+    """Identification by each rule, as means over the rounds.
+
+    Returns:
+        By rule: rank-1 rate, TPIRs, the share that is named correctly at the promised rate, and the number of false accepts of
+        strangers divided by the promised number, for as many comparisons as there are faces.
+    """
     rounds: dict[str, list[list[float]]] = {}
     groups = [list(group) for _, group in groupby(range(len(enrolled.people)), key=lambda at: int(enrolled.people[at]))]
     for number in range(ROUNDS):
@@ -125,7 +145,7 @@ def identify(encoder: FaceEncoder, enrolled: Faces, seen: Faces, strangers: Face
 
 
 def verify(encoder: FaceEncoder, a: Faces, b: Faces) -> dict[str, dict[str, float]]:
-    """Rule -> TAR at false accept rates, of two faces of a person against two others; all pairs of people."""
+    """Verification of two faces of a person against two others, over all pairs of people. Returns TAR at FARs by rule."""
     found = {}
     best = np.maximum.reduceat(score(encoder, a, b)["best face"], a.starts, axis=0)
     for rule in score(encoder, a.take([0]), b):
@@ -144,7 +164,7 @@ def verify(encoder: FaceEncoder, a: Faces, b: Faces) -> dict[str, dict[str, floa
 
 
 def of_means(rule: str, a: Faces, b: Faces, encoder: FaceEncoder) -> np.ndarray:
-    """Each person of ``a`` with each of ``b``, by the mean of both sides' faces: float64 ``[people, people]``."""
+    """Scores of each person of ``a`` with each of ``b`` by the mean of both sides' faces: float64 ``[people, people]``."""
     assert encoder.calibration is not None
     weights = [each.weights if rule.startswith("weighted") else np.ones_like(each.weights) for each in (a, b)]
     totals = [np.add.reduceat(weight, each.starts) for weight, each in zip(weights, (a, b), strict=True)]
@@ -165,7 +185,7 @@ def of_means(rule: str, a: Faces, b: Faces, encoder: FaceEncoder) -> np.ndarray:
 def measure(
     encoder: FaceEncoder, crops: list[np.ndarray], names: list[str], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """All figures of one model, by the faces' sizes."""
+    """All figures of one model, by the sizes of the faces."""
     owner = [name.split("/")[0] for name in names]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(owner))}
     people = np.array([numbers[name] for name in owner])
@@ -188,7 +208,7 @@ def measure(
 
 
 def table(results: dict[str, Any]) -> str:
-    """Markdown: a row a rule and size."""
+    """The table as Markdown, with one row per rule and size."""
     lines = [
         "| faces | rule | rank 1 % | TPIR % at FPIR 0.01 | at 0.1 | named right % | false accepts a promised one | "
         "two photos against two: TAR % at FAR 1e-4 | 1e-3 | 1e-2 | false accepts a promised one |",

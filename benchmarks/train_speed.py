@@ -1,7 +1,7 @@
-"""What training costs beside the bare network: the whole step with a cached teacher, and CRRCD's share of it.
+"""Cost of training compared with the bare network: the full step with cached teacher outputs, and the share of CRRCD.
 
-Three things take turns, step by step, so that a drifting machine is the same for all: the network alone on one fixed
-batch in memory (forward, backward, SGD); the whole training step as `lrface train` runs it, CRRCD included; the same without CRRCD.
+Three measurements take turns, step by step, so that changes of the machine affect all of them: the network alone on one fixed
+batch in memory (forward, backward, SGD); the full training step of `lrface train` with CRRCD; the same without CRRCD.
 """
 
 import statistics
@@ -34,7 +34,7 @@ TEACHER_DIM = 512
 
 
 def bare_step(recipe: Recipe) -> Callable[[], None]:
-    """The network alone."""
+    """A step of the network alone."""
     network = create(recipe.model.name, **recipe.model.kw).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         network.parameters(), 0.01, recipe.optim.momentum, weight_decay=recipe.optim.weight_decay
@@ -50,7 +50,7 @@ def bare_step(recipe: Recipe) -> Callable[[], None]:
 
 
 def whole_step(recipe: Recipe, store: Store, folder: Path) -> Callable[[], None]:
-    """A training step of `lrface train`: data, network, losses, optimizers, queue, log."""
+    """A full training step of `lrface train`: data, network, losses, optimizers, queue and log."""
     fabric = make_fabric("cpu", "32")
     split = split_store(store, recipe.data)
     cached = np.random.default_rng(0).standard_normal((2, len(store), TEACHER_DIM)).astype(np.float32)
@@ -71,7 +71,7 @@ def whole_step(recipe: Recipe, store: Store, folder: Path) -> Callable[[], None]
 
 
 def recipe_with(losses: LossSection, batch: int, width: int) -> Recipe:
-    """The student's recipe with these losses."""
+    """The student's recipe with the given losses."""
     content = {
         "name": "speed",
         "data": {"store": "store"},
@@ -85,8 +85,8 @@ def recipe_with(losses: LossSection, batch: int, width: int) -> Recipe:
 @click.command()
 @click.option("--steps", default=20, show_default=True, help="Counted steps of each.")
 @click.option("--batch", default=96, show_default=True)
-@click.option("--width", default=64, show_default=True, help="Of the student; 64 is ResNet18.")
-@click.option("--identities", default=150, show_default=True, help="Drawn; 10 faces each.")
+@click.option("--width", default=64, show_default=True, help="Width of the student; 64 is ResNet18.")
+@click.option("--identities", default=150, show_default=True, help="Synthetic people, 10 faces each.")
 @click.option("--threads", default=torch.get_num_threads(), show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Write the figures to this JSON file.")
 def main(steps: int, batch: int, width: int, identities: int, threads: int, out: Path | None) -> None:
@@ -106,7 +106,7 @@ def main(steps: int, batch: int, width: int, identities: int, threads: int, out:
             "step without CRRCD": whole_step(without, store, folder),
         }
         times: dict[str, list[float]] = {name: [] for name in runs}
-        for number in range(steps + 8):  # the first ones fill the queue and warm the caches
+        for number in range(steps + 8):  # the first steps fill the queue and warm the caches
             for name, step in runs.items():
                 start = time.perf_counter()
                 step()

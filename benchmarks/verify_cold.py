@@ -1,9 +1,9 @@
-"""How long ``lrface verify`` takes from nothing to the answer: a new process each time, as a user's first command.
+"""Time of ``lrface verify`` from start to answer. Each round is a new process, like a user's first command.
 
     python benchmarks/verify_cold.py --rounds 15 a.jpg b.jpg
 
-``wall`` is what the user waits, ``processor`` the time that all threads of the process spent. The first round is dropped:
-it reads files from the disk that later ones find in memory.
+``wall`` is the time that the user waits; ``processor`` is the time of all threads of the process. The first round is dropped:
+it reads files from the disk that are in memory for the later rounds.
 """
 
 import os
@@ -25,15 +25,15 @@ OUT = Path(__file__).parent / "results" / "verify_cold.json"
 
 
 def once(command: list[str]) -> tuple[float, float]:
-    """Wall and processor seconds of one process, started and waited for.
+    """Run one process, and return its wall and processor seconds.
 
     Raises:
-        click.ClickException: it ended in an error, so that its time means nothing.
+        click.ClickException: the process failed, so its time means nothing.
     """
     before, start = _children(), time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     wall, processor = time.perf_counter() - start, _children() - before
-    if done.returncode not in (0, 1):  # same, different
+    if done.returncode not in (0, 1):  # 0: same person, 1: different people
         raise click.ClickException(f"{' '.join(command)} failed: {done.stderr.strip()}")
     return wall, processor
 
@@ -44,7 +44,7 @@ def _children() -> float:
 
 
 def measure(detector: str, photos: tuple[str, str], rounds: int) -> dict[str, Any]:
-    """The medians of ``rounds`` processes, and every round, in seconds."""
+    """Times of ``rounds`` processes in seconds, with their medians."""
     command = [sys.executable, "-m", "lrface", "verify", *photos, "--detector", detector]
     wall, processor = zip(*[once(command) for _ in range(rounds + 1)][1:], strict=True)
     medians = {"wall_s": statistics.median(wall), "processor_s": statistics.median(processor)}
@@ -55,7 +55,7 @@ def measure(detector: str, photos: tuple[str, str], rounds: int) -> dict[str, An
 @click.argument("photos", nargs=2, type=click.Path(exists=True, dir_okay=False))
 @click.option("--detector", "detectors", multiple=True, type=click.Choice(["auto", *DETECTORS, "none"]),
               default=("auto", "none"), show_default=True, help="Repeatable.")  # fmt: skip
-@click.option("--rounds", default=9, show_default=True, type=click.IntRange(1), help="Processes of each.")
+@click.option("--rounds", default=9, show_default=True, type=click.IntRange(1), help="Processes of each detector.")
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True)
 def main(photos: tuple[str, str], detectors: tuple[str, ...], rounds: int, out: Path) -> None:
     """Time `lrface verify` of two PHOTOS in new processes."""

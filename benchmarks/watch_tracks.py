@@ -30,7 +30,7 @@ from lrface.video.watch import Watch
 RESULTS = Path(__file__).parent / "results"
 PEOPLE, FRAMES = 4, 75
 
-#: Less than half of a face to be seen is nobody to follow.
+#: Minimum visible share of a face. Faces that are hidden more do not count.
 SEEN = 0.5
 
 #: Size of a clip in sides of the face: so flat that lanes overlap.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lrface.recognition.encoder import FaceEncoder
     from lrface.video.watch import watch
 
-#: Where the names are that need heavy libraries: imported only when they are asked for, so that `import lrface` stays light.
+#: Modules of the names that need heavy libraries. They are imported on first use, so that ``import lrface`` stays light.
 _LAZY = {
     "FaceClassifier": "lrface.recognition.classifier",
     "FaceEncoder": "lrface.recognition.encoder",

@@ -1,4 +1,4 @@
-"""``python -m lrface``, which is what ``torchrun -m lrface`` starts."""
+"""Entry point of ``python -m lrface``; ``torchrun -m lrface`` starts it too."""
 
 from lrface.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and naming their contents."""
+"""Writing files so that a reader never sees an incomplete one, and digests of their contents."""
 
 import fcntl
 import hashlib
@@ -16,12 +16,12 @@ from lrface.errors import LrfaceError
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary file beside ``path``; when the block ends well, fsync it and rename it to ``path``.
+    """Open a temporary file beside ``path``. When the block ends normally, it is synced to disk and renamed to ``path``.
 
-    If the block raises, ``path`` is left as it was and the temporary file is removed.
+    If the block raises, ``path`` stays as it was and the temporary file is removed.
 
     Raises:
-        LrfaceError: the folder cannot be written or the disk is full.
+        LrfaceError: the path is empty, the folder cannot be written, or the disk is full.
     """
     path = Path(require_path(path))
     temporary: Path | None = None
@@ -35,7 +35,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; a result is as readable as any other
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; a result has the usual permissions
         temporary.replace(path)
         temporary = None
     except OSError as error:
@@ -46,7 +46,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 def require_path(path: str | Path, what: str = "the path") -> str | Path:
-    """The path, unless it is empty. ``Path("")`` is the current folder, which nobody means by an empty string.
+    """Return the path unless it is empty. ``Path("")`` would be the current folder, which is hardly ever intended.
 
     Raises:
         LrfaceError: it is empty.
@@ -59,7 +59,7 @@ def require_path(path: str | Path, what: str = "the path") -> str | Path:
 
 
 def looked_in(path: str | Path) -> str:
-    """Where a path that is missing was looked for, for an error: its folder, and what else paths may be relative to."""
+    """Where a missing path was looked for, as part of an error: its folder, and the data root of relative paths."""
     folder = Path(path).absolute().parent
     set_to = os.environ.get("LRFACE_DATA")
     start = f"LRFACE_DATA, which is {set_to}" if set_to else "LRFACE_DATA, which is not set"
@@ -68,15 +68,16 @@ def looked_in(path: str | Path) -> str:
 
 
 def because(error: OSError, path: str | Path) -> str:
-    """Why a file cannot be read, for an error; of one that is missing also where it was looked for."""
+    """Why a file cannot be read, as part of an error. If the file is missing, this includes where it was looked for."""
     reason = error.strerror or str(error)
     return f"{reason} ({looked_in(path)})" if isinstance(error, FileNotFoundError) else reason
 
 
 def try_lock(file: IO[Any]) -> bool:
-    """Lock an open file for this process, unless another one holds it; closing it, or dying, releases it.
+    """Try to lock an open file for this process; False if another process holds the lock.
 
-    A file system that knows no locks (some network ones) is taken for granted.
+    Closing the file or ending the process releases the lock. On a file system without locks (some network file systems) the
+    result is True.
     """
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,10 +90,10 @@ def try_lock(file: IO[Any]) -> bool:
 
 @contextmanager
 def locked(path: str | Path) -> Iterator[None]:
-    """Wait until no other process is in the block with the same ``path``, a file that is made for this alone.
+    """Wait until no other process is in a block with the same ``path``. The file serves only as the lock.
 
     Raises:
-        LrfaceError: the file cannot be made.
+        LrfaceError: the file cannot be created.
     """
     path = Path(require_path(path))
     try:
@@ -107,7 +108,11 @@ def locked(path: str | Path) -> Iterator[None]:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write ``content`` as indented JSON, atomically."""
+    """Write ``content`` as indented JSON, atomically.
+
+    Raises:
+        LrfaceError: the file cannot be written.
+    """
     with atomic_write(path, "w") as file:
         json.dump(content, file, indent=2)
         file.write("\n")

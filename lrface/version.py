@@ -1,4 +1,4 @@
-"""The one home of the version number, and of the commit where there is one."""
+"""The version number of lrface, and the commit where it is known."""
 
 import os
 import platform
@@ -8,8 +8,8 @@ __version__ = "0.1.0"
 
 
 def code_version() -> dict[str, str | None]:
-    """What runs here, as results record it: the version, and the commit if this is a git checkout with git at hand."""
-    import subprocess  # not above: this module is part of every command
+    """The running version, as results record it: version number, and the commit if this is a git checkout (else None)."""
+    import subprocess  # not at the top: every command imports this module
 
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
     try:
@@ -20,7 +20,7 @@ def code_version() -> dict[str, str | None]:
 
 
 def hardware(device: str = "cpu") -> str:
-    """The processor's name and the cores that may be used; for CUDA the graphics card's."""
+    """The name of the processor and the number of usable cores; with CUDA the name of the graphics card."""
     if device.startswith("cuda"):
         import torch
 
@@ -30,6 +30,6 @@ def hardware(device: str = "cpu") -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
-        pass  # not Linux, or a processor that does not say
+        pass  # not Linux, or the processor has no name there
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{name}, {cores} cores"

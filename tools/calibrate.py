@@ -1,11 +1,11 @@
-"""Learn what a model's similarities mean by the resolution and blur of both faces, and write it into the model's card.
+"""Calibrate a model's similarities by the resolution and blur of both faces, and write the result into the model's card.
 
     python tools/calibrate.py runs/celeba_r18_16px/model.safetensors --store data/celeba_store \\
         --images data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 
-Faces are those of the identities that the recipe held out of the training store, and those that the pairs name, which must
-not be the pairs that are reported on. Each is reduced and blurred at random; see lrface/faces/calibration.py for what is fitted.
-The card's thresholds become those of two sharp faces. Do this before tools/ship.py and `lrface export`, which copy the card.
+The faces are those of the identities that the recipe held out of the training store, and those of the given pairs. These must not
+be pairs whose results are reported. Each face is reduced and blurred at random; see lrface/faces/calibration.py for the fit. The
+card's thresholds become those of two sharp faces. Run this before tools/ship.py and `lrface export`, which copy the card.
 """
 
 import sys
@@ -26,10 +26,10 @@ from lrface.models.embedder import GRAPH_SUFFIX, open_embedder
 
 
 def gather(model: Path, store: str | None, images: str | None, pairs: tuple[str, ...]) -> list[Source]:
-    """The faces to calibrate on.
+    """Open the faces for the calibration.
 
     Raises:
-        LrfaceError: none are named, or they cannot be used for this model.
+        LrfaceError: no faces are given, or they cannot be used for this model.
     """
     if bool(images) != bool(pairs):
         raise LrfaceError("--images and --pairs belong together: a store, and lists of pairs over its images")
@@ -46,8 +46,14 @@ def gather(model: Path, store: str | None, images: str | None, pairs: tuple[str,
 def calibrate(model: Path, sources: list[Source], faces: int, seed: int = 0) -> Calibration:
     """Fit a calibration of the model, and write it into its card.
 
+    Args:
+        model: file of the model.
+        sources: faces for the calibration.
+        faces: number of embeddings of each source.
+        seed: of the random degradations.
+
     Raises:
-        LrfaceError: the model cannot be read or written, is linked to a graph, or there are too few faces.
+        LrfaceError: the model cannot be read or written, has a graph next to it, or there are too few faces.
     """
     graph = model.with_name(model.stem + GRAPH_SUFFIX)
     if graph.exists():

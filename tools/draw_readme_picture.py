@@ -1,7 +1,7 @@
-"""The picture in the README: one face at 112 and at 16 pixels, and what a model says of it.
+"""Draw the picture in the README: one face at 112 and at 16 pixels, and a model's answers about it.
 
-The portrait is the public-domain one of Eileen Collins that scikit-image carries; the second face of the `different` pair
-is drawn by lrface.data.synthetic.
+The portrait shows Eileen Collins. It is in the public domain and comes with scikit-image. The second face of the `different`
+pair is drawn by lrface.data.synthetic.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ SIDE, GAP, CAPTION = 224, 16, 44
 
 
 def variant(photo: np.ndarray) -> np.ndarray:
-    """The same portrait as another camera might have taken it: turned, darker, softer, mirrored."""
+    """The same portrait as if taken by another camera: rotated, darker, softer and mirrored."""
     height, width = photo.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), 9, 0.8)
     turned = cv2.warpAffine(photo[:, ::-1].copy(), turn, (width, height))
@@ -29,7 +29,7 @@ def variant(photo: np.ndarray) -> np.ndarray:
 
 
 def panel(image: np.ndarray, caption: str) -> Image.Image:
-    """An image, enlarged without smoothing, above its caption."""
+    """An image, enlarged without smoothing, with its caption below."""
     result = Image.new("RGB", (SIDE, SIDE + CAPTION), "white")
     result.paste(Image.fromarray(resize(image, SIDE, "nearest", antialias=False)), (0, 0))
     ImageDraw.Draw(result).multiline_text((2, SIDE + 6), caption, "black", ImageFont.load_default(14))

@@ -1,8 +1,9 @@
-"""Fit the estimator of detail (lrface/faces/detail.py), and measure it on other people beside simpler ones.
+"""Fit the estimator of detail (lrface/faces/detail.py), and compare it with simpler ones on other people.
 
     python tools/fit_detail.py --store data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 
-Writes benchmarks/results/detail.json and detail.md; the coefficients go from there into lrface/faces/detail.py by hand.
+The results go to benchmarks/results/detail.json and detail.md. The coefficients are copied from there into lrface/faces/detail.py
+by hand.
 """
 
 import sys
@@ -28,14 +29,15 @@ VARIANTS = 6
 
 
 def target(variant: Variant) -> float:
-    """What the estimator shall say: the binary logarithm of the detail, where it can be told."""
+    """Target of the estimator: the binary logarithm of the detail in pixels, limited to the measurable range."""
     return float(np.clip(np.log2(variant.detail), np.log2(LOWEST), np.log2(HIGHEST)))
 
 
 def least_squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Coefficients, with a ridge that keeps them small where the terms say the same.
+    """Coefficients by least squares, with a ridge penalty that keeps them small for correlated terms.
 
-    Regression draws estimates towards the mean; that is undone, so that a small face is not called a middling one.
+    Regression draws the estimates towards their mean. This is corrected afterwards, so that a small face is not estimated as a
+    medium one.
     """
     scale = x.std(0) + 1e-9
     scale[0] = 1
@@ -49,7 +51,7 @@ def least_squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def bandwidth(image: np.ndarray, share: float = 0.9) -> float:
-    """The simplest rival: below which frequency lies most of the gradient's power, as a side in pixels."""
+    """A simpler estimator: the frequency below which most of the gradient's power lies, as a side in pixels."""
     grey = resize(image, TEMPLATE_SIZE, "bicubic").astype(np.float64).mean(2)
     window = np.hanning(TEMPLATE_SIZE)
     power = np.abs(np.fft.fft2((grey - grey.mean()) * window[:, None] * window[None])) ** 2
@@ -60,7 +62,7 @@ def bandwidth(image: np.ndarray, share: float = 0.9) -> float:
 
 
 def residual(image: np.ndarray, part: float = 0.02) -> float:
-    """Another: the least side from which the image can be restored but for a part of its variance."""
+    """Another estimator: the smallest side from which the image can be restored with a small part of its variance lost."""
     image = resize(image, TEMPLATE_SIZE, "bicubic")
     for side in range(4, 33):
         restored = resize(resize(image, side), TEMPLATE_SIZE, "bicubic").astype(np.float64)
@@ -70,7 +72,7 @@ def residual(image: np.ndarray, part: float = 0.02) -> float:
 
 
 def draw(source: Source, people: np.ndarray, seed: int) -> tuple[list[np.ndarray], list[Variant]]:
-    """Faces of some people, each several times."""
+    """Degrade the faces of some people, each several times. Returns the images and their variants."""
     rng = np.random.default_rng(seed)
     part = source.of_people(people)
     images, variants = [], []
@@ -82,7 +84,7 @@ def draw(source: Source, people: np.ndarray, seed: int) -> tuple[list[np.ndarray
 
 
 def table(source: Source, people: np.ndarray, rivals: dict[str, Callable[[np.ndarray], float]]) -> list[dict]:
-    """Errors by size, in powers of two: mean and standard deviation of the logarithm."""
+    """Median estimate by size, and standard deviation of its binary logarithm, of each estimator."""
     crops = source.of_people(people).crops
     rows = []
     for blur in (0.0, 1.0):
@@ -99,7 +101,9 @@ def table(source: Source, people: np.ndarray, rivals: dict[str, Callable[[np.nda
 
 @click.command()
 @click.option("--store", required=True, type=click.Path(), help="Store of aligned faces.")
-@click.option("--pairs", required=True, multiple=True, type=click.Path(), help="Which of them: lists in LFW's format.")
+@click.option(
+    "--pairs", required=True, multiple=True, type=click.Path(), help="Lists in LFW's format that name the faces."
+)
 @click.option("--people", default=1000, show_default=True, help="Half of them fit, half measure.")
 def main(store: str, pairs: tuple[str, ...], people: int) -> None:
     """Fit and measure."""
@@ -136,7 +140,7 @@ def main(store: str, pairs: tuple[str, ...], people: int) -> None:
 
 
 def report(rms: dict[str, float], rows: list[dict]) -> str:
-    """As Markdown."""
+    """The report as Markdown."""
     names = list(rms)
     lines = [
         "# Pixels of detail, estimated from an enlarged face",

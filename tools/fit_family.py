@@ -1,9 +1,9 @@
-"""Fit the map from the teachers onto the space of a student: what teaches further students the same space.
+"""Fit the map from the teachers' embeddings to the embedding space of a student. It is used to train more students in this space.
 
     python tools/fit_family.py lrface-r18-16px --store data/joined_store --holdout 300 --out data/family_map.safetensors \\
         --teacher data/facenet_casia.onnx --teacher data/dlib_resnet.onnx
 
-The student sees each training face reduced, the teachers see the crop as it is; identities that are held out are left out.
+The student gets each training face reduced; the teachers get the crop at full size. Held-out identities are not used.
 """
 
 import sys
@@ -25,7 +25,7 @@ from lrface.train.teacher_cache import cached_embeddings
 def make_map(
     student: str, store: Store, teachers: list[str], holdout: int, ridge: float, power: float, threads: int | None
 ) -> TeacherMap:
-    """Embed the training faces by both sides, and fit.
+    """Embed the training faces by the student and by the teachers, and fit the map.
 
     Raises:
         LrfaceError: a model cannot be opened, or the store cannot be split.
@@ -54,8 +54,10 @@ def make_map(
     "--teacher", "teachers", multiple=True, required=True, help="A teacher that taught the student; repeatable."
 )
 @click.option("--holdout", default=300, show_default=True, help="Identities that the recipes hold out.")
-@click.option("--ridge", default=0.3, show_default=True, help="In units of the joined embeddings' mean variance.")
-@click.option("--power", default=0.5, show_default=True, help="Of the map's singular values.")
+@click.option(
+    "--ridge", default=0.3, show_default=True, help="Ridge penalty in units of the joined embeddings' mean variance."
+)
+@click.option("--power", default=0.5, show_default=True, help="Power of the map's singular values.")
 @click.option("--threads", type=int, default=None, help="CPU threads.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The map file to write.")
 def main(

@@ -1,14 +1,14 @@
-"""Fuzz the image reader: spoilt files of every format that it takes, read in a process that may die.
+"""Fuzz the image reader: damaged files of every format are read in a process that may crash.
 
     python tools/fuzz_images.py --inputs 20000 --seed 0 --seed 1 --out benchmarks/results/fuzz.json
     python tools/fuzz_images.py fuzz_failures/*
 
-Each input is read from memory and from a file, and must give the same pixels, or one line of refusal. Anything else is a
-failure: another exception, a death of the process, more than 2 s or a memory beyond the bound. Time is that of the
-processor, so that a busy machine makes no hang. Failing inputs are kept, and made again by seed and number.
+Each input is read from memory and from a file. Both must give the same pixels, or the same one-line error. Anything else is a
+failure: another exception, a crash of the process, more than 2 s, or more memory than the limit. The time is processor time, so
+that a busy machine does not cause a false hang. Failing inputs are stored. They can be made again from seed and number.
 
-The mutations are our own (``fuzz_mutations.py``): Atheris wants decoders built with clang's instrumentation, which no
-wheel has, and Hypothesis shrinks small values and knows no file formats, whose lengths and checksums decoders trip over.
+The mutations are our own (``fuzz_mutations.py``). Atheris needs decoders that are built with clang's instrumentation, which no
+wheel has. Hypothesis shrinks small values and does not know the lengths and checksums of file formats, at which decoders fail.
 """
 
 import multiprocessing
@@ -28,21 +28,21 @@ from fuzz_worker import FAILURES, MEMORY, READ, REFUSED, SECONDS, Outcome, spoil
 from lrface.files import atomic_write, write_json
 from lrface.version import code_version
 
-#: Processor seconds after which a reading is called a hang, and its process killed.
+#: Processor seconds after which a reading counts as a hang. Its process is then killed.
 HANG = 20.0
 
 Task = bytes | tuple[int, int]
 
 
 class Worker:
-    """A process that reads images, started again when it has died."""
+    """A process that reads images. It is started again after a crash."""
 
     def __init__(self) -> None:
         self._connection: Connection
         self._process: Any = None
 
     def ask(self, task: Task) -> Outcome:
-        """What became of one input."""
+        """Read one input, and return the outcome."""
         if self._process is None:
             self._start()
         self._connection.send(task)
@@ -68,7 +68,7 @@ class Worker:
             self._forget()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")  # with nothing in memory but what it needs
+        context = multiprocessing.get_context("spawn")  # spawn: the process has only what it needs in memory
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=work, args=(theirs,), daemon=True)
         self._process.start()
@@ -83,16 +83,16 @@ class Worker:
 
 
 def processor_seconds(pid: int) -> float:
-    """Of all threads of a process, in user and system mode; what it has had so far."""
+    """Processor seconds of all threads of a process so far, in user and system mode."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:  # it is gone, which its connection tells, too
+    except OSError:  # the process has ended; its connection reports that too
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def outcomes(tasks: Iterable[tuple[str, Task]]) -> Iterator[tuple[str, Task, Outcome]]:
-    """Name, task and outcome of each input."""
+    """Read all inputs: name, task and outcome of each."""
     worker = Worker()
     try:
         for name, task in tasks:
@@ -102,7 +102,7 @@ def outcomes(tasks: Iterable[tuple[str, Task]]) -> Iterator[tuple[str, Task, Out
 
 
 def fuzz(inputs: int, seeds: tuple[int, ...], failures: Path, progress: bool = True) -> dict[str, Any]:
-    """Read ``inputs`` spoilt files for each seed; what fails is written to the folder ``failures``.
+    """Read ``inputs`` damaged files for each seed. Failing inputs are written to the folder ``failures``.
 
     Returns:
         Counts per format, and the failures.
@@ -131,7 +131,7 @@ def fuzz(inputs: int, seeds: tuple[int, ...], failures: Path, progress: bool = T
 
 
 def measure_largest() -> dict[str, dict[str, Any]]:
-    """What the largest images take. They are valid, and may need longer than spoilt ones."""
+    """Time and memory of the largest images. They are valid, and may need more time than damaged ones."""
     return {
         name: {"kind": outcome.kind, "seconds": round(outcome.seconds, 2), "peak_mb": round(outcome.peak / 1e6)}
         for name, _, outcome in outcomes(largest())
@@ -165,14 +165,14 @@ def table(result: dict[str, Any]) -> str:
 
 
 def largest_table(largest: dict[str, dict[str, Any]]) -> str:
-    """What the largest images take, as Markdown."""
+    """Time and memory of the largest images, as Markdown."""
     lines = ["| image | seconds | peak, MB |", "|---|---|---|"]
     lines += [f"| {name} | {row['seconds']:.2f} | {row['peak_mb']:,} |" for name, row in largest.items()]
     return "\n".join(lines) + "\n"
 
 
 def report(result: dict[str, Any]) -> str:
-    """What is committed beside the figures."""
+    """The report that is committed with the figures."""
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     seeds = " and ".join(map(str, result["seeds"]))
     return (
@@ -187,7 +187,7 @@ def report(result: dict[str, Any]) -> str:
 
 
 def replay(files: tuple[str, ...]) -> bool:
-    """Read files under the same limits, and print what became of them; return whether all is well."""
+    """Read files under the same limits, and print the outcomes. Returns whether there is no failure."""
     well = True
     for name, _, outcome in outcomes((file, Path(file).read_bytes()) for file in files):
         click.echo(f"{name}: {outcome.kind} {outcome.message} ({outcome.seconds:.2f} s, {outcome.peak / 1e6:.0f} MB)")
@@ -196,7 +196,7 @@ def replay(files: tuple[str, ...]) -> bool:
 
 
 def library_versions() -> dict[str, str]:
-    """Of what decodes."""
+    """Versions of the libraries that decode images."""
     import cv2
     import PIL
     from PIL import features

@@ -1,4 +1,4 @@
-"""Ways to spoil a file for ``tools/fuzz_images.py``: blindly, and where a decoder reads lengths and sizes."""
+"""Mutations of files for ``tools/fuzz_images.py``: at random places, and in the lengths and sizes that decoders read."""
 
 import random
 import re
@@ -11,7 +11,7 @@ _PNG = b"\x89PNG"
 
 
 class Field(NamedTuple):
-    """A number in a file: where it begins, how many bytes it has, and ``big`` or ``little``."""
+    """A number in a file: its offset, its size in bytes, and its byte order, ``big`` or ``little``."""
 
     offset: int
     size: int
@@ -22,43 +22,43 @@ Change = Callable[[bytearray, bytes, random.Random], None]
 
 
 def mutate(data: bytes, other: bytes, rng: random.Random) -> bytes:
-    """A file with one to three changes, another one at each state of ``rng``.
+    """Make one to three random changes to a file.
 
     Args:
         data: the file.
-        other: one to splice it with.
-        rng: draws which changes, and where.
+        other: another file, for splicing.
+        rng: source of the random choices.
     """
     spoilt = bytearray(data)
     for change in rng.choices(CHANGES, WEIGHTS, k=rng.choice((1, 1, 1, 2, 3))):
         change(spoilt, other, rng)
-    if spoilt.startswith(_PNG) and rng.random() < 0.7:  # else the checksum ends the reading
+    if spoilt.startswith(_PNG) and rng.random() < 0.7:  # with a wrong checksum, the decoder would stop at once
         _mend_checksums(spoilt)
     return bytes(spoilt)
 
 
 def truncate(data: bytearray, other: bytes, rng: random.Random) -> None:
-    """Anywhere, or near the end, where a decoder has done nearly everything."""
+    """Cut a file at any place, or near its end, after nearly everything was decoded."""
     near = rng.random() < 0.3
     del data[max(0, len(data) - rng.randint(1, 64)) if near else rng.randint(0, len(data)) :]
 
 
 def flip_bits(data: bytearray, other: bytes, rng: random.Random) -> None:
-    """One to 64; half of the time in the first 200 bytes, where headers are."""
+    """Flip 1 to 64 bits. Half of the time they are in the first 200 bytes, where the headers are."""
     end = min(len(data), 200) if rng.random() < 0.5 else len(data)
     for _ in range(2 ** rng.choice((0, 0, 1, 2, 4, 6)) if end else 0):
         data[rng.randrange(end)] ^= 1 << rng.randrange(8)
 
 
 def overwrite(data: bytearray, other: bytes, rng: random.Random) -> None:
-    """A run of up to 256 bytes: zeros, ones or noise."""
+    """Overwrite up to 256 bytes by zeros, ones or noise."""
     start, length = rng.randint(0, len(data)), rng.randint(1, 256)
     run = rng.choice((bytes(length), b"\xff" * length, rng.randbytes(length)))
     data[start : start + length] = run[: len(data) - start]
 
 
 def move(data: bytearray, other: bytes, rng: random.Random) -> None:
-    """Take a run out, or put it in once more somewhere else."""
+    """Remove a run of bytes, or insert it again at another place."""
     start, length = rng.randint(0, len(data)), rng.randint(1, 512)
     run = bytes(data[start : start + length])
     if rng.random() < 0.5:
@@ -69,12 +69,12 @@ def move(data: bytearray, other: bytes, rng: random.Random) -> None:
 
 
 def splice(data: bytearray, other: bytes, rng: random.Random) -> None:
-    """The beginning of this file and the end of the other one."""
+    """Join the beginning of this file with the end of the other one."""
     data[rng.randint(0, len(data)) :] = other[rng.randint(0, len(other)) :]
 
 
 def misstate(data: bytearray, other: bytes, rng: random.Random) -> None:
-    """A length, count, size or type that the file states becomes huge, small, or anything."""
+    """Change a length, count, size or type in a file's structure to a huge, small or random value."""
     known = [field for field in fields(bytes(data)) if field.offset + field.size <= len(data)]
     if not known:
         return
@@ -87,7 +87,7 @@ def misstate(data: bytearray, other: bytes, rng: random.Random) -> None:
 
 
 def repack(data: bytearray, other: bytes, rng: random.Random) -> None:
-    """Of a PNG the rows inside the compressed stream, which decoders give up when it is spoilt itself; else one byte."""
+    """Change the rows inside a PNG's compressed stream, which decoders would reject if changed directly; else flip bits."""
     at, length = next(((at, size) for at, size in _png_chunks(data) if data[at + 4 : at + 8] == b"IDAT"), (0, 0))
     try:
         rows = bytearray(zlib.decompress(data[at + 8 : at + 8 + length]))
@@ -106,7 +106,7 @@ WEIGHTS = (3, 4, 3, 2, 2, 4, 2)
 
 
 def fields(data: bytes) -> list[Field]:
-    """The numbers of a file's structure; of a spoilt file, those up to where it is spoilt."""
+    """The numbers in a file's structure. In a damaged file they are found up to the damage."""
     if data[4:8] == b"ftyp":
         return list(_boxes(data))
     for start, find in _FINDERS.items():
@@ -122,7 +122,7 @@ def _png(data: bytes) -> Iterator[Field]:
 
 
 def _png_chunks(data: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """Where chunks begin, and how long their contents are."""
+    """Offset of each chunk, and the length of its content."""
     at = 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -165,7 +165,7 @@ def _webp(data: bytes) -> Iterator[Field]:
 
 def _gif(data: bytes) -> Iterator[Field]:
     yield from (Field(6, 2, "little"), Field(8, 2, "little"), Field(10, 1, "little"))
-    for found in re.finditer(b"\\x00,", data[: 1 << 16]):  # an image's place and size, and now and then noise
+    for found in re.finditer(b"\\x00,", data[: 1 << 16]):  # position and size of an image, and sometimes noise
         yield from (Field(found.end() + 2 * number, 2, "little") for number in range(4))
 
 
@@ -188,7 +188,7 @@ def _bmp(data: bytes) -> Iterator[Field]:
 
 
 def _boxes(data: bytes) -> Iterator[Field]:
-    """AVIF and HEIF: how long the boxes are, outer and inner, and the image's sides."""
+    """Fields of AVIF and HEIF: the lengths of the outer and inner boxes, and the image's sides."""
     for found in re.finditer(rb"ftyp|meta|hdlr|pitm|iinf|infe|iloc|iprp|ipco|ipma|irot|ispe|mdat", data[: 1 << 16]):
         if found.start() >= 4:
             yield Field(found.start() - 4, 4, "big")
@@ -197,7 +197,7 @@ def _boxes(data: bytes) -> Iterator[Field]:
 
 
 def _ppm(data: bytes) -> Iterator[Field]:
-    """Digits of the header; what is written over them is no digit, as a rule."""
+    """Digits of the header. A changed one is usually no digit any more."""
     for found in re.finditer(rb"\d", data[:24]):
         yield Field(found.start(), 1, "big")
 

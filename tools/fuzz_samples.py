@@ -1,4 +1,4 @@
-"""Valid files of everything that the image reader takes, small, for ``tools/fuzz_images.py`` to spoil."""
+"""Small valid files of all formats that the image reader takes, for the mutations of ``tools/fuzz_images.py``."""
 
 import io
 import struct
@@ -12,12 +12,12 @@ from PIL import Image
 from lrface.data.synthetic import face
 from lrface.faces.formats import readable
 
-#: Where the pixels of Adam7's seven passes begin, and how far apart they are: x, y, right, down.
+#: First pixel and step of each of Adam7's seven passes: x, y, right, down.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 def samples() -> dict[str, bytes]:
-    """Files by what they are; the first word is the format. The same at every call."""
+    """Files by name. The first word of a name is the format. They are the same at every call."""
     first, second = (Image.fromarray(face(identity, 0, seed=1)) for identity in (0, 1))
     small = first.resize((45, 61))
     parts = (_jpegs(first, small), _pngs(first, second, small), _others(first, second, small), _tiffs(small))
@@ -25,7 +25,7 @@ def samples() -> dict[str, bytes]:
 
 
 def largest() -> Iterator[tuple[str, bytes]]:
-    """Some of the largest images that are read, in few bytes: 10,000 x 10,000 pixels of one colour."""
+    """Some of the largest images that can be read, as small files: 10,000 x 10,000 pixels of one colour."""
     image = Image.new("RGB", (10_000, 10_000), (190, 150, 120))
     for name, options in (
         ("JPEG baseline", {}), ("JPEG progressive, rotated", {"progressive": True, "exif": _exif(6)}), ("PNG", {}), ("GIF", {}),
@@ -54,7 +54,7 @@ def _sixteen(image: Image.Image) -> Image.Image:
 
 
 def _clear(image: Image.Image) -> Image.Image:
-    """With an alpha channel that fades from left to right."""
+    """The image with an alpha channel that fades from left to right."""
     alpha = np.tile(np.linspace(0, 255, image.width).astype(np.uint8), (image.height, 1))
     image = image.convert("RGBA")
     image.putalpha(Image.fromarray(alpha))
@@ -127,14 +127,14 @@ def _tiffs(small: Image.Image) -> dict[str, bytes]:
 
 
 def _phones(first: Image.Image, small: Image.Image) -> dict[str, bytes]:
-    """What phones write, where this installation has a codec."""
+    """Formats of phones, if this installation has a codec for them."""
     result: dict[str, bytes] = {}
     if "AVIF" in readable():
         result |= {
             "AVIF": _encoded(first, "AVIF"),
             "AVIF alpha, rotated": _encoded(_clear(small), "AVIF", exif=_exif(6)),
         }
-    if "HEIF" in readable():  # which registers the encoder, too
+    if "HEIF" in readable():  # this call also registers the encoder
         result |= {
             "HEIF": _encoded(first, "HEIF"),
             "HEIF alpha, rotated": _encoded(_clear(small), "HEIF", exif=_exif(6)),
@@ -148,7 +148,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png(pixels: np.ndarray, colour: int, interlaced: bool = False) -> bytes:
-    """A PNG of a kind that Pillow cannot write.
+    """Encode kinds of PNG that Pillow cannot write.
 
     Args:
         pixels: uint8 or uint16 ``[height, width, channels]``.

@@ -1,4 +1,4 @@
-"""The process of ``tools/fuzz_images.py`` in which images are read: it may die, hang or eat memory."""
+"""The process of ``tools/fuzz_images.py`` that reads images. It may crash, hang or use too much memory."""
 
 import hashlib
 import re
@@ -17,28 +17,28 @@ from fuzz_samples import samples
 from lrface.errors import LrfaceError
 from lrface.faces.images import MAX_PIXELS, MAX_SIDE, read_image
 
-#: Processor seconds that one reading may take.
+#: Maximum processor seconds of one reading.
 SECONDS = 2.0
 
-#: Bytes that one reading may take: 25 for each pixel of the largest image. WebP's decoder alone takes 16, copies left out.
+#: Maximum bytes of one reading: 25 for each pixel of the largest image. WebP's decoder alone needs 16 without copies.
 MEMORY = 25 * MAX_PIXELS
 
 READ, REFUSED = "read", "refused"
 FAILURES = ("exception", "unclear", "disagreement", "slow", "memory", "hang", "crash")
 
-#: What an input is called in errors, so that a name does not make two of them differ.
+#: Name of every input in errors, so that the errors from memory and from a file can be compared.
 NAME = "input"
 
 
 class Outcome(NamedTuple):
-    """What became of one input.
+    """The outcome of reading one input.
 
     Attributes:
         kind: ``READ``, ``REFUSED`` or one of ``FAILURES``.
         message: the error; empty if there was none.
         seconds: processor time of the slower of the two readings.
-        peak: bytes that the process took at most, above what it held before.
-        resting: bytes that it held before.
+        peak: maximum memory in bytes during the readings, above ``resting``.
+        resting: memory of the process in bytes before.
     """
 
     kind: str
@@ -49,16 +49,16 @@ class Outcome(NamedTuple):
 
 
 def spoilt(valid: dict[str, bytes], seed: int, number: int) -> tuple[str, bytes]:
-    """Input ``number`` of the run ``seed``: the sample that it was made of, and its bytes."""
+    """Input ``number`` of the run ``seed``: the name of its sample, and its bytes."""
     rng = Random(f"{seed} {number}")
     name, other = rng.choice(list(valid)), rng.choice(list(valid))
     return name, mutate(valid[name], valid[other], rng)
 
 
 def work(connection: Connection) -> None:
-    """Answer every ``(seed, number)``, and every ``bytes``, with an :class:`Outcome`; until None comes."""
+    """Answer every task, ``(seed, number)`` or ``bytes``, with an :class:`Outcome`, until None is received."""
     valid = samples()
-    read_image(valid["JPEG baseline"])  # imports what it needs
+    read_image(valid["JPEG baseline"])  # imports all modules before memory is measured
     limit = status("VmSize") + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -71,7 +71,7 @@ def work(connection: Connection) -> None:
 
 
 def judge(data: bytes, path: Path) -> Outcome:
-    """Read an input from memory and from a file, and compare."""
+    """Read an input from memory and from a file, and compare the results."""
     resting = _reset_peak()
     outcomes = [_read(source) for source in (data, path)]
     peak, seconds = max(0, status("VmHWM") - resting), max(seconds for *_, seconds in outcomes)
@@ -89,7 +89,7 @@ def judge(data: bytes, path: Path) -> Outcome:
 
 
 def _read(source: bytes | Path) -> tuple[str, str, str, float]:
-    """Kind, message, digest of the pixels, and processor time of one reading."""
+    """Read an image. Returns kind, message, digest of the pixels, and processor seconds."""
     began = time.process_time()
     try:
         pixels = read_image(source, NAME)
@@ -98,7 +98,7 @@ def _read(source: bytes | Path) -> tuple[str, str, str, float]:
         kind = REFUSED if text.startswith(NAME) or f" {NAME}" in text else "unclear"
         kind = kind if "\n" not in text and text.isprintable() and len(text) <= 300 else "unclear"
         return kind, text, "", time.process_time() - began
-    except BaseException as error:  # whatever it is, it is what the fuzzing is for
+    except BaseException as error:  # every exception is a finding here
         return "exception", f"{type(error).__name__}: {error}", "", time.process_time() - began
     seconds = time.process_time() - began
     whole = pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size > 0
@@ -108,12 +108,12 @@ def _read(source: bytes | Path) -> tuple[str, str, str, float]:
 
 
 def status(key: str) -> int:
-    """A number of bytes that Linux knows of this process: ``VmSize``, ``VmRSS``, ``VmHWM`` (the peak of ``VmRSS``)."""
+    """A number of bytes from the status of this process in Linux: ``VmSize``, ``VmRSS``, ``VmHWM`` (the peak of ``VmRSS``)."""
     found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return 1024 * int(found.group(1)) if found else 0
 
 
 def _reset_peak() -> int:
-    """Let the peak begin anew; return what is held now."""
+    """Reset the peak of the memory. Returns the current memory in bytes."""
     Path("/proc/self/clear_refs").write_text("5")
     return status("VmRSS")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What to do with an hour of a CUDA machine: tests, the CelebA student trained far longer than a CPU allows, speed tables.
+# Work for one hour on a CUDA machine: tests, a longer training of the CelebA student than a CPU allows, and speed tables.
 #   LRFACE_DATA=/data tools/gpu_session.sh OUT
-# Needs $LRFACE_DATA/celeba_store with the teacher's cache, and facenet_casia.onnx. Killed, the same command goes on.
+# Needs $LRFACE_DATA/celeba_store with the teacher's cache, and facenet_casia.onnx. After a kill, run the same command again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?where to write}

@@ -1,10 +1,10 @@
-"""Join the two parts of CelebA into one folder of aligned crops that `lrface prepare --detector none` reads.
+"""Join the two parts of CelebA into one folder of aligned crops for `lrface prepare --detector none`.
 
     python tools/join_faces.py --blurred data/celeba_store --sharp data/faces --out data/joined
     lrface prepare data/joined --detector none --out data/joined_store
 
-``--sharp`` holds ``index.csv`` with the columns path, identity (-1: unknown) and also_in_celeba. Where an image stands in both
-parts, the sharp one is taken. Faces of nobody in particular go into the folder ``-1``, if ``--unknown`` asks for them.
+``--sharp`` holds ``index.csv`` with the columns path, identity (-1: unknown) and also_in_celeba. If an image is in both parts, the
+sharp one is used. Faces without identity go into the folder ``-1`` if ``--unknown`` is given.
 """
 
 import csv
@@ -19,11 +19,15 @@ from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write
 
-UNKNOWN = "-1"  # the folder of faces without identity
+UNKNOWN = "-1"  # folder of faces without identity
 
 
 def sharp_images(folder: Path, unknown: bool) -> list[tuple[str, Path]]:
-    """Name within the joined folder, and file, of each sharp crop.
+    """The sharp crops: name in the joined folder, and file.
+
+    Args:
+        folder: with ``index.csv``.
+        unknown: include faces without identity.
 
     Raises:
         LrfaceError: the index is missing or lacks a column.
@@ -45,7 +49,7 @@ def sharp_images(folder: Path, unknown: bool) -> list[tuple[str, Path]]:
 
 
 def join(blurred: Path, sharp: Path, out: Path, unknown: bool) -> tuple[int, int]:
-    """Write the folder; files that are there stay. Returns the numbers of sharp and of blurred images.
+    """Write the joined folder. Existing files are kept. Returns the numbers of sharp and of blurred images.
 
     Raises:
         LrfaceError: a part cannot be read.

@@ -1,10 +1,10 @@
-"""Clips with small moving faces, and where they are: real MP4 files (H.264 by PyAV), the truth as JSON beside each.
+"""Make video clips with small moving faces: MP4 files (H.264 by PyAV), each with a JSON file that tells where the faces are.
 
     python tools/make_clips.py clips --lfw lfw/images --pairs lfw/pairsDevTrain.txt --clips 20 --side 16
 
-A clip moves photos along paths over a background, each frame with a sub-pixel shift, a scale, blur along the motion, noise and
-JPEG; a pillar stands in the way of some. Equal seeds give equal frames. Clips of one photo a person show less variation than a
-person does.
+A clip moves photos along paths over a background. Each frame has a sub-pixel shift, a scale, blur along the motion, noise and JPEG
+compression. In some clips the faces pass behind a pillar. The same seed gives the same frames. A clip with one photo per person
+shows less variation than a real person does.
 """
 
 import sys
@@ -26,13 +26,13 @@ from lrface.video.decode import load_av
 
 RATE, SIZE = 25, (320, 180)
 
-#: Side of the aligned face in a deep-funneled photo of LFW: its eyes are 43 pixels apart, the template's 35.2 of 112.
+#: Side in pixels of the aligned face in a deep-funneled photo of LFW: its eyes are 43 pixels apart, the template's 35.2 of 112.
 LFW_FACE = 137.0
 
-#: Part of the time between two frames that the shutter is open: 10 ms of 40.
+#: Share of the time between two frames during which the shutter is open: 10 ms of 40.
 SHUTTER = 0.25
 
-#: Frames are drawn so many times as large, and of so many moments, and then reduced: sub-pixel shifts and blur along the motion.
+#: Enlargement at which frames are drawn, and number of moments per frame. The mean gives sub-pixel shifts and motion blur.
 _FINE, _MOMENTS = 4, 3
 
 #: Sides of a face between two lanes, at least, where more people walk than there are lanes.
@@ -41,11 +41,11 @@ LANE = 1.3
 
 @dataclass(frozen=True)
 class Actor:
-    """Who walks through a clip.
+    """A person in a clip.
 
     Attributes:
         name: of the person.
-        photos: uint8 RGB ``[s, s, 3]``, square, the face in the middle; several follow each other through the clip.
+        photos: uint8 RGB ``[s, s, 3]``, with the face in the middle. Several photos follow each other during the clip.
         face: side of the aligned face in such a photo, in pixels.
     """
 
@@ -56,16 +56,16 @@ class Actor:
 
 @dataclass(frozen=True)
 class Look:
-    """How a clip looks.
+    """Appearance of a clip.
 
     Attributes:
         side: of the aligned faces in the clip, in pixels.
-        frames: how many.
+        frames: number of frames.
         noise: standard deviation, in grey levels of 255.
-        jpeg: quality that each frame is compressed with once before it is filmed.
-        pillar: whether something stands in the way.
-        wobble: part by which a face's size changes, at most.
-        blur: moments that a frame is the mean of; 1: no blur along the motion.
+        jpeg: quality of the JPEG compression that each frame gets before the video is encoded.
+        pillar: put a pillar into the way.
+        wobble: maximum change of a face's size, as a share.
+        blur: number of moments that a frame is the mean of; 1: no motion blur.
     """
 
     side: float = 16.0
@@ -80,18 +80,18 @@ class Look:
 def make_clip(
     out: Path, actors: Sequence[Actor], look: Look, seed: int, size: tuple[int, int] = SIZE
 ) -> dict[str, Any]:
-    """Write ``out``, an MP4 file, and the truth beside it, ``*.json``.
+    """Write an MP4 file, and its truth next to it as ``*.json``.
 
     Args:
         out: the file.
-        actors: who walks through; every second one from right to left, at heights that let them cross.
-        look: how it looks.
-        seed: of everything that is drawn by chance.
+        actors: the people. Every second one walks from right to left, at heights at which they cross.
+        look: appearance of the clip.
+        seed: of all random choices.
         size: width and height in pixels.
 
     Returns:
-        The truth: ``people`` by number, and ``boxes``, rows of frame, person, left, top, right, bottom of the aligned face and
-        the part of it that is to be seen.
+        The truth: ``people`` by number, and ``boxes``. A row of ``boxes`` has frame, person, left, top, right and bottom of the
+        aligned face, and the visible share of it.
 
     Raises:
         LrfaceError: the file cannot be written, or PyAV is missing.
@@ -104,7 +104,7 @@ def make_clip(
     with av.open(str(out), "w") as container:
         stream = container.add_stream("libx264", rate=RATE, options={"crf": "20"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        stream.codec_context.thread_count = 1  # so that equal seeds give equal bytes
+        stream.codec_context.thread_count = 1  # one thread, so that the same seed gives the same bytes
         for number in range(look.frames):
             image = _draw(ground, actors, paths, look, number, boxes)
             picture = av.VideoFrame.from_ndarray(_filmed(image, look, rng), format="rgb24")
@@ -117,7 +117,7 @@ def make_clip(
 
 
 def _background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """A room: float32 ``[h, w, 3]``, soft patches of light."""
+    """A background of soft patches of light: float32 ``[h, w, 3]``."""
     coarse = rng.uniform(60, 150, (5, 8, 1)) + rng.uniform(-15, 15, (5, 8, 3))
     return np.asarray(cv2.resize(coarse.astype(np.float32), size, interpolation=cv2.INTER_CUBIC))
 
@@ -150,7 +150,7 @@ def _paths(rng: np.random.Generator, count: int, look: Look, size: tuple[int, in
 def _draw(
     ground: np.ndarray, actors: Sequence[Actor], paths: np.ndarray, look: Look, number: int, boxes: list[list[float]]
 ) -> np.ndarray:
-    """A frame, float32 ``[h, w, 3]``, and its rows of the truth."""
+    """A frame, float32 ``[h, w, 3]``. Its rows of the truth are appended to ``boxes``."""
     image = ground.copy()
     pillar = 0.5 * ground.shape[1] + np.array([-1.0, 1.0]) * look.side if look.pillar else np.zeros(2)
     for person, actor in enumerate(actors):
@@ -229,14 +229,14 @@ def read_actor(root: Path, person: str, names: Sequence[str]) -> Actor:
 @click.option(
     "--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists of pairs."
 )
-@click.option("--clips", default=10, show_default=True, type=click.IntRange(1), help="How many.")
+@click.option("--clips", default=10, show_default=True, type=click.IntRange(1), help="Number of clips.")
 @click.option("--people", default=4, show_default=True, type=click.IntRange(1), help="People a clip.")
 @click.option(
     "--photos", default=1, show_default=True, type=click.IntRange(1), help="Photos a person, one after another."
 )
-@click.option("--side", default=16.0, show_default=True, help="Of the aligned faces, in pixels.")
+@click.option("--side", default=16.0, show_default=True, help="Side of the aligned faces in pixels.")
 @click.option("--frames", default=50, show_default=True, type=click.IntRange(2), help="Frames a clip.")
-@click.option("--pillar", is_flag=True, help="Let something stand in the way.")
+@click.option("--pillar", is_flag=True, help="Let the faces pass behind a pillar.")
 @click.option("--seed", default=0, show_default=True)
 def main(
     out: Path, lfw: Path, pairs: tuple[Path, ...], clips: int, people: int, photos: int, side: float, frames: int,

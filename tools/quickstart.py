@@ -1,7 +1,7 @@
-"""The whole road in minutes: draw faces, prepare them, train a teacher and two 16-pixel students, compare them.
+"""All steps of lrface in minutes: draw faces, prepare them, train a teacher and two 16-pixel students, and compare these.
 
-The faces are drawn by lrface.data.synthetic, they are nobody's: the numbers show that the parts work together, and say
-nothing about real faces. Killed, the same command goes on where it was.
+The faces are drawn by lrface.data.synthetic and show no real person. The numbers show that the parts work together; they
+say nothing about real faces. After a kill, run the same command again to continue.
 """
 
 import sys
@@ -33,7 +33,7 @@ PLAIN = ("loss.kd=null", "loss.crrcd=null")
 
 
 def draw_and_prepare(out: Path, workers: int) -> None:
-    """Two stores of drawn faces, ``train`` and ``test``, that share no identity."""
+    """Make two stores of synthetic faces, ``train`` and ``test``, without a common identity."""
     sets = (("train", 0, TRAIN_IDENTITIES, TRAIN_IMAGES), ("test", TRAIN_IDENTITIES, TEST_IDENTITIES, TEST_IMAGES))
     for name, first, identities, images in sets:
         folder = out / "faces" / name
@@ -42,7 +42,7 @@ def draw_and_prepare(out: Path, workers: int) -> None:
 
 
 def run_recipe(name: str, folder: Path, out: Path, seed: int, overrides: tuple[str, ...] = ()) -> Path:
-    """Train a recipe unless that has been done; returns the model file."""
+    """Train a recipe, unless that has been done. Returns the model file."""
     model = folder / "model.safetensors"
     if not model.exists():
         recipe = load_recipe(RECIPES / f"{name}.yaml", (*overrides, f"seed={seed}"))
@@ -52,14 +52,14 @@ def run_recipe(name: str, folder: Path, out: Path, seed: int, overrides: tuple[s
 
 
 def test_pairs(out: Path) -> PairSet:
-    """Pairs of the identities that no model has seen."""
+    """Pairs of identities that no model was trained on."""
     store = Store(out / "test")
     a, b, same = draw_pairs(store.labels, TEST_PAIRS, seed=1)
     return PairSet([store.crop(i) for i in range(len(store))], a, b, same, "unseen drawn identities", "as drawn")
 
 
 def measure(out: Path, teacher: Path, plain: Path, distilled: Path) -> dict[str, Row]:
-    """Score teacher and students on the same pairs."""
+    """Measure the teacher and the students on the same pairs."""
     pairs, low = test_pairs(out), Degradation()
     return {
         "teacher, full resolution": verify_pairs(open_embedder(teacher), pairs, mode="hr-hr"),
@@ -72,7 +72,7 @@ def measure(out: Path, teacher: Path, plain: Path, distilled: Path) -> dict[str,
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("quickstart"), show_default=True)
 @click.option(
-    "--seed", "seeds", type=int, multiple=True, default=[5], show_default=True, help="Of the students; repeatable."
+    "--seed", "seeds", type=int, multiple=True, default=[5], show_default=True, help="Seed of the students; repeatable."
 )
 @click.option("--workers", default=2, show_default=True, help="Processes that draw and prepare.")
 @click.option(
@@ -100,7 +100,7 @@ def main(out: Path, seeds: tuple[int, ...], workers: int, results: Path | None) 
 
 
 def report(scores: dict[str, list[Row]], seeds: tuple[int, ...], results: Path) -> None:
-    """Print the table and write it."""
+    """Print the table, and write it as JSON."""
     width = max(map(len, scores))
     click.echo(
         f"\n{2 * TEST_PAIRS} pairs of {TEST_IDENTITIES} unseen drawn identities, seeds {', '.join(map(str, seeds))}:"

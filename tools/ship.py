@@ -1,4 +1,4 @@
-"""Put a trained model into the package: half precision, its graph, int8 beside it, and the checksums of all.
+"""Put a trained model into the package: its weights in half precision, its graph, an int8 model, and all checksums.
 
 python tools/ship.py runs/celeba_r18_16px/model.safetensors lrface-r18-16px --facts lrface/weights/lrface-r18-16px.yaml \\
     --calibration data/celeba_store --images data/lfw_store --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
@@ -34,23 +34,23 @@ def ship(
     default: bool = False,
     int8_only: bool = False,
 ) -> list[Path]:
-    """Write the model ``name`` into the package, and with faces to calibrate on also ``name-int8``.
+    """Write the model ``name`` into the package, and also ``name-int8`` if there are faces for its calibration.
 
     Args:
-        model_file: what training wrote.
+        model_file: written by the training.
         name: of the shipped model.
-        facts: what the card says beyond what training recorded; ``REQUIRED`` and others.
-        calibration, pairs: for int8, see :func:`lrface.export.run.export`. Without them an int8 file of earlier weights
+        facts: additional facts for the card: ``REQUIRED`` and others.
+        calibration, pairs: for int8, see :func:`lrface.export.run.export`. Without them, an int8 file of earlier weights
             is removed.
-        default: make it the model that is used when none is named, as the first one is anyway.
-        int8_only: leave the half-precision weights out, for the size of the package.
+        default: make it the default model. The first model becomes the default anyway.
+        int8_only: do not ship the half-precision weights, to keep the package small.
 
     Returns:
         The files.
 
     Raises:
-        LrfaceError: the model cannot be read, a required fact is missing, a file would be too large, or an export is
-            not true to the model.
+        LrfaceError: the model cannot be read, a required fact is missing, a file would be too large, or an export
+            differs from the model.
     """
     from lrface.export.linked import write_graph
     from lrface.export.run import export
@@ -60,7 +60,7 @@ def ship(
     check(model_file, facts, calibration)
     model, card = load_model(model_file)
     int8 = f"{name}{INT8}"
-    with tempfile.TemporaryDirectory() as folder:  # all files or none
+    with tempfile.TemporaryDirectory() as folder:  # so that either all files or none are written
         path = Path(folder) / f"{name}.safetensors"
         save_model(path, model, card | facts | {"name": name}, half=True)
         files = [path, write_graph(path)]
@@ -79,7 +79,7 @@ def ship(
 
 
 def check(model_file: Path, facts: dict[str, str], calibration: Store | None) -> None:
-    """Compare what the facts and the files' headers say, before faces are read.
+    """Check the facts and the files' headers before faces are read.
 
     Raises:
         LrfaceError: a required fact is missing, the model has no header, or the store's crops are too small for it.
@@ -96,7 +96,7 @@ def check(model_file: Path, facts: dict[str, str], calibration: Store | None) ->
 
 
 def _install(models: dict[str, str], files: list[Path], replaced: dict[str, str], default: bool) -> list[Path]:
-    """Move the files into the package and note them in its listing, in place of what was there."""
+    """Move the files into the package, in place of earlier ones, and enter them in its listing."""
     listing = shipped.listing()
     for model, known in replaced.items():
         listing["models"].pop(model, None)

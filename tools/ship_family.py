@@ -1,11 +1,11 @@
-"""Make the family of the shipped models that share a space: who is for which detail, and what similarities then mean.
+"""Make a family of shipped models that share an embedding space: the range of detail of each, and the calibration.
 
     python tools/ship_family.py lrface --member lrface-r18-16px:0 --member lrface-r18-32px-int8:20 \\
         --map data/family_map.safetensors --sharp 48 --teacher data/facenet_casia.onnx --teacher data/dlib_resnet.onnx \\
         --store data/joined_store --images data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 
-The members are shipped already (tools/ship.py). The boundaries are chosen on LFW View 1; see benchmarks/family.py. Thresholds and
-probabilities are fitted once for the students alone and once with the teachers as the top rung.
+The members must be shipped before (tools/ship.py). The boundaries are chosen on LFW View 1; see benchmarks/family.py. Thresholds
+and probabilities are fitted twice: for the students alone, and with the teachers for the sharpest faces.
 """
 
 import sys
@@ -28,11 +28,11 @@ from lrface.models.embedder import open_embedder
 from lrface.models.family import FORMAT, Family, open_family
 from lrface.train.recipe import DataSection
 
-LARGEST = 112  # side of the largest faces of the calibration
+LARGEST = 112  # side in pixels of the largest faces in the calibration
 
 
 def calibrated(family: Family, sources: list[Source], faces: int, seed: int = 0) -> dict[str, Any]:
-    """The card of a family: thresholds of two sharp faces, and the tables by the detail of both.
+    """The card of a family: thresholds for two sharp faces, and the tables by the detail of both faces.
 
     Raises:
         LrfaceError: there are too few faces.
@@ -46,10 +46,16 @@ def calibrated(family: Family, sources: list[Source], faces: int, seed: int = 0)
 
 
 def record_of(name: str, members: list[tuple[str, float]], top: float | None, teachers: list[str]) -> dict[str, Any]:
-    """The family's file before it is calibrated.
+    """The content of the family's file before the calibration.
+
+    Args:
+        name: of the family.
+        members: model and minimum pixels of detail of each member.
+        top: minimum pixels of detail of the faces that the teachers embed; None: no teachers.
+        teachers: models in the map's order.
 
     Raises:
-        LrfaceError: a member cannot be opened.
+        LrfaceError: a member cannot be opened, or the members' embeddings differ in length.
     """
     listed, dims = [], set()
     for model, detail in members:
@@ -66,7 +72,7 @@ def record_of(name: str, members: list[tuple[str, float]], top: float | None, te
 
 
 def install(name: str, record: dict[str, Any], mapping: Path | None) -> Path:
-    """Write the family's file and map into the package, and note them in its listing."""
+    """Write the family's file and map into the package, and enter them in its listing."""
     path = shipped.WEIGHTS / f"{name}.json"
     write_json(path, record)
     files = [path]
@@ -94,7 +100,9 @@ def _member(text: str) -> tuple[str, float]:
 @click.command()
 @click.argument("name")
 @click.option("--member", "members", multiple=True, required=True, help="MODEL:PIXELS, the least detail; repeatable.")
-@click.option("--map", "mapping", type=click.Path(path_type=Path), default=None, help="Of the teachers onto the space.")
+@click.option(
+    "--map", "mapping", type=click.Path(path_type=Path), default=None, help="Map of the teachers to the space."
+)
 @click.option("--sharp", "top", type=float, default=None, help="Least detail of the faces that teachers embed.")
 @click.option("--teacher", "teachers", multiple=True, help="A teacher, in the map's order; repeatable.")
 @click.option("--store", type=click.Path(), required=True, help="The store that the members were trained on.")

@@ -1,6 +1,6 @@
-"""Frozen TensorFlow graphs of channels-last operations -> ONNX, without TensorFlow; as much of it as FaceNet needs.
+"""Convert frozen TensorFlow graphs of channels-last operations to ONNX without TensorFlow. Covers what FaceNet needs.
 
-The result computes in NCHW, takes any batch size, and has every affine step folded into the convolution or matrix product
+The result computes in NCHW and takes any batch size. Every affine step is folded into the convolution or matrix product
 before it.
 """
 
@@ -15,13 +15,13 @@ import numpy as np
 from lrface.errors import LrfaceError
 
 OPSET = 17
-IR_VERSION = 8  # the one of opset 17's time, so that old runtimes read the file as well
+IR_VERSION = 8  # the version of opset 17's time, so that old runtimes can read the file
 NHWC_TO_NCHW = {0: 0, 1: 2, 2: 3, 3: 1}
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A computed ONNX tensor. Rank 4 is kept as NCHW where the graph says NHWC; rank 2 is [N, C] in both."""
+    """A computed ONNX tensor. With rank 4 it is NCHW, while the graph has NHWC. With rank 2 it is [N, C] in both."""
 
     name: str
     rank: int
@@ -29,9 +29,9 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Linear:
-    """A convolution or matrix product not written yet, so that the affine steps after it can still be folded in.
+    """A convolution or matrix product that is not written yet, so that the affine steps after it can be folded in.
 
-    ``weight`` is [out, in, kh, kw] for Conv and [out, in] for Gemm, ``bias`` is [out]; both float64 while folding.
+    ``weight`` is [out, in, kh, kw] for Conv and [out, in] for Gemm, ``bias`` is [out]. Both are float64 during the folding.
     """
 
     op: str
@@ -45,7 +45,7 @@ class Linear:
         return self.weight.ndim
 
     def affine(self, scale: np.ndarray | float, shift: np.ndarray | float) -> Linear:
-        """The same layer followed by ``y * scale + shift``, scalars or one number a channel."""
+        """The same layer followed by ``y * scale + shift``, with scalars or one number per channel."""
         channel = np.broadcast_to(np.asarray(scale, np.float64), self.bias.shape)
         weight = self.weight * channel.reshape(-1, *[1] * (self.weight.ndim - 1))
         return replace(self, weight=weight, bias=self.bias * channel + shift)
@@ -55,7 +55,7 @@ Value: TypeAlias = Tensor | Linear | np.ndarray
 
 
 class Converter:
-    """Walks a frozen GraphDef of channels-last operations and writes the ONNX nodes of the same function."""
+    """Converts a frozen GraphDef of channels-last operations to ONNX nodes of the same function."""
 
     def __init__(self, graph: Any) -> None:
         self.nodes = {node.name: node for node in graph.node}
@@ -65,10 +65,13 @@ class Converter:
         self.inputs: list[Any] = []
 
     def convert(self, output: str = "embedding") -> Any:
-        """Return the checked ``onnx.ModelProto``; its only output, renamed, is the graph's only unread node.
+        """Convert the graph, check it, and return the ``onnx.ModelProto``.
+
+        Args:
+            output: new name of the only output, which is the only node that no other node reads.
 
         Raises:
-            LrfaceError: an operation or a setting that this converter does not know, or not exactly one output.
+            LrfaceError: an operation or a setting is unknown to this converter, or the graph has not exactly one output.
         """
         import onnx
         from onnx import TensorProto, helper
@@ -89,7 +92,7 @@ class Converter:
 
     # -- values ------------------------------------------------------------------------------------------------------
     def _walk(self) -> None:
-        """Compute the value of every node, inputs first."""
+        """Compute the value of every node, after the values of its inputs."""
         inputs = {name: [_base(i) for i in _data_inputs(node)] for name, node in self.nodes.items()}
         try:
             order = list(TopologicalSorter(inputs).static_order())
@@ -105,7 +108,7 @@ class Converter:
             self.values[name] = handler(node, *[self.values[i] for i in inputs[name]])
 
     def _tensor(self, value: Value, owner: str) -> Tensor:
-        """``value`` as an ONNX tensor: a waiting linear layer is written, a constant becomes an initializer."""
+        """``value`` as an ONNX tensor. A linear layer is written now, and a constant becomes an initializer."""
         if isinstance(value, Tensor):
             return value
         if isinstance(value, np.ndarray):
@@ -129,7 +132,7 @@ class Converter:
         return output
 
     def _input(self, node: Any, index: int = 0) -> Tensor:
-        """Input ``index`` of ``node`` as a tensor; a linear layer is written once, under its own node's name."""
+        """Input ``index`` of ``node`` as a tensor. A linear layer is written only once, under the name of its own node."""
         name = _base(_data_inputs(node)[index])
         value = self.values[name]
         if isinstance(value, Linear):
@@ -140,7 +143,7 @@ class Converter:
         tensors = [self._input(node, i) for i in range(count)]
         return Tensor(self._emit(op, [t.name for t in tensors], node.name), max(t.rank for t in tensors))
 
-    # -- operations: one method a TensorFlow operation, found by its name in lower case -------------------------------
+    # -- operations: one method per TensorFlow operation, found by its name in lower case ------------------------------
     def _op_placeholder(self, node: Any) -> Tensor:
         from onnx import TensorProto, helper
 
@@ -231,17 +234,17 @@ class Converter:
         return Tensor(self._emit(op, [self._input(node).name], node.name, **_window(node, height, width)), 4)
 
     def _op_reshape(self, node: Any, value: Value, shape: Value) -> Tensor | Linear:
-        """Only the two reshapes that leave the samples apart: to flat features, and [N, C] with axes of one put in."""
+        """Convert the two reshapes that keep the samples apart: to flat features, and to [N, C] with added axes of size 1."""
         wanted = _constant_of(node, shape, 1).tolist()
         if isinstance(value, Linear) and value.rank == 2 and wanted[-1] in (-1, value.bias.size):
             if all(n in (-1, 1) for n in wanted[:-1]):
-                return value  # the same numbers for all that follow: channels are last either way
+                return value  # the numbers are the same for all later nodes: channels are last in both
         elif not isinstance(value, np.ndarray) and len(wanted) == 2 and wanted[0] in (-1, 1):
             tensor = self._input(node)
             if tensor.rank == 4:
                 last = self._emit("Transpose", [tensor.name], f"{node.name}/channels_last", perm=[0, 2, 3, 1])
                 tensor = Tensor(last, 4)
-            size = self._constant(f"{node.name}/shape", np.asarray([0, wanted[1]], np.int64))  # 0 copies the batch
+            size = self._constant(f"{node.name}/shape", np.asarray([0, wanted[1]], np.int64))  # 0 keeps the batch size
             return Tensor(self._emit("Reshape", [tensor.name, size], node.name), 2)
         raise LrfaceError(f"node {node.name!r} reshapes to {wanted}, which cannot be converted for any batch size")
 
@@ -251,7 +254,7 @@ def _base(name: str) -> str:
 
 
 def _data_inputs(node: Any) -> list[str]:
-    """Inputs without the control inputs ("^name"): those order side effects, of which a frozen graph has none."""
+    """Inputs without the control inputs ("^name"). These order side effects, which a frozen graph does not have."""
     return [name for name in node.input if not name.startswith("^")]
 
 
@@ -278,7 +281,7 @@ def _channels_last(node: Any) -> None:
 
 
 def _window(node: Any, height: int, width: int) -> dict[str, Any]:
-    """ONNX attributes of a sliding window. TensorFlow's SAME puts the odd pixel of padding after, at any stride."""
+    """ONNX attributes of a sliding window. TensorFlow's SAME adds the odd pixel of padding at the end, for any stride."""
     _channels_last(node)
     strides = list(node.attr["strides"].list.i)[1:3]
     attributes: dict[str, Any] = {"kernel_shape": [height, width], "strides": strides}

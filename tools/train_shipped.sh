@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# From faces to the models that lrface carries: teachers, stores, training, thresholds, int8, checksums.
+# All steps from faces to the shipped models: teachers, stores, training, thresholds, int8, checksums.
 #   LRFACE_DATA=/data tools/train_shipped.sh RUNS [DEVICE]
-# Needs $LRFACE_DATA/celeba with landmarks.csv, $LRFACE_DATA/faces with index.csv (sharp crops), and $LRFACE_DATA/lfw with images and View 1 (pairsDevTrain.txt, pairsDevTest.txt), which
-# decides whether int8 is true enough. Killed, the same command goes on. DEVICE is auto, cpu, cuda, ...
+# Needs $LRFACE_DATA/celeba with landmarks.csv, $LRFACE_DATA/faces with index.csv (sharp crops), and $LRFACE_DATA/lfw with images and
+# View 1 (pairsDevTrain.txt, pairsDevTest.txt), on which int8 is checked. After a kill, run the same command again. DEVICE is auto,
+# cpu, cuda, ...
 set -euo pipefail
 runs=$(realpath -m "${1:?where to write the runs}")
 device=${2:-auto}
@@ -17,7 +18,7 @@ python tools/join_faces.py --blurred "$data/celeba_store" --sharp "$data/faces" 
 lrface prepare "$data/joined" --detector none --out "$data/joined_store"
 lrface prepare "$data/lfw/images" --detector mtcnn --eyes 103,112,146,111 --out "$data/lfw_mtcnn"
 
-# The last epoch is shipped: at the end of a cosine schedule the epochs differ by less than the validation can tell.
+# The last epoch is shipped: at the end of a cosine schedule, the epochs differ by less than the validation can measure.
 view1=(--images "$data/lfw_mtcnn" --pairs "$data/lfw/pairsDevTrain.txt" --pairs "$data/lfw/pairsDevTest.txt")
 
 make_model() {  # RECIPE NAME STORE [OPTIONS of ship.py]: train, calibrate, ship
@@ -31,13 +32,13 @@ make_model() {  # RECIPE NAME STORE [OPTIONS of ship.py]: train, calibrate, ship
 make_model shipped_r18_16px lrface-r18-16px celeba_store
 make_model shipped_small_16px lrface-small-16px celeba_store
 
-# The family: maps from dlib's network into the space of lrface-r18-16px. One teaches further students, the other, nearer to the
-# teacher's own space, is for the teacher itself as the top rung; see benchmarks/results/trials.md.
+# The family needs two maps from dlib's network to the space of lrface-r18-16px. One is used to train further students. The other is
+# nearer to the teacher's own space, and is used when the teacher itself embeds sharp faces; see benchmarks/results/trials.md.
 fit_map() {  # POWER FILE
   [ -f "$data/$2" ] || python tools/fit_family.py lrface-r18-16px --power "$1" --store "$data/joined_store" \
     --teacher "$data/dlib_resnet.onnx" --out "$data/$2"
 }
 fit_map 0.5 family_map.safetensors
 fit_map 0.25 family_top.safetensors
-python tools/ship_family.py lrface --member lrface-r18-16px:0 --map "$data/family_top.safetensors" --sharp 22 \
+python tools/ship_family.py lrface --member lrface-r18-16px:0 --map "$data/family_top.safetensors" --sharp 18 \
   --teacher "$data/dlib_resnet.onnx" --store "$data/joined_store" "${view1[@]}" --faces 6000

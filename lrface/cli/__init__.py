@@ -1,1 +1,1 @@
-"""The command line: one thin file a command; each parses, calls the library, prints."""
+"""The command line. Each command has one file, which parses the options, calls the library and prints the result."""

@@ -1,4 +1,4 @@
-"""``--face all``: one answer for each face of an image, printed, as JSON, and drawn."""
+"""``--face all``: one answer for each face of an image, as text, as JSON, and drawn on the image."""
 
 import json
 from collections.abc import Sequence
@@ -11,12 +11,16 @@ from lrface.errors import LrfaceError
 
 DRAW = click.option(
     "--draw", type=FilePath(dir_okay=False), default=None,
-    help="Draw boxes on the image, and what is said of each face: FILE.png. Needs --face all.",
+    help="Draw the box and the answer of each face on the image: FILE.png. Needs --face all.",
 )  # fmt: skip
 
 
 def check_draw(face: str, photos: Sequence[str], draw: str | None) -> None:
-    """Raise LrfaceError where nothing can be drawn: before anything that takes time."""
+    """Check the options of ``--draw`` before anything that takes time.
+
+    Raises:
+        LrfaceError: the options do not fit together, or the file name is not that of an image.
+    """
     from lrface.faces.draw import check_drawing
 
     if draw is None:
@@ -29,16 +33,16 @@ def check_draw(face: str, photos: Sequence[str], draw: str | None) -> None:
 def report_face(
     photo: str, number: int, count: int, cropped: Any, answer: dict[str, Any], text: str, as_json: bool
 ) -> None:
-    """Print one face: a line of text, with more lines below it, or one JSON object.
+    """Print one face: a line of text, or one JSON object.
 
     Args:
-        photo: the image's path.
-        number: of the face, from 1, from left to right.
-        count: of faces in the image.
+        photo: path of the image.
+        number: of the face, counted from 1, from left to right.
+        count: number of faces in the image.
         cropped: the face, see :meth:`lrface.recognition.encoder.FaceEncoder.cropped_faces`.
-        answer: for JSON.
-        text: for people.
-        as_json: which of them.
+        answer: fields for the JSON object.
+        text: for the line of text. It may have more lines.
+        as_json: print the JSON object.
     """
     if as_json:
         click.echo(json.dumps({"photo": photo, **facts(cropped), **answer}))
@@ -49,17 +53,17 @@ def report_face(
 
 
 def facts(cropped: Any) -> dict[str, Any]:
-    """Where a face is and what is known of it, as JSON writes it."""
+    """The answer's fields about one face, for JSON."""
     return {**cropped.as_dict(), "face_warnings": list(cropped.quality.warnings)}
 
 
 def draw_answers(photo: str, answers: Sequence[tuple[Any, str | None, float]], out: str) -> None:
-    """Draw all faces of an image.
+    """Draw the boxes and names of all faces of an image.
 
     Args:
-        photo: the image's path.
-        answers: of each the face, the name (None: unknown), and the similarity.
-        out: the file to write.
+        photo: path of the image.
+        answers: of each face: the face, its name (None: unknown), and the similarity.
+        out: file to write.
     """
     from lrface.faces.draw import draw_faces
     from lrface.faces.images import read_image
@@ -72,7 +76,13 @@ def draw_answers(photo: str, answers: Sequence[tuple[Any, str | None, float]], o
 
 
 def draw_cropped_faces(photo: str, all_cropped: Sequence[Any], out: str) -> None:
-    """Draw all faces of an image, each with its row in the file, from 0, and its pixels of detail."""
+    """Draw all faces of an image, each with its row in the embedding file (from 0) and its pixels of detail.
+
+    Args:
+        photo: path of the image.
+        all_cropped: the faces.
+        out: file to write.
+    """
     from lrface.faces.draw import draw_faces
     from lrface.faces.images import read_image
 

@@ -30,41 +30,45 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
 @DATA_ROOT
 @click.option(
     "--rehearsal", type=FilePath(path_type=Path), default=None,
-    help="Data root of sets that `lrface data rehearse` made, for those that are absent.  [default: rehearsal in the data root]",
+    help="Data root with sets from `lrface data rehearse`, which replace absent sets.  [default: rehearsal in the data root]",
 )  # fmt: skip
 @click.option("--only", callback=_list, metavar="lfw,uccs,...", help="Sets to run.  [default: all]")
 @click.option(
     "--out", default="results/benchmark", show_default=True, type=FilePath(path_type=Path), help="Folder of results."
 )
-@click.option("--no-faces", is_flag=True, help="Leave out whatever shows a face of the data.")
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1, 100), help="Of what is trained.")
+@click.option("--no-faces", is_flag=True, help="Write no picture of a face of the data.")
+@click.option(
+    "--seeds", default=3, show_default=True, type=click.IntRange(1, 100), help="Number of seeds of each training."
+)
 @click.option(
     "--side", default=16, show_default=True, type=click.IntRange(1, 112), help="Low resolution of the main tables."
 )
-@click.option("--sides", callback=_sides, metavar="8,12,...", help="Of the sweep over resolutions.")
+@click.option("--sides", callback=_sides, metavar="8,12,...", help="Sides of the sweep over resolutions.")
 @click.option(
-    "--sweep", multiple=True, metavar="LABEL", help="A model that is swept over them; repeatable.  [default: all]"
+    "--sweep", multiple=True, metavar="LABEL", help="Label of a model for this sweep; repeatable.  [default: all]"
 )
 @click.option(
     "--native", callback=_sides, metavar="8,12,...",
-    help="Sides of faces in photos of LFW, for rows end to end: found, aligned, embedded.  [default: none]",
+    help="Sides of faces in photos of LFW, for end-to-end rows: detection, alignment, embedding.  [default: none]",
 )  # fmt: skip
-@click.option("--no-sweep", is_flag=True, help="Low and full resolution alone.")
+@click.option("--no-sweep", is_flag=True, help="Measure only at the low and the full resolution.")
 @KERNEL
 @ANTIALIAS
-@click.option("--flip/--single", default=True, show_default=True, help="Sum over a face and its mirror image.")
+@click.option(
+    "--flip/--single", default=True, show_default=True, help="Sum the embeddings of a face and its mirror image."
+)
 @click.option(
     "--lfw", type=FilePath(exists=True, path_type=Path), default=None,
     help="Store, folder of photos or pack of LFW.  [default: in the data root]",
 )  # fmt: skip
 @click.option(
     "--pairs", multiple=True, type=FilePath(exists=True, dir_okay=False, path_type=Path),
-    help="List of pairs over it; repeatable.  [default: pairs.txt beside it]",
+    help="List of pairs of --lfw; repeatable.  [default: pairs.txt beside it]",
 )  # fmt: skip
 @click.option(
     "--detector", default="mtcnn", show_default=True,
     type=click.Choice(["insightface", "centerface", "mtcnn", "dlib", "eyes", "none"]),
-    help="How photos of LFW are aligned where there is no store of them.",
+    help="How photos of LFW are aligned if there is no store of them.",
 )  # fmt: skip
 @EYES
 @click.option(
@@ -73,15 +77,15 @@ def _sides(context: click.Context, option: click.Parameter, text: str | None) ->
 )  # fmt: skip
 @click.option(
     "--finetune", callback=_list, default="last", show_default=True, metavar="none,last,all",
-    help="What of a network is finetuned on TinyFace's training set: the embedding layer alone, the last stage, all of it.",
+    help="Part of a network to finetune on TinyFace's training set: the embedding layer alone, the last stage, or all of it.",
 )  # fmt: skip
-@click.option("--no-finetune", is_flag=True, help="TinyFace with the models as they are alone.")
+@click.option("--no-finetune", is_flag=True, help="Measure TinyFace without finetuning.")
 @click.option(
     "--distil",
     type=click.FloatRange(0),
     default=5.0,
     show_default=True,
-    help="Weight of the distillation kept meanwhile.",
+    help="Weight of the distillation loss in this finetuning.",
 )
 @click.option(
     "--published", type=FilePath(exists=True, file_okay=False, path_type=Path), default=None,
@@ -103,8 +107,8 @@ def command(
 ) -> None:  # fmt: skip
     """Run every protocol on every model, and write one report.
 
-    A finished row is never computed again: run the same command after a kill, or with one model more. A data set that
-    is not there is a row that says so, and how to obtain it.
+    A finished row is never computed again. Run the same command again after a kill, or with one more model. If a data
+    set is absent, its row says so and tells how to obtain it.
     """
     from lrface.models import shipped
     from lrface.suite.options import SETS, SIDES, Options

@@ -11,7 +11,7 @@ from lrface.errors import LrfaceError
 
 @click.group("data")
 def command() -> None:
-    """Get data sets, be told where they are to be had, rehearse or split them."""
+    """Download, locate, rehearse or split data sets."""
 
 
 @command.command("list")
@@ -29,7 +29,7 @@ def list_sets(data_root: str) -> None:
 @click.argument("name")
 @DATA_ROOT
 def where(name: str, data_root: str) -> None:
-    """Tell where the data set NAME is to be had, under which terms, and which layout is expected."""
+    """Tell where the data set NAME can be obtained, under which terms, and which layout is expected."""
     from lrface.data.sets.catalog import dataset, find
 
     entry = dataset(name)
@@ -47,7 +47,7 @@ def where(name: str, data_root: str) -> None:
 @click.option("--out", type=FilePath(), default=None, help="Folder to make.  [default: NAME in the data root]")
 @DATA_ROOT
 def get(name: str, out: str | None, data_root: str) -> None:
-    """Download the data set NAME: lfw, cifar100, svhn or stl10; the others stand behind a form."""
+    """Download the data set NAME: lfw, cifar100, svhn or stl10. For the others see `lrface data where NAME`."""
     from lrface.data.sets.catalog import dataset
     from lrface.data.sets.fetch import fetch_lfw
     from lrface.objects.data.fetch import FETCHED, fetch_objects
@@ -70,7 +70,7 @@ def get(name: str, out: str | None, data_root: str) -> None:
 @click.option("--out", type=FilePath(), required=True, help="Data root to make the sets in.")
 @click.option(
     "--set", "sets", multiple=True, type=click.Choice(["tinyface", "uccs", "survface", "scface"]),
-    help="What to rehearse; repeatable.  [default: all]",
+    help="Set to rehearse; repeatable.  [default: all]",
 )  # fmt: skip
 @click.option(
     "--detector", default=None, type=click.Choice(["insightface", "centerface", "mtcnn", "dlib", "landmarks", "eyes", "none"]),
@@ -80,22 +80,26 @@ def get(name: str, out: str | None, data_root: str) -> None:
 @click.option("--landmarks", type=FilePath(), default=None, help="CSV: path, then 2 eyes or 5 points.")
 @EYES
 @FACE
-@click.option("--seed", default=5, show_default=True, help="Who goes where, and what each photo looks like.")
+@click.option("--seed", default=5, show_default=True, help="Seed of the choice of people and of the degradations.")
 @click.option(
     "--disjoint-from", multiple=True, type=FilePath(), metavar="STORE",
     help="Leave out people of the same name as in this store; repeatable.",
 )  # fmt: skip
 @click.option(
-    "--workers", default=os.cpu_count() or 1, show_default="all cores", type=click.IntRange(1), help="To find faces."
+    "--workers",
+    default=os.cpu_count() or 1,
+    show_default="all cores",
+    type=click.IntRange(1),
+    help="Processes that find faces.",
 )
 @DEVICE
-@click.option("--overwrite", is_flag=True, help="Replace rehearsals that were made otherwise.")
+@click.option("--overwrite", is_flag=True, help="Replace rehearsals that were made with other options.")
 def rehearse_sets(
     source: str, out: str, sets: tuple[str, ...], detector: str | None, landmarks: str | None,
     eyes: tuple[float, float, float, float] | None, face: str, seed: int, disjoint_from: tuple[str, ...], workers: int,
     device: str, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Make sets in the layouts of TinyFace, UCCS, QMUL-SurvFace and SCface out of SOURCE, with small degraded faces.
+    """Make small degraded faces from SOURCE, in the layouts of TinyFace, UCCS, QMUL-SurvFace and SCface.
 
     SOURCE is a folder per identity, or a store that `lrface prepare` made.
     """
@@ -124,12 +128,12 @@ def rehearse_sets(
 @click.option("--subjects", default=180, show_default=True, type=click.IntRange(2), help="People to draw.")
 @click.option("--train", default=3918, show_default=True, type=click.IntRange(2), help="Training images.")
 @click.option("--test", default=907, show_default=True, type=click.IntRange(2), help="Test images.")
-@click.option("--seed", default=5, show_default=True, help="Of the draw.")
+@click.option("--seed", default=5, show_default=True, help="Seed of the draw.")
 def split(source: str, out: str, subjects: int, train: int, test: int, seed: int) -> None:
     """Draw people and divide their images into training and test, for identification as on UCCS.
 
-    SOURCE holds the UCCS challenge's gallery.csv and validation.csv, or a folder per identity. The split depends on
-    names and seed alone. It is this project's own: the one of the literature was never published.
+    SOURCE holds the UCCS challenge's gallery.csv and validation.csv, or a folder per identity. The split depends only on
+    the names and the seed. It is this project's own split: the one used in the literature was never published.
     """
     from lrface.data.sets.uccs import build_split, write_split
 

@@ -12,7 +12,7 @@ from lrface.cli.options import DATA_ROOT
 @DATA_ROOT
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(data_root: str, as_json: bool) -> None:
-    """Show what is installed, which devices there are, which data and models are found. Downloads nothing."""
+    """Show installed packages, devices, and the data and models that are found. Downloads nothing."""
     from lrface.cli.doctor_checks import examine
 
     facts = examine(data_root)

@@ -1,4 +1,4 @@
-"""What there is on this machine: packages, devices, detectors, models, data. Looks, and downloads nothing."""
+"""Inspection of this machine for ``lrface doctor``: packages, devices, detectors, models and data. Downloads nothing."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from lrface.faces.detect import automatic_detector
 from lrface.models.shipped import default, faults
 from lrface.version import code_version
 
-#: Distributions, as pip names them, whose versions matter.
+#: Distributions, by their names for pip, whose versions are shown.
 PACKAGES = (
     "torch", "torchvision", "numpy", "opencv-python", "opencv-python-headless", "pillow", "pandas", "pyarrow",
     "scikit-learn", "pillow-heif", "onnxruntime", "onnxruntime-gpu", "openvino", "onnx", "onnxscript",
@@ -21,7 +21,7 @@ PACKAGES = (
     "dlib", "dlib-bin", "face-recognition-models", "faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "matplotlib",
 )  # fmt: skip
 
-#: Distributions that install the same Python package, so that the last one installed has overwritten the others.
+#: Distributions that install the same Python package. The one installed last overwrites the others.
 CLASHES = (
     ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12"),
     ("opencv-python", "opencv-python-headless"),
@@ -30,14 +30,14 @@ CLASHES = (
 
 
 def examine(root: str | Path) -> dict[str, Any]:
-    """Everything that ``lrface doctor`` shows, as JSON can hold it.
+    """Collect everything that ``lrface doctor`` shows, as values for JSON.
 
     Args:
         root: the data root.
 
     Returns:
         ``version``, ``python``, ``platform``, ``packages`` (name -> version or None), ``devices``, ``detectors``,
-        ``auto_detector``, ``models``, ``data``, and ``warnings``: what is likely to go wrong, a sentence each.
+        ``auto_detector``, ``models``, ``data``, and ``warnings`` (one sentence for each likely problem).
     """
     packages = {name: _version(name) for name in PACKAGES}
     devices = {**_machine(), "cuda": [], "mps": False, **_torch_devices(), "onnxruntime": _onnx_providers()}
@@ -56,7 +56,7 @@ def examine(root: str | Path) -> dict[str, Any]:
 
 
 def summary() -> str:
-    """What a bug report needs, in a few lines: versions, the default model, the detector of ``auto``, providers, cores."""
+    """A few lines for a bug report: versions, the default model, the detector of ``auto``, ONNX providers and CPU cores."""
     version = code_version()
     commit = f" ({version['commit']})" if version["commit"] else ""
     named = ("torch", "onnxruntime", "opencv-python", "numpy")
@@ -99,7 +99,7 @@ def _torch_devices() -> dict[str, Any]:
         facts = [torch.cuda.get_device_properties(number) for number in range(count)]
         cuda = [{"name": fact.name, "memory_gib": round(fact.total_memory / 2**30, 1)} for fact in facts]
         return {"cuda": cuda, "mps": torch.backends.mps.is_available()}
-    except Exception as error:  # a broken installation is what this command is to find
+    except Exception as error:  # this command must report a broken installation, not fail on it
         return {"torch_error": _reason(error)}
 
 
@@ -108,12 +108,12 @@ def _onnx_providers() -> list[str]:
         from lrface.runtimes.session import load_onnxruntime
 
         return list(load_onnxruntime().get_available_providers())
-    except Exception:  # not installed, or broken: in both cases it can do nothing
+    except Exception:  # not installed, or broken: it cannot be used in both cases
         return []
 
 
 def _detectors() -> dict[str, dict[str, Any]]:
-    """Whether each detector works here and now, found out by making it; nothing is downloaded for it."""
+    """Whether each detector can be created on this machine. Nothing is downloaded."""
     from lrface.faces.detect import DETECTORS, create_detector
     from lrface.faces.detect.insightface_backend import PACK, is_downloaded
 
@@ -126,7 +126,7 @@ def _detectors() -> dict[str, dict[str, Any]]:
                 )
             create_detector(name)
             found[name] = {"usable": True, "note": None}
-        except Exception as error:  # see above
+        except Exception as error:  # a broken installation is a result here
             found[name] = {"usable": False, "note": str(error) if isinstance(error, LrfaceError) else _reason(error)}
     return found
 

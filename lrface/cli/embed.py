@@ -23,7 +23,7 @@ from lrface.errors import LrfaceError
 
 @click.command("embed")
 @click.argument("images", nargs=-1, required=True, type=FilePath())
-@click.option("--out", type=FilePath(), required=True, help="File to write, NumPy .npz or .parquet: a row a face.")
+@click.option("--out", type=FilePath(), required=True, help="File to write, NumPy .npz or .parquet, one row per face.")
 @MODEL
 @ENCODER_DETECTOR
 @MIN_FACE
@@ -42,7 +42,7 @@ def command(
 ) -> None:  # fmt: skip
     """Write the embeddings of the main face of each of IMAGES (files, or folders of files), with --face all of every face.
 
-    An image without a usable face is counted and named, and left out; if none is usable the exit status is 2.
+    Images without a usable face are named, counted and skipped. If no image is usable, the exit status is 2.
     """
     from lrface.recognition.embed_cluster import embed_on_ray
     from lrface.recognition.embed_files import embed_files

@@ -11,7 +11,7 @@ from lrface.errors import LrfaceError
 
 @click.group("eval")
 def command() -> None:
-    """Measure a model."""
+    """Measure the accuracy of a model."""
 
 
 @command.command("lfw")
@@ -19,7 +19,11 @@ def command() -> None:
 @click.option("--images", type=FilePath(), default=None, help="Folder NAME/NAME_0001.jpg, or a store made of it.")
 @click.option("--pairs", type=FilePath(), multiple=True, help="pairs.txt, over --images; repeatable.")
 @click.option(
-    "--bin", "pack", type=FilePath(), default=None, help="Verification pack such as lfw.bin, instead of both."
+    "--bin",
+    "pack",
+    type=FilePath(),
+    default=None,
+    help="Verification pack such as lfw.bin, instead of --images, --pairs.",
 )
 @click.option(
     "--detector", default="insightface", show_default=True,
@@ -48,8 +52,8 @@ def command() -> None:
 )
 @click.option(
     "--native", type=click.IntRange(4, 112), multiple=True, metavar="SIDE",
-    help="Instead: reduce each photo until its crop has SIDE pixels, then find, align and embed; repeatable. --detector "
-    "finds the face in the full photo, auto in the reduced one.",
+    help="Measure end to end: reduce each photo until its crop has SIDE pixels, then detect, align and embed; repeatable. "
+    "--detector finds the face in the full photo; the detector auto finds it in the reduced one.",
 )  # fmt: skip
 @click.option(
     "--hr-model",
@@ -68,7 +72,7 @@ def lfw(
     modes: tuple[str, ...], native: tuple[int, ...], hr_model: str | None, thresholds: str, json_file: str | None, device: str,
     runtime: str, threads: int | None,
 ) -> None:  # fmt: skip
-    """LFW verification, and any set in its format: ten folds, accuracy, AUC, EER, TAR at FAR."""
+    """Verification on LFW, or on any set in its format: ten folds, accuracy, AUC, EER, TAR at FAR."""
     from lrface.data.crop import Settings
     from lrface.data.sets import pair_set
     from lrface.eval.lfw import check_comparable, table, verify_pairs
@@ -88,7 +92,7 @@ def lfw(
         return
     other = open_embedder(hr_model, device, threads, runtime=runtime) if hr_model else None
     if other is not None:
-        check_comparable(other, embedder)  # before photos are aligned
+        check_comparable(other, embedder)  # check before the photos are aligned, which takes time
     if pack is not None:
         chosen = pair_set.from_bin(pack)
     elif any(Path(str(images)).glob("shard-*-of-*")):
@@ -113,7 +117,7 @@ def _native(
     embedder: Any, images: str, lists: tuple[str, ...], detector: str, sides: tuple[int, ...], model: str | None,
     json_file: str | None,
 ) -> None:  # fmt: skip
-    """End to end on reduced photos: print the table, and write it."""
+    """Measure a model end to end on reduced photos. Print the table, and write it as JSON."""
     from lrface.data.sets.pair_set import listed_pairs
     from lrface.eval.native import table, true_landmarks, verify_native
     from lrface.faces.detect import DETECTORS, create_detector

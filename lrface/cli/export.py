@@ -13,8 +13,8 @@ from lrface.errors import LrfaceError
 @click.option("--int8", is_flag=True, help="Quantise to 8-bit integers; needs --calibration.")
 @click.option(
     "--whole", is_flag=True,
-    help="Preprocessing and mirror image inside the graph, for programs without lrface: uint8 RGB crops of any size in, "
-    "unit embeddings out.",
+    help="Put preprocessing and mirror image into the graph, for programs without lrface. Its input is uint8 RGB crops of "
+    "any size, its output embeddings of length 1.",
 )  # fmt: skip
 @click.option("--calibration", type=FilePath(), default=None, help="Store of real faces, for --int8.")
 @click.option(
@@ -27,10 +27,11 @@ def command(
     model: str | None, out: str, form: str, int8: bool, whole: bool, calibration: str | None, pairs: tuple[str, ...],
     images: str | None, pack: str | None,
 ) -> None:  # fmt: skip
-    """Write MODEL, a shipped model's name or a file, as ONNX: dynamic batch, the model's card in its metadata.
+    """Write MODEL, a shipped model's name or a file, as ONNX with a dynamic batch size and the model's card as metadata.
 
-    The export is compared with torch before it gets its name (cosine of every embedding at least 0.9999), int8 on
-    verification pairs (at most 0.3 points of accuracy lost). Where that fails, the exit status is 2 and nothing is left.
+    The export is compared with torch before it is put in place: every cosine between their embeddings must be at least
+    0.9999. An int8 export is also measured on verification pairs and may lose at most 0.3 points of accuracy. If a check
+    fails, the exit status is 2 and no file is left.
     """
     from lrface.data.sets import pair_set
     from lrface.data.store import Store

@@ -18,49 +18,49 @@ if TYPE_CHECKING:
 
 @click.command("finetune")
 @click.argument("data", type=FilePath())
-@click.option(
-    "--out", type=FilePath(), default="people.safetensors", show_default=True, help="The one file that is written."
-)
+@click.option("--out", type=FilePath(), default="people.safetensors", show_default=True, help="File to write.")
 @click.option(
     "--as", "kind", type=click.Choice(["classifier", "model"]), default=None,
-    help="classifier: names the people of DATA, for `lrface identify`. model: embeds faces as before, after a lesson in "
-    "faces of this kind; the people are forgotten.  [default: classifier; model for TinyFace]",
+    help="classifier: recognises the people of DATA, for `lrface identify`. model: computes embeddings, adapted to "
+    "faces of this kind; it does not know the people.  [default: classifier; model for TinyFace]",
 )  # fmt: skip
 @MODEL
 @click.option(
     "--unfreeze", type=click.Choice(["none", "last", "all"]), default=None,
-    help="What of the network is finetuned: none (of a model, the embedding layer alone), its last stage, or all of it.  "
+    help="Part of the network to finetune: none (for a model: its embedding layer), its last stage, or all of it.  "
     "[default: none for a classifier, last for a model]",
 )  # fmt: skip
 @click.option(
     "--epochs", type=click.IntRange(0), default=None,
-    help="Of the network, or of a frozen one's layer.  [default: 10 or more, by the number of images; 30 for the layer]",
+    help="Epochs (with a frozen network: of the layer).  [default: 10 or more, by the number of images; 30 for the layer]",
 )  # fmt: skip
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=None, help="Learning rate.  [default: 0.003]")
-@click.option("--batch-size", type=click.IntRange(2), default=64, show_default=True, help="Of the network's training.")
+@click.option(
+    "--batch-size", type=click.IntRange(2), default=64, show_default=True, help="Batch size of the network's training."
+)
 @click.option(
     "--distil", type=click.FloatRange(0), default=10.0, show_default=True,
-    help="Weight of the distillation that is kept while the network is finetuned: of the cosine to the embeddings that "
-    "it gave before. 0: none is kept.",
+    help="Weight of the distillation loss while the network is finetuned: it keeps the embeddings near those of the "
+    "original network (cosine). 0: no distillation.",
 )  # fmt: skip
 @click.option(
     "--teacher",
     default=None,
     callback=check_model,
-    help="Model whose embeddings to stay near instead; with --as model.",
+    help="Model to distil from instead of the original; with --as model.",
 )
 @click.option(
     "--val", "share", type=click.FloatRange(0, 0.5, min_open=True), default=None,
-    help="Share that is held out to calibrate thresholds: of each person's images (in turns, if the network stays "
-    "frozen), or for a model, of the people.  [default: 0.2; 0.1 for a model]",
+    help="Share that is held out to calibrate thresholds: share of each person's images (cross-validation, if the "
+    "network is frozen), or for a model, share of the people.  [default: 0.2; 0.1 for a model]",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=5, show_default=True, help="Of everything that is drawn.")
+@click.option("--seed", type=click.IntRange(0), default=5, show_default=True, help="Seed of all random choices.")
 @ENCODER_DETECTOR
 @FACE
 @TURN
 @DEVICE
 @click.option(
-    "--resume", is_flag=True, help="Go on from the last checkpoint in OUT.run/, where the network is finetuned."
+    "--resume", is_flag=True, help="Continue from the last checkpoint in OUT.run/, if the network is finetuned."
 )
 def command(
     data: str, out: str, kind: str | None, model: str | None, unfreeze: str | None, epochs: int | None,
@@ -69,11 +69,11 @@ def command(
 ) -> None:  # fmt: skip
     """Finetune a model on the people of DATA: a folder of images for each person, a store, UCCS, or TinyFace.
 
-    A classifier calls a face "unknown" whose similarity lies below a threshold. It is calibrated on DATA itself: in
-    turns, some people are left out, and then are strangers to a classifier of the others.
+    A classifier answers "unknown" if a face's similarity is below a threshold. The threshold is calibrated on DATA by
+    cross-validation: some people are left out in turn, and serve as strangers to a classifier of the others.
 
-    An image that cannot be used is named and counted, and left out. Ctrl-C leaves a run that --resume goes on with; a
-    network that stays frozen takes seconds, and there is nothing to resume.
+    Images that cannot be used are named, counted and skipped. Ctrl-C leaves a run that --resume continues. With a frozen
+    network the training takes seconds and cannot be resumed.
     """
     from lrface.finetune.finetune_data import open_data
 

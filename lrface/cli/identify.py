@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="How many candidates to name.")
 @click.option(
     "--far", type=click.FloatRange(0, 1), default=None,
-    help="Share of strangers that may be taken for somebody, within the range of the classifier.  "
+    help="Share of strangers that may get a name, within the range of the classifier.  "
     "[default: 0.05, or the strictest that it knows]",
 )  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @click.option(
-    "--model", default=None, callback=check_model, help="Where the network is, for a classifier that does not carry it."
+    "--model", default=None, callback=check_model, help="The network's file, for a classifier that does not contain it."
 )
 @ENCODER_DETECTOR
 @MIN_FACE
@@ -41,11 +41,11 @@ def command(
     photos: tuple[str, ...], classifier: str, top: int, far: float | None, threshold: float | None, model: str | None,
     detector: str, min_face: float | None, face: str, turn: bool, device: str, draw: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Tell who the main face of each of PHOTOS is (files, or folders of files), among those a classifier knows.
+    """Tell who the main face of each of PHOTOS is (files, or folders of files), among the people of a classifier.
 
-    A photo, an aligned crop or a tiny native face will do. Probabilities are over the people whom the classifier knows;
-    who is less similar to the nearest than the threshold is unknown. Exit status: 0 everybody was named, 1 somebody is
-    unknown, 2 error, also where one photo of several cannot be used.
+    A photo, an aligned crop or a tiny native face can be used. The probabilities are shared among the people of the
+    classifier. A face is unknown if its similarity to the nearest person is below the threshold. Exit status: 0 every face
+    has a name, 1 a face is unknown, 2 error, also if one of several photos cannot be used.
     """
     from lrface.recognition.classifier import FaceClassifier
     from lrface.recognition.identify_files import identify_files
@@ -74,7 +74,7 @@ def command(
 def _identify_all(
     people: Any, photos: tuple[str, ...], choice: tuple[Any, ...], draw: str | None, as_json: bool
 ) -> int:
-    """Name all faces of each photo; return the exit status."""
+    """Print and draw the identities of all faces of each photo. Returns the exit status."""
     from lrface.data.folders import Passed
     from lrface.recognition.embed_files import list_images
     from lrface.recognition.encoder import ImageError

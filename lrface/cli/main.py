@@ -1,4 +1,4 @@
-"""``lrface``: finds the command, and turns every error that a user can mend into one line and exit status 2."""
+"""``lrface``: runs a command. An error that the user can fix becomes one line on stderr and exit status 2."""
 
 import os
 import sys
@@ -10,23 +10,23 @@ import click
 
 from lrface.errors import LrfaceError
 
-#: Command -> one line of help. Each is imported only when it is called, so that `--help` stays fast.
+#: Command -> its line in the help. A command is imported only when it runs, so that `--help` stays fast.
 COMMANDS = {
     "benchmark": "Run every protocol on every model, and write one report.",
-    "data": "Get data sets, be told where they are to be had, rehearse or split them.",
-    "doctor": "Show what is installed, which devices there are, which data and models are found.",
+    "data": "Download, locate, rehearse or split data sets.",
+    "doctor": "Show installed packages, devices, and the data and models that are found.",
     "embed": "Write the embeddings of images to a file.",
     "eval": "Measure a model: LFW verification.",
     "export": "Write a model as ONNX, float32 or int8.",
-    "finetune": "Make a classifier of one's own people, or teach a model one kind of faces.",
+    "finetune": "Make a classifier of your own people, or adapt a model to one kind of faces.",
     "gallery": "Keep a gallery of named people, and search it.",
-    "identify": "Tell who is on a photo, among the people of a classifier.",
-    "prepare": "Turn photos or records into a store that training reads.",
+    "identify": "Tell who is in a photo, among the people of a classifier.",
+    "prepare": "Turn photos or records into a store for training.",
     "probe": "Measure an object network's features on another set, by a linear classifier.",
     "serve": "Serve a web page and an HTTP interface over a model and a gallery.",
     "sweep": "Train a recipe many times, and compare: ablations.",
-    "train": "Train what a recipe describes.",
-    "verify": "Tell whether two images show one person.",
+    "train": "Train the model that a recipe describes.",
+    "verify": "Tell whether two images show the same person.",
     "watch": "Follow the faces of a video or a camera, and tell who they are.",
 }
 
@@ -48,7 +48,7 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # `lrface ... | head`: click would exit with 1, which `verify` says for "different"
+        except BrokenPipeError:  # `lrface ... | head`: click would exit with 1, which means "different" for `verify`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)
 
@@ -73,8 +73,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    Exit status: 0 for success, 1 for a negative answer and nothing else, 2 for an error, 130 for Ctrl-C, 141 where
-    whoever read the output has gone.
+    Exit status: 0 for success, 1 for a negative answer only, 2 for an error, 130 for Ctrl-C, 141 if the reader of the
+    output has ended.
     """
     try:
         sys.exit(cli.main(prog_name="lrface", standalone_mode=False) or 0)
@@ -87,6 +87,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except Exception:  # Python's own exit status for these is 1, the answer "different"
+    except Exception:  # Python would exit with 1, which means "different" for `verify`
         traceback.print_exc()
         sys.exit(2)

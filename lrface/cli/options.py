@@ -1,4 +1,4 @@
-"""Options that several commands share, said once."""
+"""Options that several commands share."""
 
 import re
 from typing import Any
@@ -11,16 +11,20 @@ from lrface.runtimes import RUNTIMES
 
 
 class FilePath(click.Path):
-    """A path. An empty one, as an unset shell variable leaves it, is refused: Python would take it for this folder."""
+    """A path that is not empty. An unset shell variable gives an empty path, which Python would take for this folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path as click gives it."""
+        """Check the path, and convert it as click does.
+
+        Raises:
+            LrfaceError: the path is empty.
+        """
         if param is not None:
             require_path(value, param.get_error_hint(ctx).strip("'"))
         return super().convert(value, param, ctx)
 
 
-#: As :data:`lrface.faces.detect.FACE_RULES`, which a quick --help need not import.
+#: Copy of :data:`lrface.faces.detect.FACE_RULES`, so that --help need not import that module.
 FACE_RULES = ("largest-central", "largest", "central", "score")
 
 DATA_ROOT = click.option(
@@ -30,7 +34,11 @@ DATA_ROOT = click.option(
 
 
 def check_model(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
-    """A model's name; an empty one is no name of the default model."""
+    """Check a model's name. An empty one is an error and does not mean the default model.
+
+    Raises:
+        LrfaceError: the name is empty.
+    """
     if text is not None:
         require_path(text, option.get_error_hint(context).strip("'"))
     return text
@@ -45,13 +53,17 @@ MODEL = click.option(
 )
 SHARP = click.option(
     "--sharp", multiple=True, type=FilePath(), metavar="dlib|FILE",
-    help="The teacher of the family, which then embeds sharp faces: dlib, of the extra lrface[sharp], or a file; one option for "
-    "each teacher, in the family's order.",
+    help="Teacher of the family, to embed sharp faces: dlib (needs the extra lrface[sharp]) or a file; one option for each "
+    "teacher, in the family's order.",
 )  # fmt: skip
 
 
 def check_device(context: click.Context, option: click.Parameter, text: str) -> str:
-    """A device that can be there: torch's own complaint about others is no help."""
+    """Check a device's name here, because torch's message about a wrong one does not help.
+
+    Raises:
+        LrfaceError: the name is not cpu, cuda, cuda:N or mps.
+    """
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", text):
         raise LrfaceError(f"--device {text}: choose cpu, cuda, cuda:1, ... or mps")
     return text
@@ -69,28 +81,32 @@ THREADS = click.option("--threads", type=click.IntRange(1), default=None, help="
 
 FACE = click.option(
     "--face", default="largest-central", show_default=True,
-    type=click.Choice(FACE_RULES), help="Which of several faces.",
+    type=click.Choice(FACE_RULES), help="Which face of several.",
 )  # fmt: skip
 
 FACE_TO_ENROL = click.option(
     "--face", default=None, type=click.Choice(FACE_RULES),
-    help="Which of several faces.  [default: largest-central; a photo of several faces of like size is not enrolled]",
+    help="Which face of several.  [default: largest-central; a photo of several faces of similar size is not enrolled]",
 )  # fmt: skip
 
 TURN = click.option(
     "--turn/--no-turn", default=True, show_default=True,
-    help="Try the three other turns of a photo in which no face is found upright.",
+    help="Rotate a photo by 90, 180 and 270 degrees if it has no upright face.",
 )  # fmt: skip
 
 FACE_OR_ALL = click.option(
     "--face", default="largest-central", show_default=True,
     type=click.Choice(["largest-central", "largest", "central", "score", "all"]),
-    help="Which of several faces; all: each of them, from left to right.",
+    help="Which face of several; all: each face, from left to right.",
 )  # fmt: skip
 
 
 def check_detector(context: click.Context, option: click.Parameter, text: str) -> str:
-    """A detector's name, or the path of its file."""
+    """Check a detector's name, or the path of its file.
+
+    Raises:
+        LrfaceError: there is no such detector.
+    """
     from lrface.faces.detect import DETECTORS, is_detector
 
     if text not in ("auto", "none") and not is_detector(text):
@@ -114,7 +130,11 @@ MIN_FACE = click.option(
 
 
 def parse_eyes(context: click.Context, option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
-    """``X1,Y1,X2,Y2`` as four numbers."""
+    """Parse ``X1,Y1,X2,Y2`` into four numbers.
+
+    Raises:
+        LrfaceError: the text is not four numbers.
+    """
     if text is None:
         return None
     try:
@@ -128,8 +148,8 @@ def parse_eyes(context: click.Context, option: click.Parameter, text: str | None
 
 EYES = click.option(
     "--eyes", callback=parse_eyes, metavar="X1,Y1,X2,Y2", default=None,
-    help="Eyes' positions in a set that was aligned by others: alone with --detector eyes, or where a detector finds "
-    "no face.",
+    help="Positions of the eyes in an aligned set: of all images with --detector eyes, else of images in which the detector "
+    "finds no face.",
 )  # fmt: skip
 
 LOW_SIZE = click.option(
@@ -137,7 +157,7 @@ LOW_SIZE = click.option(
 )
 KERNEL = click.option(
     "--kernel", default="bilinear", show_default=True, type=click.Choice(["bilinear", "area", "bicubic", "nearest"]),
-    help="Of the reduction to low resolution.",
+    help="Kernel of the reduction to low resolution.",
 )  # fmt: skip
 ANTIALIAS = click.option(
     "--antialias/--sampled", default=True, show_default=True,
@@ -146,6 +166,6 @@ ANTIALIAS = click.option(
 
 RAY = click.option(
     "--ray", is_flag=False, flag_value="", default=None, metavar="[ADDRESS]",
-    help="Share the work over a Ray cluster; without ADDRESS that of RAY_ADDRESS, else Ray is started on this machine. Put it "
-    "last. All folders have to be shared by all machines. Needs the extra `ray`.",
+    help="Run on a Ray cluster. Without ADDRESS: on that of RAY_ADDRESS, else Ray is started on this machine. Give it last. "
+    "All machines must share all folders. Needs the extra `ray`.",
 )  # fmt: skip

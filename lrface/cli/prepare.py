@@ -41,17 +41,21 @@ def _parse_shard(context: click.Context, option: click.Parameter, text: str) -> 
 @KERNEL
 @ANTIALIAS
 @click.option(
-    "--encoding", default="jpg", show_default=True, type=click.Choice(["jpg", "png"]), help="Of crops that are cut."
+    "--encoding", default="jpg", show_default=True, type=click.Choice(["jpg", "png"]), help="Of crops cut from photos."
 )
-@click.option("--quality", default=95, show_default=True, type=click.IntRange(1, 100), help="Of JPEG.")
+@click.option("--quality", default=95, show_default=True, type=click.IntRange(1, 100), help="JPEG quality.")
 @click.option(
-    "--shard", callback=_parse_shard, default="0/1", show_default=True, help="Which part, i/n, counted from 0."
+    "--shard", callback=_parse_shard, default="0/1", show_default=True, help="Shard to make, i/n, counted from 0."
 )
 @click.option(
-    "--workers", default=os.cpu_count() or 1, show_default="all cores", type=click.IntRange(1), help="Processes."
+    "--workers",
+    default=os.cpu_count() or 1,
+    show_default="all cores",
+    type=click.IntRange(1),
+    help="Number of processes.",
 )
 @DEVICE
-@click.option("--overwrite", is_flag=True, help="Begin anew instead of going on.")
+@click.option("--overwrite", is_flag=True, help="Start again instead of continuing.")
 @RAY
 @click.option("--shards", default=16, show_default=True, type=click.IntRange(1), help="How many shards --ray makes.")
 def command(
@@ -60,9 +64,10 @@ def command(
     shard: tuple[int, int], workers: int, device: str, overwrite: bool,
     ray: str | None, shards: int,
 ) -> None:  # fmt: skip
-    """Turn SOURCE, a folder per identity or an insightface .rec, into a store that training reads.
+    """Turn SOURCE, a folder per identity or an insightface .rec, into a store for training.
 
-    Killed at any moment, the same command goes on where it was. Many machines can share the work: one --shard i/n each, or --ray.
+    The command can be killed at any time; run it again to continue. Several machines can share the work: give each one its
+    own --shard i/n, or use --ray.
     """
     from lrface.data.crop import Settings
     from lrface.data.prepare import prepare
@@ -88,7 +93,7 @@ def _report(summaries: "list[Summary]") -> None:
     counts: Counter[str] = sum((Counter(summary.counts) for summary in summaries), Counter())
     listed = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items(), key=lambda item: -item[1]))
     click.echo(f"{counts.total():,} images: {listed}")
-    for note in summaries[0].notes:  # of the whole folder, whichever shard looked at it
+    for note in summaries[0].notes:  # the notes concern the whole folder and are the same in every shard
         click.echo(note)
     if turned := sum(summary.turned for summary in summaries):
         click.echo(f"{turned:,} of them had no upright face and were turned; the manifest says which")

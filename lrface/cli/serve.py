@@ -17,7 +17,7 @@ from lrface.cli.options import FilePath
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option(
     "--token-file", type=FilePath(dir_okay=False), default=None,
-    help="File of the token that requests have to show.  [default: LRFACE_TOKEN, else none]",
+    help="File with the token that requests must have.  [default: LRFACE_TOKEN, else none]",
 )  # fmt: skip
 @click.option(
     "--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Requests worked on at once."
@@ -32,7 +32,7 @@ from lrface.cli.options import FilePath
 )
 @click.option(
     "--keep-crops", type=FilePath(file_okay=False), default=None, metavar="FOLDER",
-    help="Keep the crops of enrolled people there; none are kept otherwise.",
+    help="Keep the crops of enrolled people in this folder; by default none are kept.",
 )  # fmt: skip
 @enrol_options
 def command(
@@ -41,7 +41,7 @@ def command(
 ) -> None:  # fmt: skip
     """Serve a web page and an HTTP interface over a model and a gallery, until Ctrl-C.
 
-    The page is at the address itself, the schema at /openapi.json. Only this machine can ask, unless --host says otherwise.
+    The page is at /, the schema at /openapi.json. Only this machine can send requests, unless --host allows others.
     """
     from lrface.serve.run import check_installed, open_engine, serve
     from lrface.serve.settings import Settings, read_token

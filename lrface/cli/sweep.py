@@ -20,10 +20,10 @@ def _seeds(context: click.Context, option: click.Parameter, text: str | None) ->
 @click.command("sweep")
 @click.argument("files", nargs=-1, required=True, metavar="SWEEP...", type=FilePath())
 @click.option("--out", default="runs", show_default=True, type=FilePath(path_type=Path), help="Results go to OUT/NAME.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Runs at once.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Number of runs at the same time.")
 @click.option(
     "--device", "devices", multiple=True, default=("auto",), show_default=True,
-    help="As for `lrface train`; give it several times to deal the runs out: --jobs 2 --device cuda:0 --device cuda:1.",
+    help="As for `lrface train`; give it several times to spread the runs: --jobs 2 --device cuda:0 --device cuda:1.",
 )  # fmt: skip
 @click.option("--recipe", default=None, type=FilePath(path_type=Path), help="Another base recipe than the sweep's own.")
 @click.option("--seeds", callback=_seeds, default=None, metavar="5,6,...", help="Other seeds than the sweep's own.")
@@ -33,16 +33,16 @@ def command(
     files: tuple[str, ...], out: Path, jobs: int, devices: tuple[str, ...], recipe: Path | None, seeds: list[int] | None,
     overrides: tuple[str, ...], data_root: str,
 ) -> None:  # fmt: skip
-    """Train every point of each SWEEP file with every seed, and write one table and one curve of it.
+    """Train every point of each SWEEP file with every seed, and write a table and a curve for each file.
 
-    Stopped by Ctrl-C or killed, the same command goes on: a finished run is not repeated. A run that fails is a row of
-    the table; the exit status is then 2, when all others are done.
+    After Ctrl-C or a kill, run the same command again: finished runs are not repeated. A failed run gets a row in the
+    table. The others are still run, and the exit status is then 2.
     """
     from lrface.sweep.run import run_sweep
     from lrface.sweep.spec import SweepSpec, load_sweep
     from lrface.train.schema import parse
 
-    specs = [(Path(file), load_sweep(file)) for file in files]  # all are checked before one is run
+    specs = [(Path(file), load_sweep(file)) for file in files]  # check all files before the first run
     failed = 0
     for file, spec in specs:
         if seeds:

@@ -14,15 +14,15 @@ from lrface.cli.options import DATA_ROOT, FilePath
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. optim.lr=0.02; repeatable."
 )
 @click.option("--out", type=FilePath(), default=None, help="Folder of the run.  [default: runs/NAME]")
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--resume", is_flag=True, help="Continue from the run's last checkpoint.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, cuda:0,1, mps.")
 @DATA_ROOT
 def command(
     recipe: str, overrides: tuple[str, ...], out: str | None, resume: bool, device: str, data_root: str
 ) -> None:
-    """Train what RECIPE describes.
+    """Train the model that RECIPE describes.
 
-    On several GPUs: torchrun --nproc-per-node 4 -m lrface train RECIPE. Ctrl-C leaves a run that --resume goes on with.
+    On several GPUs: torchrun --nproc-per-node 4 -m lrface train RECIPE. After Ctrl-C, --resume continues the run.
     """
     from lrface.objects.recipe import is_object_recipe
     from lrface.train.recipe import parse_recipe

@@ -29,7 +29,7 @@ from lrface.errors import LrfaceError
     "--far",
     default=0.01,
     show_default=True,
-    help="False accept rate to promise, within the range that the model was calibrated for.",
+    help="False accept rate of the decision, within the range that the model was calibrated for.",
 )
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @ENCODER_DETECTOR
@@ -41,7 +41,7 @@ from lrface.errors import LrfaceError
 @SHARP
 @THREADS
 @click.option(
-    "--explain", type=FilePath(dir_okay=False), default=None, help="Draw how the answer came about: FILE.png."
+    "--explain", type=FilePath(dir_okay=False), default=None, help="Draw a picture that explains the answer: FILE.png."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -61,11 +61,11 @@ def command(
     explain: str | None,
     as_json: bool,
 ) -> None:
-    """Tell whether A and B show one person.
+    """Tell whether A and B show the same person.
 
-    Each is a photo, an aligned crop or a tiny native face; or several photos of one person, as a folder or as a.jpg,b.jpg:
-    then the best pair of faces and the means of both sides decide together. With --face all every face of every photo is
-    compared, and the best pair decides. Exit status: 0 same, 1 different, 2 error.
+    Each is a photo, an aligned crop or a tiny native face. It can also be several photos of one person: a folder, or
+    a.jpg,b.jpg. The best pair of faces and the mean embeddings of both sides then decide together. With --face all, every
+    face of every photo is compared, and the best pair decides. Exit status: 0 same, 1 different, 2 error.
     """
     from lrface.recognition.encoder import FaceEncoder
     from lrface.recognition.several import list_side, look_at_side, verify_several

@@ -12,14 +12,16 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, MIN_FACE, MODEL, RUNTIM
 @click.argument("source")
 @click.option(
     "--gallery", "folder", envvar="LRFACE_GALLERY", default=None, type=FilePath(), show_default="LRFACE_GALLERY, else none",
-    help="Folder of a gallery: its people are named. Nobody is without one.",
+    help="Folder of a gallery whose people are recognised. Without it, everybody is unknown.",
 )  # fmt: skip
 @click.option("--out", type=FilePath(file_okay=False), default=None, help="Folder for tracks, crops and the report.")
-@click.option("--video", is_flag=True, help="Write the picture with boxes and names, too: OUT/video.mp4.")
-@click.option("--no-faces", is_flag=True, help="Write no picture of anybody.")
-@click.option("--resume", is_flag=True, help="Go on in OUT where a watch of this file was interrupted.")
-@click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Look at every so manieth frame.")
-@click.option("--realtime", is_flag=True, help="Drop frames that there is no time for; cameras and streams always do.")
+@click.option("--video", is_flag=True, help="Also write a video with boxes and names: OUT/video.mp4.")
+@click.option("--no-faces", is_flag=True, help="Write no picture that shows a face.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted watch of this file in OUT.")
+@click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Process only every N-th frame.")
+@click.option(
+    "--realtime", is_flag=True, help="Drop frames if processing is too slow; always on for cameras and streams."
+)
 @click.option(
     "--far", default=0.001, show_default=True,
     help="False accept rate of one comparison, within the range that the model was calibrated for.",
@@ -27,9 +29,11 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, MIN_FACE, MODEL, RUNTIM
 @click.option("--threshold", type=click.FloatRange(-1, 1), default=None, help="Cosine threshold instead of --far.")
 @click.option(
     "--patience", default=2.0, show_default=True, type=click.FloatRange(0.05, 3600), metavar="SECONDS",
-    help="How long somebody may be unseen and still be the same track.",
+    help="How long a person may be out of sight within one track.",
 )  # fmt: skip
-@click.option("--looks", default=3, show_default=True, type=click.IntRange(1), help="Fewer looks are no track.")
+@click.option(
+    "--looks", default=3, show_default=True, type=click.IntRange(1), help="Minimum number of detected faces of a track."
+)
 @click.option(
     "--timeout", default=10.0, show_default=True, type=click.FloatRange(0.1, 3600), metavar="SECONDS",
     help="How long a stream may take to answer.",
@@ -49,8 +53,8 @@ def command(
 ) -> None:  # fmt: skip
     """Follow the faces of SOURCE and tell who they are: a video, a folder of frames, a camera's number, or a URL.
 
-    A line is printed for each person who is gone: name or unknown, from, to, looks, similarity, risk. Ctrl-C ends the watch
-    of a camera; that of a file goes on with --resume.
+    A line is printed when a person has left: name or unknown, from, to, detected faces, similarity, risk. Ctrl-C ends the
+    watch of a camera. The watch of a file can be continued with --resume.
     """
     from lrface.recognition.encoder import FaceEncoder
     from lrface.video.watch import watch

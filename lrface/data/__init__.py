@@ -1,4 +1,4 @@
-"""Readers and writers, one format a file; `prepare` turns any source into a `store`, which training reads."""
+"""Training data: readers and writers, one format per file. ``prepare`` turns any source into a store for training."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __all__ = ["read_bin", "read_pairs"]
 
 
 def __getattr__(name: str) -> Any:
-    # Only when asked for: a command that verifies two photos reads no benchmark set.
+    # Imported on request only: verifying two photos needs no benchmark set.
     if name == "read_bin":
         from lrface.data.sets.bins import read_bin
 

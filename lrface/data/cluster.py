@@ -1,4 +1,4 @@
-"""Work on many machines by Ray: connect, see that they share their folders, run tasks, do those of a lost worker again."""
+"""Work on several machines with Ray: connect, check the shared folders, run tasks, repeat the tasks of lost workers."""
 
 import os
 import secrets
@@ -10,23 +10,23 @@ from typing import Any
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write
 
-#: How often the task of a worker that was lost is done again.
+#: How often a task is repeated after its worker was lost.
 RETRIES = 5
 
-#: Seconds between two looks at the progress.
+#: Seconds between two updates of the progress.
 TICK = 0.5
 
 
 @contextmanager
 def connected(address: str = "") -> Iterator[None]:
-    """A block with a connection to a Ray cluster.
+    """Context with a connection to a Ray cluster.
 
     Args:
-        address: of the cluster, as ``ray.init`` takes it; empty: that of ``RAY_ADDRESS``, else Ray is started here, on
-            this machine alone, and ended with the block.
+        address: address of the cluster, as ``ray.init`` takes it. If empty, ``RAY_ADDRESS`` is used. If that is not set
+            either, Ray is started on this machine alone and stopped at the end of the block.
 
     Raises:
-        LrfaceError: Ray is not installed, or there is no cluster.
+        LrfaceError: Ray is not installed, or there is no such cluster.
     """
     try:
         import ray
@@ -48,14 +48,14 @@ def connected(address: str = "") -> Iterator[None]:
 
 
 def check_shared(out: str | Path, sources: Sequence[str | Path]) -> None:
-    """See that every machine of the cluster reads what this one writes to ``out``, and has the ``sources``.
+    """Check that every machine of the cluster sees the files that this one writes to ``out``, and the ``sources``.
 
     Args:
-        out: a folder; it is made if need be.
+        out: a folder; it is created if necessary.
         sources: files or folders.
 
     Raises:
-        LrfaceError: a machine does not; it is named.
+        LrfaceError: a machine does not see them; the message names the machine.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -83,7 +83,7 @@ def check_shared(out: str | Path, sources: Sequence[str | Path]) -> None:
 
 
 def _lacks(token: str, word: str, sources: list[str]) -> str | None:
-    """The first path that this machine does not see."""
+    """The first path that this machine does not see; None if it sees all."""
     path = Path(token)
     if not path.exists() or path.read_text() != word:
         return str(path.parent)
@@ -93,21 +93,21 @@ def _lacks(token: str, word: str, sources: list[str]) -> str | None:
 def run_tasks(
     work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], device: str = "cpu", tick: Callable[[set[int]], None] | None = None
 ) -> list[Any]:  # fmt: skip
-    """``work(*job)`` of each job by a Ray task with one core, and a GPU where ``device`` is ``cuda``.
+    """Run ``work(*job)`` for each job as a Ray task with one core, and with a GPU if ``device`` is ``cuda``.
 
-    The task of a worker, or of a machine, that is lost is done again, up to ``RETRIES`` times.
+    If a worker or a machine is lost, its task is repeated, up to ``RETRIES`` times.
 
     Args:
-        work: a function of a module that all machines have.
-        jobs: its arguments.
-        device: that it computes on.
-        tick: called every ``TICK`` seconds, and at the end, with the jobs that are done, by number.
+        work: a function in a module that all machines have.
+        jobs: the arguments of each call.
+        device: the device of the tasks.
+        tick: called every ``TICK`` seconds and at the end, with the numbers of the finished jobs.
 
     Returns:
         The results, in the order of the jobs.
 
     Raises:
-        LrfaceError: a job failed, or its worker was lost time and again.
+        LrfaceError: a job failed, or its worker was lost too often.
     """
     import ray
     from ray.exceptions import RayError, RayTaskError

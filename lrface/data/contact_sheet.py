@@ -1,4 +1,4 @@
-"""A contact sheet: what a store's faces look like at both resolutions."""
+"""A contact sheet that shows faces of a store at both resolutions."""
 
 from pathlib import Path
 
@@ -13,7 +13,19 @@ TILE = 112
 
 
 def write_contact_sheet(folder: Path, faces: int = 40, columns: int = 8) -> Path:
-    """Draw faces spread evenly over a shard, each with its low-resolution pixels beside it, to ``contact.png``."""
+    """Write ``contact.png``: faces spread evenly over a shard, each beside its low-resolution pixels.
+
+    Args:
+        folder: the shard.
+        faces: maximum number of faces.
+        columns: faces in one row.
+
+    Returns:
+        The file written.
+
+    Raises:
+        LrfaceError: a crop cannot be read, or the file cannot be written.
+    """
     low = np.load(folder / "low.npy", mmap_mode="r")
     reader = RecordReader(folder / "train.rec")
     chosen = np.unique(np.linspace(0, len(low) - 1, min(faces, len(low))).astype(np.int64))
@@ -28,7 +40,7 @@ def write_contact_sheet(folder: Path, faces: int = 40, columns: int = 8) -> Path
 
 
 def grid(tiles: list[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:
-    """Lay equal uint8 tiles ``[height, width, 3]`` out in rows on white."""
+    """Arrange uint8 tiles ``[height, width, 3]`` of equal size in rows, on white with ``gap`` pixels between: uint8 RGB."""
     height, width = tiles[0].shape[:2]
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)

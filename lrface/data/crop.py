@@ -1,4 +1,4 @@
-"""One image of a source -> an aligned high-resolution crop and its low-resolution pixels, or the reason why not."""
+"""Turn one image of a source into an aligned high-resolution crop and its low-resolution pixels, or a reason why not."""
 
 import hashlib
 from dataclasses import asdict, dataclass, field
@@ -14,32 +14,33 @@ from lrface.faces.detect import DETECTORS, FACE_RULES, Detector, select_face
 from lrface.faces.images import Loaded, encode_image, load_image, read_image
 from lrface.faces.turn import detect_turned
 
-#: What can become of an image of an identity; each gets exactly one. The manifest has ``left out`` for what lies elsewhere.
+#: The possible outcomes of an image; each image gets one. The manifest also has ``left out``, for files that belong to no
+#: identity.
 STATUSES = ("ok", "unreadable", "no landmarks", "no face", "bad landmarks")
 
 
-#: How the reason of an image begins whose face was found in another turn; its status is ``ok``.
+#: If a face was found in a turned image, its status is ``ok`` and its reason begins with these words.
 TURNED = "turned by"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the pixels of a store; recorded in it.
+    """All settings that determine the pixels of a store. The store records them.
 
     Attributes:
-        size: side of the aligned crops in pixels.
-        detector: ``insightface``, ``mtcnn``, ``dlib``, ``landmarks`` (from a file), ``eyes`` (the same in every image)
-            or ``none`` (already cropped).
-        eyes: x, y of the image-left and of the image-right eye in a set that was aligned by others; for ``eyes``, and
-            for a detector where it finds no face.
-        face: which of several faces; see :func:`lrface.faces.detect.select_face`.
+        size: side of the aligned crops in pixels, 1 to 4096.
+        detector: one of :data:`lrface.faces.detect.DETECTORS`, ``landmarks`` (from a file), ``eyes`` (the same positions
+            in every image) or ``none`` (already cropped).
+        eyes: x, y of the image-left eye and of the image-right eye in pixels, for a set that others have aligned. Used by
+            the detector ``eyes``, and by any real detector where it finds no face.
+        face: the rule for several faces; see :func:`lrface.faces.detect.select_face`.
         degradation: how the low-resolution pixels are made from the crop.
-        encoding: ``jpg`` or ``png``, of crops that had to be cut.
+        encoding: ``jpg`` or ``png``, for crops that had to be cut.
         quality: of JPEG, 1 to 100.
-        turn: whether a detector that finds no upright face looks at the other three turns of the image.
+        turn: if no face is clearly upright, search the other three orientations of the image as well.
 
     Raises:
-        LrfaceError: a value that is none of these, or eyes that are missing or that nobody looks at.
+        LrfaceError: an unknown value, missing eyes, or eyes with a detector that does not use them.
     """
 
     size: int = 112
@@ -69,27 +70,27 @@ class Settings:
 
     @property
     def detects(self) -> bool:
-        """Whether faces are looked for, rather than known."""
+        """Whether a detector searches for faces; False if their positions are known."""
         return self.detector in DETECTORS
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
+        """The fields as a dictionary that JSON can hold."""
         plain = asdict(self)
-        if not self.turn:  # as stores that were made before this setting say it
+        if not self.turn:  # keeps the form of stores made before this setting existed
             del plain["turn"]
         return plain | {"eyes": list(self.eyes) if self.eyes else None}
 
 
 @dataclass(frozen=True)
 class Crop:
-    """The outcome for one image: a row of the manifest, and the pixels if there are any.
+    """The result for one image: a row of the manifest, and the pixels if the image could be used.
 
     Attributes:
         row: path, identity, label, landmarks, score, status, reason.
         encoded: the aligned crop as an image file, or None.
         digest: SHA-256 of ``encoded`` in hex, or None.
-        low: uint8 ``[degradation.size, degradation.size, 3]``, or None. Always the degradation of the decoded
-            ``encoded``, so that anyone who reads the crop can make the same low-resolution pixels again.
+        low: uint8 RGB ``[degradation.size, degradation.size, 3]``, or None. It is made from the decoded ``encoded``, so
+            that every reader of the crop can make the same low-resolution pixels.
     """
 
     row: dict[str, Any]
@@ -101,7 +102,7 @@ class Crop:
         """The aligned crop, uint8 RGB ``[size, size, 3]``.
 
         Raises:
-            LrfaceError: there is none; says why.
+            LrfaceError: the image could not be used; the message gives the reason.
         """
         if self.encoded is None:
             raise LrfaceError(f"{self.row['path']}: {self.row['reason']}")
@@ -109,16 +110,16 @@ class Crop:
 
 
 class RefusedError(Exception):
-    """Status and reason of an image that cannot be used."""
+    """An image cannot be used. The arguments are its status and the reason."""
 
     @property
     def reason(self) -> str:
-        """Why not, in words."""
+        """The reason in words."""
         return str(self.args[1])
 
 
 def crop_item(item: Item, source: Source, settings: Settings, detector: Detector | None) -> Crop:
-    """Read, align and degrade one image. A fault of the image becomes its status, never an exception."""
+    """Read, align and degrade one image. A problem with the image becomes its status, never an exception."""
     row: dict[str, Any] = {
         "path": item.path, "identity": item.identity, "label": item.label,
         "landmarks": None, "score": None, "status": "ok", "reason": None,
@@ -153,10 +154,20 @@ def _read(item: Item, source: Source) -> tuple[bytes, Loaded]:
 def locate(
     item: Item, image: np.ndarray, settings: Settings, detector: Detector | None
 ) -> tuple[np.ndarray, float | None, int]:
-    """Landmarks ``[n, 2]``, the detector's score if it found them, and the turn of the image that it took, in degrees.
+    """Find the landmarks of the face to crop.
+
+    Args:
+        item: the image in its source, with its landmarks if the source has them.
+        image: uint8 RGB ``[height, width, 3]``.
+        settings: the detector and the rule for several faces.
+        detector: for settings that need one.
+
+    Returns:
+        Landmarks ``[n, 2]`` (5 points or 2 eyes); the score, or None if no detector found the face; and the turn in degrees
+        at which the face was found.
 
     Raises:
-        RefusedError: there is no face, or none that the settings say how to find.
+        RefusedError: there is no face, or the settings do not say where it is.
     """
     if settings.detector == "landmarks":
         return np.array(item.landmarks, np.float64), None, 0
@@ -170,10 +181,14 @@ def locate(
 
 
 def cut(image: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
-    """The aligned crop, uint8 ``[size, size, 3]``. Raises RefusedError if the landmarks cannot be those of a face in it."""
+    """Cut the aligned crop, uint8 RGB ``[size, size, 3]``.
+
+    Raises:
+        RefusedError: the landmarks cannot belong to a face in the image.
+    """
     height, width = image.shape[:2]
     x, y = landmarks.mean(0)
-    if not (-1 <= x <= width and -1 <= y <= height):  # also where they are not numbers
+    if not (-1 <= x <= width and -1 <= y <= height):  # also true for NaN
         raise RefusedError("bad landmarks", f"the landmarks do not lie in the image of {width} x {height} pixels")
     try:
         return norm_crop(image, landmarks, size)

@@ -1,4 +1,4 @@
-"""The faces of a :class:`FaceList` as aligned crops, read ahead of whoever uses them: by a thread or by worker processes."""
+"""The faces of a :class:`FaceList` as aligned crops, read ahead by a thread or by worker processes."""
 
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from lrface.errors import LrfaceError
 from lrface.faces.detect import Detector
 from lrface.faces.images import read_image
 
-#: A face's crop, uint8 RGB ``[h, w, 3]``, or the reason why there is none.
+#: The crop of a face, uint8 RGB ``[h, w, 3]``, or the reason why there is none.
 Outcome = np.ndarray | str
 
 _Face = tuple[Path, np.ndarray | None]
@@ -31,31 +31,32 @@ def read_faces(
     workers: int = 1,
     device: str = "cpu",
 ) -> Generator[list[Outcome], None, None]:
-    """Read, align and finish all faces, chunk after chunk, in the order of the list.
+    """Read, align and finish all faces in chunks, in the order of the list.
 
-    Chunks are made ready while the caller works on earlier ones. The result does not depend on the number of workers.
+    The next chunks are prepared while the caller works. The result does not depend on the number of workers.
 
     Args:
-        faces: what to read. Neighbours in the list that lie in one photo share its decoding.
-        settings: how faces are found and cut: ``size``, ``detector``, ``eyes`` and ``face`` count. With the detector
-            ``none`` an image is taken as it is, whatever its size; with ``landmarks`` those of the list are used.
-        finish: what a crop goes through, such as a reduction; it is sent to the workers.
-        chunk: faces in one unit of work.
-        workers: processes; 1 is a thread of this process, more are spawned, so that a script that calls this needs the
-            usual ``if __name__ == "__main__":``.
-        device: for the detector.
+        faces: the faces to read. Neighbours in the list that come from one photo share its decoding.
+        settings: how faces are found and cut. Only ``size``, ``detector``, ``eyes`` and ``face`` are used. With the
+            detector ``none`` an image is used as it is, at any size; with ``landmarks`` those of the list are used.
+        finish: function that is applied to each crop, such as a reduction; it must be picklable for worker processes.
+        chunk: number of faces in one unit of work.
+        workers: 1 uses a thread of this process. More are spawned processes: the calling script then needs the usual
+            ``if __name__ == "__main__":``.
+        device: of the detector.
 
     Yields:
-        An outcome for each face of the chunk: never fewer.
+        The outcomes of a chunk, exactly one for each face.
 
     Raises:
-        LrfaceError: the settings do not fit the list, the detector cannot be had, or a worker died.
+        LrfaceError: the settings do not fit the list, the detector is not available, or a worker died.
     """
     if workers < 1:
         raise LrfaceError(f"{workers} workers can do nothing: at least 1 is needed")
     if settings.detector == "landmarks" and faces.landmarks is None:
         raise LrfaceError("this list of faces has no landmarks: choose a detector, or `none` for images that are faces")
-    detector = make_detector(settings, device)  # here first: a failure is one clear error, and weights come once
+    # Made here first: a failure gives one clear error, and weights are downloaded only once.
+    detector = make_detector(settings, device)
     if workers > 1:
         del detector
         try:
@@ -74,16 +75,16 @@ def read_faces(
 def read_face(
     image: np.ndarray, landmarks: np.ndarray | None, settings: Settings, detector: Detector | None = None
 ) -> np.ndarray:
-    """The aligned crop of one face in an image.
+    """The aligned crop of one face in an image, uint8 RGB ``[size, size, 3]``; the image itself with the detector ``none``.
 
     Args:
         image: uint8 RGB ``[h, w, 3]``.
         landmarks: ``[5, 2]``, for settings that use them.
         settings: see :func:`read_faces`.
-        detector: the settings' own, where they have one.
+        detector: the detector that the settings name, if they name one.
 
     Raises:
-        RefusedError: the image shows no face, or the landmarks cannot be those of one.
+        RefusedError: the image shows no face, or the landmarks cannot belong to one.
     """
     if settings.detector == "none":
         return image
@@ -120,7 +121,7 @@ _reader: _Reader | None = None
 
 
 def _start(settings: Settings, finish: Callable[[np.ndarray], np.ndarray], device: str) -> None:
-    """Make this process a reader."""
+    """Initialise a worker process."""
     global _reader
     _reader = _Reader(settings, finish, make_detector(settings, device))
 

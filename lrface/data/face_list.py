@@ -1,4 +1,4 @@
-"""Faces as files with a label each: what the readers of the low-resolution data sets give, and what is embedded."""
+"""Lists of faces: image files with a label each. The low-resolution data sets are read as such lists, and embedded from them."""
 
 import hashlib
 import os
@@ -16,26 +16,26 @@ from lrface.errors import LrfaceError
 from lrface.faces.formats import SUFFIXES
 from lrface.files import read_json
 
-#: Label of a person whom nobody has named.
+#: Label of a person without a known name.
 UNKNOWN = -1
-#: Label of a gallery image that is nobody's mate; the official TinyFace code uses this number.
+#: Label of a gallery image that is the mate of no probe; the official TinyFace code uses this number.
 DISTRACTOR = -100
-#: A set that holds this file was made by ``lrface data rehearse`` and is none of the field's.
+#: This file marks a set that ``lrface data rehearse`` made, as opposed to a real one.
 MARKER = "REHEARSAL.json"
 
 
 @dataclass(frozen=True, eq=False)
 class FaceList:
-    """Faces in files; several may lie in one photo, told apart by their landmarks.
+    """Faces in files. Several faces may come from one photo; their landmarks tell them apart.
 
     Attributes:
         paths: the image of each face, absolute or relative to the working directory.
-        ids: int64 ``[n]``: the person, from 0 or 1 on; ``UNKNOWN`` or ``DISTRACTOR`` for those without a name.
-        landmarks: float32 ``[n, 5, 2]`` pixels in the order of :data:`lrface.faces.align.TEMPLATE`, the points that the
-            aligned crop is cut by; a row of NaN where none are known. None where none are known at all.
+        ids: int64 ``[n]``: label of the person, starting at 0 or 1; ``UNKNOWN`` or ``DISTRACTOR`` for faces without a name.
+        landmarks: float32 ``[n, 5, 2]`` pixels in the order of :data:`lrface.faces.align.TEMPLATE`, for cutting the aligned
+            crops. A row is NaN if the landmarks of this face are unknown. None if all are unknown.
 
     Raises:
-        LrfaceError: the three differ in length.
+        LrfaceError: the three differ in length, or the landmarks have another shape.
     """
 
     paths: tuple[Path, ...]
@@ -61,18 +61,18 @@ class FaceList:
 
     @property
     def people(self) -> int:
-        """How many named people there are."""
+        """Number of named people."""
         return len(np.unique(self.ids[self.ids >= 0]))
 
     def subset(self, which: Sequence[int] | np.ndarray | slice) -> "FaceList":
-        """The faces at these positions, in this order, or where a boolean mask is true."""
+        """The faces at these positions, in this order, or those where a boolean mask is true."""
         at = np.arange(len(self))[which if isinstance(which, slice) else np.asarray(which)]
         points = None if self.landmarks is None else self.landmarks[at]
         return FaceList(tuple(self.paths[i] for i in at), self.ids[at], points)
 
     @staticmethod
     def merge(*lists: "FaceList") -> "FaceList":
-        """One list after the other; landmarks are NaN where a list has none and another has."""
+        """Join lists in order. The landmarks of a list without any become NaN if another list has landmarks."""
         paths = tuple(path for faces in lists for path in faces.paths)
         ids = np.concatenate([faces.ids for faces in lists]) if lists else np.empty(0, np.int64)
         if all(faces.landmarks is None for faces in lists):
@@ -84,10 +84,10 @@ class FaceList:
         return FaceList(paths, ids, np.concatenate(known))
 
     def fingerprint(self) -> str:
-        """Names the list: SHA-256 of the images' relative paths and sizes in bytes, labels and landmarks.
+        """Digest that identifies the list: SHA-256 of the relative paths and sizes in bytes of the images, labels and landmarks.
 
-        It stays the same where the whole set is moved. Contents are not read: an image that was replaced by another
-        one of exactly the same number of bytes goes unnoticed.
+        It does not change if the whole set is moved. The image contents are not read: replacing an image by another one with
+        the same number of bytes is not noticed.
 
         Raises:
             LrfaceError: an image is missing.
@@ -109,14 +109,14 @@ NO_FACES = FaceList((), np.empty(0, np.int64))
 
 
 def images_in(folder: Path, set_name: str) -> list[Path]:
-    """The images of one folder, sorted by name; other files are none of ours.
+    """The images of one folder, sorted by name; other files are ignored.
 
     Args:
         folder: the folder.
-        set_name: what ``lrface data where`` calls the set, for the error.
+        set_name: name of the set in ``lrface data where``, for the error.
 
     Raises:
-        LrfaceError: there is no such folder.
+        LrfaceError: the folder does not exist or cannot be listed.
     """
     try:
         with os.scandir(folder) as entries:
@@ -129,10 +129,14 @@ def images_in(folder: Path, set_name: str) -> list[Path]:
 
 
 def require_images(paths: Iterable[Path], listed_in: str | Path) -> None:
-    """Make sure that all these files exist, by listing their folders once each.
+    """Check that all these files exist. Each folder is listed only once.
+
+    Args:
+        paths: the files.
+        listed_in: the list that names them, for the error.
 
     Raises:
-        LrfaceError: some do not: how many, the first of them, and where it was listed.
+        LrfaceError: some are missing; the message says how many, which one is the first, and which list names it.
     """
     there: dict[Path, set[str]] = {}
     missing, total = [], 0
@@ -150,13 +154,13 @@ def require_images(paths: Iterable[Path], listed_in: str | Path) -> None:
 
 
 def read_listed(file: Path, prefix: str, folder: Path, set_name: str) -> tuple[FaceList, list[str]]:
-    """The faces of a MATLAB list, in its order, and a line if the folder has images that it does not list.
+    """Read the faces of a MATLAB list, in its order, and a note if the folder has images that are not in the list.
 
     Args:
-        file: with the variables ``<prefix>_set`` and ``<prefix>_ids``.
-        prefix: of the two variables.
-        folder: where the images lie.
-        set_name: what ``lrface data where`` calls the set, for errors.
+        file: MATLAB file with the variables ``<prefix>_set`` and ``<prefix>_ids``.
+        prefix: beginning of the names of both variables.
+        folder: the folder with the images.
+        set_name: name of the set in ``lrface data where``, for errors.
 
     Raises:
         LrfaceError: the list is missing or damaged, has a negative label, or names an image that is missing.
@@ -173,17 +177,20 @@ def read_listed(file: Path, prefix: str, folder: Path, set_name: str) -> tuple[F
 
 
 def read_identities(root: Path) -> FaceList:
-    """:func:`read_folder` without what is not used."""
+    """Read a folder with one subfolder per identity; see :func:`read_folder`. Skipped files are not reported."""
     return read_folder(root)[0]
 
 
 def read_folder(root: Path) -> tuple[FaceList, Passed]:
-    """A folder per identity, and what lies in it and is not used.
+    """Read a folder with one subfolder per identity.
 
-    Labels count the folders in the order of their names, empty ones left out.
+    Labels number the subfolders from 0 in the order of their names; empty subfolders get no label.
+
+    Returns:
+        The faces, and the files and folders that were skipped.
 
     Raises:
-        LrfaceError: no folders or no images.
+        LrfaceError: there are no subfolders or no images.
     """
     source = FolderSource(root)
     items = list(source.items(0, len(source.counts())))
@@ -194,7 +201,7 @@ def read_folder(root: Path) -> tuple[FaceList, Passed]:
 
 
 def read_marker(root: Path) -> dict[str, Any] | None:
-    """What ``lrface data rehearse`` wrote of a set that it made, or None for a set that is not of its making.
+    """Read the marker that ``lrface data rehearse`` writes into its sets; None for a real set.
 
     Raises:
         LrfaceError: the marker is damaged.
@@ -208,13 +215,13 @@ def read_marker(root: Path) -> dict[str, Any] | None:
 
 
 def mate_note(probes: FaceList, gallery: FaceList, kind: str = "probe") -> list[str]:
-    """A line that counts the probes whose person is not in the gallery, if there are any; they stay in the list."""
+    """A note with the number of probes whose person is not in the gallery; empty if there are none. They stay in the list."""
     count = int((~np.isin(probes.ids, gallery.ids[gallery.ids >= 0])).sum())
     return [f"{count:,} of {len(probes):,} {kind}s have no mate in the gallery"] if count else []
 
 
 def size_notes(found: dict[str, int], nominal: dict[str, int]) -> list[str]:
-    """A line for each part of a set that has another number of images than the published set."""
+    """One note for each part of a set whose number of images differs from that of the published set."""
     return [
         f"{found[part]:,} {part} images, the published set has {count:,}"
         for part, count in nominal.items()

@@ -1,4 +1,4 @@
-"""The one way in which folders of photos are listed: what is used, what is left out and why, what is passed over."""
+"""Listing folders of photos: which images are used, which are left out and why, which files are skipped."""
 
 import os
 from collections import Counter
@@ -12,7 +12,7 @@ from lrface.faces.formats import SUFFIXES
 
 _SUFFIXES = tuple(SUFFIXES)
 
-#: What systems and programs put beside photos, in lower case; so is every name that begins with a dot.
+#: Names, in lower case, that systems and programs put beside photos. All names that begin with a dot are treated alike.
 SYSTEM_NAMES = frozenset(
     {
         "@eadir", "#recycle", "__macosx", "$recycle.bin", "system volume information", "lost+found", "thumbs.db",
@@ -26,18 +26,18 @@ DEEPER = "lies deeper than its person's folder"
 
 
 def is_system(name: str) -> bool:
-    """Whether a file or a folder of this name is hidden, or of a system's making."""
+    """Whether a file or a folder of this name is hidden or was made by the system."""
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
 @dataclass
 class Passed:
-    """What lies in a folder and is not used.
+    """The contents of a folder that are not used.
 
     Attributes:
         rows: path and reason of each image that is left out, and of each linked folder.
-        system: hidden and system entries; a folder counts once, and is not looked into.
-        others: files that are no images by their names.
+        system: number of hidden and system entries. A folder counts once and is not opened.
+        others: number of files that are not images by their names.
     """
 
     rows: list[tuple[str, str]] = field(default_factory=list)
@@ -45,13 +45,13 @@ class Passed:
     others: int = 0
 
     def lines(self) -> tuple[str, ...]:
-        """For people: how much of each kind there is."""
+        """Summary for human readers: the number of entries of each kind."""
         kinds = Counter(reason for _, reason in self.rows)
         lines = [f"{count:,} left out: {reason}" for reason, count in kinds.most_common()]
         return (*lines, *self.notes())
 
     def notes(self) -> tuple[str, ...]:
-        """:meth:`lines` without those of the rows, for whoever lists the rows."""
+        """The lines of :meth:`lines` about ``system`` and ``others`` only, for callers that list the rows themselves."""
         told = ((self.system, "hidden or system files and folders"), (self.others, "files that are no images"))
         return tuple(f"{count:,} {what} passed over" for count, what in told if count)
 
@@ -67,12 +67,12 @@ def list_folder(folder: str | Path, passed: Passed, name: str = "") -> Listing:
     """List one folder.
 
     Args:
-        folder: which.
-        passed: takes what is not in the listing.
-        name: what the folder is called in the rows of ``passed``; "" for the names alone.
+        folder: the folder.
+        passed: collects the entries that are not in the listing.
+        name: name of the folder in the rows of ``passed``; "" for the bare names of its entries.
 
     Raises:
-        LrfaceError: it cannot be listed.
+        LrfaceError: the folder cannot be listed.
     """
     listing = Listing([], [])
     try:
@@ -97,12 +97,12 @@ def list_folder(folder: str | Path, passed: Passed, name: str = "") -> Listing:
 
 
 def walk(folder: str | Path, passed: Passed, name: str | None = None) -> Iterator[str]:
-    """The images of a folder and of those within it, to the bottom; in no order that matters.
+    """Yield the images of a folder and of all its subfolders, in no particular order.
 
     Args:
-        folder: which.
-        passed: takes what is not used.
-        name: what the folder is called in what comes out; ``folder`` by default.
+        folder: the folder.
+        passed: collects the entries that are not used.
+        name: name of the folder in the paths that are yielded; by default ``folder``.
 
     Raises:
         LrfaceError: a folder cannot be listed.
@@ -116,5 +116,5 @@ def walk(folder: str | Path, passed: Passed, name: str | None = None) -> Iterato
 
 
 def leave_out(images: Iterable[str], reason: str, passed: Passed) -> None:
-    """Make rows of images that are not used."""
+    """Record images that are not used, with the reason, as rows of ``passed``."""
     passed.rows += [(image, reason) for image in sorted(images)]

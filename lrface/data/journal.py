@@ -1,8 +1,8 @@
-"""An append-only shard that survives `kill -9`: data files, and a journal that says how much of them is certain.
+"""An append-only shard that survives ``kill -9``: data files, and a journal that records how much of them is complete.
 
-Chunks of images are appended to the data files, which are synced; then a line for each chunk goes to the journal, which
-is synced too. Whatever lies behind the last whole line of the journal is cut off when the work is taken up again, so
-that no image is lost and none is stored twice.
+Chunks of images are appended to the data files, which are then synced to disk. After that, a line for each chunk is written
+to the journal, which is synced too. On resuming, everything after the last complete line of the journal is cut off. So no
+image is lost and none is stored twice.
 """
 
 import io
@@ -23,27 +23,28 @@ from lrface.data.crop import Crop
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, try_lock
 
-#: How long finished chunks may wait to be made certain: a sync takes some 10 ms, whatever it writes.
+#: Maximum time in seconds before finished chunks are committed. A sync takes some 10 ms, whatever it writes.
 COMMIT_SECONDS = 1.0
 
 JOURNAL_FILE = "journal.jsonl"
 
 
 class ShardWriter:
-    """Writes one shard chunk by chunk into ``folder``. Only one process at a time can.
+    """Writes one shard chunk by chunk into ``folder``. Only one process can write a shard at a time.
 
     Args:
-        folder: where ``train.rec``, ``low.npy`` and the journal grow.
-        low_size: side of the low-resolution pixels.
-        header: what the shard is made from; an unfinished one is only continued with the same.
+        folder: the folder of ``train.rec``, ``low.npy`` and the journal.
+        low_size: side of the low-resolution images in pixels.
+        header: what the shard is made from. An unfinished shard can only be continued with the same header.
 
     Attributes:
-        rows: images that went through, whatever became of them; after a start, those that are certain.
-        images: how many of them are in the shard.
+        rows: number of images processed, whatever their outcome; after a restart, the number committed.
+        images: number of images in the shard.
 
     Raises:
-        LrfaceError: the folder holds an unfinished shard with another header or damaged files, or is being written.
-        OSError: the disk is full or cannot be written; so do all methods.
+        LrfaceError: the folder holds an unfinished shard with another header or damaged files, or another process is
+            writing it.
+        OSError: the disk is full or cannot be written. All methods can raise it.
     """
 
     def __init__(self, folder: Path, low_size: int, header: dict[str, Any]) -> None:
@@ -76,7 +77,7 @@ class ShardWriter:
             raise
 
     def append(self, crops: list[Crop]) -> None:
-        """Add one chunk; it is certain within ``COMMIT_SECONDS`` of the last commit, or at the next ``commit``."""
+        """Add one chunk. It is committed at the next ``commit``, at the latest ``COMMIT_SECONDS`` after the last one."""
         rows, records, low = [], [], []
         for crop in crops:
             row = crop.row
@@ -95,7 +96,7 @@ class ShardWriter:
             self.commit()
 
     def commit(self) -> None:
-        """Make everything that was added certain."""
+        """Write everything added so far to disk and record it in the journal."""
         if self._waiting:
             _sync(self._rec)
             _sync(self._low)
@@ -106,25 +107,25 @@ class ShardWriter:
         self._committed = time.monotonic()
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """The journal's chunks in order, without loading it whole."""
+        """Yield the chunks of the journal in order, without loading the whole journal."""
         with open(self.folder / JOURNAL_FILE, "rb") as file:
             next(file)
             for line in file:
                 yield json.loads(line)
 
     def close(self) -> None:
-        """Close the files; what is not certain is lost, and the shard can be taken up again."""
-        with ExitStack() as stack:  # closes the rest, too, where one cannot write what it still holds
+        """Close the files. Chunks that are not committed are lost; the shard can be resumed."""
+        with ExitStack() as stack:  # closes the other files too if one of them cannot be flushed
             for file in (self._journal, self._low, self._rec):
                 stack.callback(file.close)
 
     def finish(self, labels: np.ndarray, offsets: np.ndarray, property_size: int) -> None:
-        """Write the identity records, the index and the array header that complete the files.
+        """Complete the files: write the identity records, the index and the array header.
 
         Args:
             labels: int64 ``[images]``, grouped by identity.
-            offsets: int64 ``[images]``, where each image's record begins.
-            property_size: side of the crops.
+            offsets: int64 ``[images]``, the byte at which each image's record begins.
+            property_size: side of the crops in pixels.
         """
         offset = self._rec_bytes
         with atomic_write(self.folder / "train.idx", "w") as index:
@@ -149,10 +150,15 @@ class ShardWriter:
 
 
 def check_same(now: dict[str, Any], before: dict[str, Any], folder: Path) -> None:
-    """Refuse to go on with, or to take for done, a shard that was made from other things.
+    """Refuse to continue or to reuse a shard that was made from other inputs.
+
+    Args:
+        now: header of the present call.
+        before: header of the existing shard.
+        folder: the shard, for the error.
 
     Raises:
-        LrfaceError: the headers differ; the message says in what.
+        LrfaceError: the headers differ; the message names the difference.
     """
     for key, value in now.items():
         old = before.get(key)
@@ -177,7 +183,7 @@ class _Certain:
 
 
 def _read_journal(file: Any, header: dict[str, Any], folder: Path) -> _Certain:
-    """Add up the whole lines; the first torn or damaged one ends what is certain."""
+    """Count what the complete lines of the journal record. Reading stops at the first torn or damaged line."""
     certain = _Certain()
     for line in file:
         try:
@@ -196,7 +202,7 @@ def _read_journal(file: Any, header: dict[str, Any], folder: Path) -> _Certain:
 
 
 def _cut(file: Any, size: int, folder: Path) -> None:
-    """Cut off everything behind byte ``size`` and go there."""
+    """Cut the file to ``size`` bytes and move to its end."""
     if os.fstat(file.fileno()).st_size < size:
         raise LrfaceError(f"a file of {folder} is shorter than its journal says: begin again with --overwrite")
     file.truncate(size)
@@ -209,7 +215,7 @@ def _sync(file: Any) -> None:
 
 
 def _npy_header(images: int, size: int) -> bytes:
-    """A ``.npy`` header; numpy pads it so that its length does not change while the first axis grows."""
+    """A ``.npy`` header. numpy pads it, so that its length stays the same when the first axis grows."""
     buffer = io.BytesIO()
     shape = (images, size, size, 3)
     npy.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})

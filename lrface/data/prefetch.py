@@ -1,4 +1,4 @@
-"""A parallel map that computes results before they are asked for."""
+"""A parallel map that computes results ahead of the consumer."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 def prefetched_map(
     pool: Executor, work: Callable[[Chunk], Result], chunks: Iterable[Chunk], prefetch: int
 ) -> Generator[Result, None, None]:
-    """``work(chunk)`` of chunk after chunk, in order, ``prefetch`` of them computed before they are asked for."""
+    """Yield ``work(chunk)`` for each chunk, in order, with ``prefetch`` results computed ahead."""
     remaining = iter(chunks)
     waiting: deque[Future[Result]] = deque(pool.submit(work, chunk) for chunk in islice(remaining, prefetch))
     while waiting:

@@ -1,4 +1,4 @@
-"""Photos or records -> a store: detect, align, degrade, in parallel; resumable; one shard or many."""
+"""Photos or records -> a store. Detects, aligns and degrades faces in parallel; resumable; in one shard or many."""
 
 import hashlib
 import json
@@ -24,24 +24,24 @@ from lrface.data.workers import crop_chunks
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, file_digest, require_path, write_json
 
-#: Images in one unit of work. Detection is slow, and a kill loses the units in hand.
+#: Number of images in one unit of work. Detection is slow, and units in progress are lost if the process is killed.
 CHUNK = 256
 DETECTION_CHUNK = 32
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the images of one shard.
+    """The outcomes of the images of one shard.
 
     Attributes:
         folder: the shard.
-        counts: status -> images; adds up to the images of the shard's share of the source. The first shard also has what
-            the source leaves out, ``left out``: images that lie in no identity's folder, and linked folders.
-        identities: identities with at least one image in the store.
-        single: identities with exactly one.
+        counts: status -> number of images. The sum is the number of images in the shard's part of the source. The first
+            shard also counts ``left out``: images that are in no identity's folder, and linked folders.
+        identities: number of identities with at least one image in the store.
+        single: number of identities with exactly one image.
         fingerprint: digest of the labels and crops.
-        turned: images whose face was found in another turn of them; the manifest says which.
-        notes: what else lies in the source, on the first shard: hidden and system files and folders, other files.
+        turned: number of images whose face was found after turning the image; the manifest says which.
+        notes: other contents of the source, on the first shard: hidden and system files and folders, other files.
     """
 
     folder: Path
@@ -65,22 +65,22 @@ def prepare(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Summary:
-    """Make one shard of a store out of a source. Killed at any moment, the same call goes on where it was.
+    """Make one shard of a store from a source. If the process is killed, the same call resumes the work.
 
     Args:
         source: see :func:`lrface.data.sources.open_source`.
-        out: the store's folder; its shards may be written by different machines at the same time.
+        out: the store's folder. Different machines may write its shards at the same time.
         settings: how faces are found, cut and reduced.
-        landmarks: CSV file; with ``settings.detector == "landmarks"``, and only then.
-        shard, shards: which part of the source, counted from 0.
-        workers: processes. One works in this process; more are spawned, so that a script that calls this needs the
-            usual ``if __name__ == "__main__":``.
-        device: for the detector.
-        overwrite: begin the shard anew.
-        progress: show a bar with rate and time left.
+        landmarks: CSV file; required with ``settings.detector == "landmarks"``, forbidden otherwise.
+        shard, shards: which part of the source, counted from 0, of how many.
+        workers: number of processes. 1 works in this process. More are spawned: the calling script then needs the usual
+            ``if __name__ == "__main__":``.
+        device: of the detector.
+        overwrite: start the shard again.
+        progress: show a progress bar with rate and remaining time.
 
     Raises:
-        LrfaceError: the source or the settings are wrong, no image could be used, or the disk is full.
+        LrfaceError: the source or the settings are wrong, no image could be used, a worker died, or the disk is full.
     """
     if not 0 <= shard < shards:
         raise LrfaceError(f"there is no shard {shard} of {shards}: shards count from 0 to {shards - 1}")
@@ -94,7 +94,7 @@ def prepare(
         "listing": share.listing,
         "landmarks": file_digest(landmarks) if landmarks else None,
     }
-    header = json.loads(json.dumps(header))  # compared with what was read from JSON
+    header = json.loads(json.dumps(header))  # makes it comparable with headers read from JSON
     folder = store.shard_folder(out, shard, shards)
     origin = {"source": str(images.root), "shard": shard, "shards": shards}
     try:
@@ -181,7 +181,7 @@ def _finish(writer: ShardWriter, settings: Settings, header: dict[str, Any], pas
 
 
 def _left_out(path: str, reason: str) -> dict[str, Any]:
-    """A row of the manifest for what is no item of the source."""
+    """The row of the manifest for a file that is left out of the source."""
     nothing = {"landmarks": None, "score": None}
     return {"path": path, "identity": None, "label": -1, "status": "left out", "reason": reason} | nothing
 

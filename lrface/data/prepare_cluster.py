@@ -1,4 +1,4 @@
-"""A store made by a Ray cluster: each shard is a task."""
+"""Making a store on a Ray cluster, one task per shard."""
 
 import json
 import shutil
@@ -24,16 +24,19 @@ def prepare_on_ray(
     overwrite: bool = False,
     progress: bool = True,
 ) -> list[Summary]:
-    """Make all shards of a store; each is, byte for byte, what :func:`lrface.data.prepare.prepare` makes of it.
+    """Make all shards of a store. Each is byte for byte the same as :func:`lrface.data.prepare.prepare` makes it.
 
-    A shard whose worker was lost goes on where it was, on another one; so does the whole command if it is repeated.
+    If a worker is lost, another one resumes its shard. If the whole command is repeated, it resumes too.
 
     Args:
-        source, out: under paths that all machines of the cluster share.
+        source, out: paths that all machines of the cluster share.
         settings, landmarks, overwrite, progress: see :func:`lrface.data.prepare.prepare`.
-        shards: how many; fewer if there are fewer identities.
+        shards: number of shards; fewer if there are fewer identities.
         address: see :func:`lrface.data.cluster.connected`.
-        device: for the detectors; each task with ``cuda`` gets a GPU of its own.
+        device: of the detectors; with ``cuda`` each task gets its own GPU.
+
+    Returns:
+        The summary of each shard.
 
     Raises:
         LrfaceError: as :func:`lrface.data.prepare.prepare`; or there is no cluster, or its machines share no folders.
@@ -46,7 +49,7 @@ def prepare_on_ray(
     source, out = Path(source).resolve(), Path(out).resolve()
     landmarks = None if landmarks is None else Path(landmarks).resolve()
     folders = [shard_folder(out, shard, shards) for shard in range(shards)]
-    if overwrite:  # here, for a task that is done again has to go on where it was
+    if overwrite:  # deleted here and not in the task, because a repeated task has to resume
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
     readers = [_Journal(folder) for folder in folders]
@@ -77,7 +80,7 @@ def _shard(
 
 
 class _Journal:
-    """Counts the rows of a shard that somebody else writes, reading on where it was."""
+    """Counts the rows of a shard that another process writes. Each call continues where the last one stopped."""
 
     def __init__(self, folder: Path) -> None:
         self._path, self._at, self._rows = folder / JOURNAL_FILE, 0, 0
@@ -91,6 +94,6 @@ class _Journal:
                         break
                     self._at += len(line)
                     self._rows += len(json.loads(line).get("rows", ()))  # the header has none
-        except (OSError, ValueError):  # not begun, complete, or cut off at this moment
+        except (OSError, ValueError):  # not begun, already complete, or being truncated at this moment
             pass
         return self._rows

@@ -1,4 +1,4 @@
-"""Where faces come from: a folder per identity, or an insightface RecordIO file. `prepare` reads both the same way."""
+"""Sources of faces: a folder per identity, or an insightface RecordIO file. ``prepare`` reads both in the same way."""
 
 import hashlib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ EYE_COLUMNS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
 POINT_COLUMNS = (*EYE_COLUMNS, "nose_x", "nose_y", "left_mouth_x", "left_mouth_y", "right_mouth_x", "right_mouth_y")
 
 
-#: Folder, and label, of faces of nobody in particular.
+#: Name of the folder, and label, of faces without an identity.
 UNLABELLED = "-1"
 
 
@@ -28,9 +28,9 @@ class Item:
     Attributes:
         path: its name within the source: a relative path, or the key of a record.
         identity: the name of the person.
-        label: the identity's number within the whole source, the same on every machine; -1 for nobody in particular.
-        landmarks: ``[n][2]`` pixels if the source knows them.
-        known: False where a landmarks file was given but does not list this image.
+        label: number of the identity within the whole source, the same on every machine; -1 for no identity.
+        landmarks: ``[n][2]`` pixels if the source has them.
+        known: False if there is a landmarks file that does not list this image.
     """
 
     path: str
@@ -43,7 +43,7 @@ class Item:
 class Source(Protocol):
     """A set of images, grouped by identity, listed in the same order on every machine.
 
-    It is pickled to worker processes, which only call ``load``: a copy need not know the list.
+    It is pickled for worker processes, which only call ``load``. A pickled copy therefore need not contain the list.
     """
 
     root: Path
@@ -55,21 +55,21 @@ class Source(Protocol):
         """The images of the identities ``first`` to ``stop`` (exclusive), in order."""
 
     def load(self, item: Item) -> bytes:
-        """The encoded image."""
+        """Read the encoded image. Raises LrfaceError if it cannot be read."""
 
     def passed(self) -> Passed:
-        """What lies there and is no item."""
+        """The contents of the source that are not items."""
 
 
 def open_source(path: str | Path, landmarks: str | Path | None = None) -> Source:
-    """Open a folder per identity, or a ``.rec`` file, or a folder that holds ``train.rec``.
+    """Open a folder per identity, a ``.rec`` file, or a folder that holds ``train.rec``.
 
     Args:
         path: the source.
         landmarks: a CSV file with landmarks for a folder; see :class:`FolderSource`.
 
     Raises:
-        LrfaceError: there is no such source, or it holds no images, or the landmarks cannot be used.
+        LrfaceError: there is no such source, it holds no images, or the landmarks cannot be used.
     """
     root = Path(require_path(path))
     if is_record(root):
@@ -84,18 +84,21 @@ def open_source(path: str | Path, landmarks: str | Path | None = None) -> Source
 
 
 def is_record(path: str | Path) -> bool:
-    """Whether a source is insightface's RecordIO, a ``.rec`` file or a folder that holds ``train.rec``."""
+    """Whether a source is insightface's RecordIO: a ``.rec`` file, or a folder that holds ``train.rec``."""
     return Path(path).suffix == ".rec" or (Path(path) / "train.rec").exists()
 
 
 class FolderSource:
-    """A folder per identity, as CASIA-WebFace, LFW and most collections are laid out: ``root/<identity>/<image>``.
+    """A folder per identity, as in CASIA-WebFace, LFW and most collections: ``root/<identity>/<image>``.
 
-    Faces in the folder ``-1`` are of nobody in particular.
+    Faces in the folder ``-1`` have no identity.
 
-    A landmarks CSV names images by the column ``path`` relative to ``root``, and has either the columns ``left_eye_x,
-    left_eye_y, right_eye_x, right_eye_y`` or these and the same of ``nose``, ``left_mouth`` and ``right_mouth``. Left
-    means left in the image.
+    A landmarks CSV names images in the column ``path``, relative to ``root``. It has either the columns ``left_eye_x,
+    left_eye_y, right_eye_x, right_eye_y``, or these and the same columns for ``nose``, ``left_mouth`` and ``right_mouth``.
+    Left means left in the image.
+
+    Raises:
+        LrfaceError: the folder cannot be listed or has no subfolders, or the landmarks cannot be read.
     """
 
     def __init__(self, root: Path, landmarks: Path | None = None) -> None:
@@ -123,7 +126,7 @@ class FolderSource:
                 yield Item(path, name, label, points, self._landmarks is None or points is not None)
 
     def load(self, item: Item) -> bytes:
-        """The encoded image."""
+        """Read the encoded image. Raises LrfaceError if it cannot be read."""
         try:
             with open(f"{self.root}/{item.path}", "rb", buffering=0) as file:
                 return file.read()
@@ -131,7 +134,7 @@ class FolderSource:
             raise LrfaceError(f"cannot read {item.path}: {error.strerror or error}") from error
 
     def passed(self) -> Passed:
-        """Images beside the identities' folders and deeper than these, linked folders, and what is no image."""
+        """Images beside the identities' folders or deeper than these, linked folders, and other files."""
         passed = Passed()
         leave_out(list_folder(self.root, passed).images, LOOSE, passed)
         for name in self._identities:
@@ -171,16 +174,16 @@ class RecordSource:
                 yield Item(str(key), name, label)
 
     def load(self, item: Item) -> bytes:
-        """The encoded image."""
+        """Read the encoded image. Raises LrfaceError if the record is damaged."""
         return self._reader.read_image_bytes(int(item.path))[1]
 
     def passed(self) -> Passed:
-        """Nothing: every record is an item."""
+        """Nothing, because every record is an item."""
         return Passed()
 
 
 class Landmarks:
-    """Landmarks by relative image path; 80 bytes an image and its name, however many images there are.
+    """Landmarks by relative image path. The memory is 80 bytes per image plus its name.
 
     Args:
         paths: relative image paths.
@@ -201,7 +204,7 @@ def read_landmarks(path: Path) -> Landmarks:
     """Read a landmarks CSV; see :class:`FolderSource`.
 
     Raises:
-        LrfaceError: the file is missing, or lacks a column, lists an image twice, or holds something that is no number.
+        LrfaceError: the file is missing, lacks a column, lists an image twice, or holds a value that is not a number.
     """
     import pandas as pd
 
@@ -227,12 +230,12 @@ def read_landmarks(path: Path) -> Landmarks:
 
 @dataclass(frozen=True)
 class Share:
-    """The part of a source that one machine prepares: whole identities, about the n-th part of the images.
+    """The part of a source for one shard: whole identities, about ``1 / shards`` of the images.
 
     Attributes:
         first, stop: identities ``first`` to ``stop`` (exclusive).
-        images: how many images they have.
-        listing: digest of the whole source's identities and counts: all shards must come from the same listing.
+        images: their number of images.
+        listing: digest of all identities of the source and their counts; all shards must come from the same listing.
     """
 
     first: int
@@ -242,12 +245,12 @@ class Share:
 
 
 def take_share(source: Source, shard: int, shards: int) -> Share:
-    """Share ``shard`` of ``shards``: an identity belongs where its first image falls in an even cut of the images.
+    """Compute part ``shard`` of ``shards``. The images are cut evenly; an identity belongs to the part with its first image.
 
-    No share is empty: where a large identity spans several cuts, its neighbours fill them.
+    No part is empty: if a large identity spans several cuts, its neighbours fill the other parts.
 
     Raises:
-        LrfaceError: no images, fewer identities than shares, or more images than one ``.rec`` can number.
+        LrfaceError: no images, fewer identities than shards, or more images than one ``.rec`` can number.
     """
     counts = source.counts()
     sizes = np.array([count for _, count in counts], np.int64)
@@ -262,8 +265,9 @@ def take_share(source: Source, shard: int, shards: int) -> Share:
     starts = (np.cumsum(sizes) - sizes)[filled]
     steps = np.arange(shards + 1)
     bounds = np.searchsorted(starts, steps * sizes.sum() // shards)
-    bounds = np.maximum.accumulate(bounds - steps) + steps  # each share has an identity more than the last
-    bounds = np.minimum(bounds, len(filled) - shards + steps)  # and leaves one for each that follows
+    # Each part begins at least one identity after the previous one.
+    bounds = np.maximum.accumulate(bounds - steps) + steps
+    bounds = np.minimum(bounds, len(filled) - shards + steps)  # and leaves one identity for each part that follows
     first, stop = int(filled[bounds[shard]]), int(filled[bounds[shard + 1] - 1]) + 1
     images = int(sizes[first:stop].sum())
     if images + (stop - first) + 1 >= MAX_EXACT_LABEL:

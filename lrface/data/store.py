@@ -1,4 +1,4 @@
-"""What training reads: aligned crops in the field's own ``.rec``, low-resolution pixels in a memory-mapped array.
+"""The format of training data: aligned crops in a ``.rec``, low-resolution pixels in a memory-mapped array.
 
 ::
 
@@ -7,12 +7,11 @@
         low.npy                        uint8 [N, side, side, 3]
         labels.npy                     int64 [N], numbered over the whole source
         manifest.parquet               a row per image of the source: path, identity, landmarks, score, status, reason
-        contact.png                    a look at it
+        contact.png                    contact sheet
         shard.json                     settings, counts, fingerprint; written last
 
-Shards are independent, so that many machines can write them; :class:`Store` reads them as one. Nothing is loaded
-that is not asked for: labels take 8 bytes an image, the index of the crops 16 once a crop is read, and everything else
-stays on the disk.
+Shards are independent, so that several machines can write them. :class:`Store` reads them as one. Only the requested data are
+loaded: labels take 8 bytes per image, the index of the crops takes 16 once a crop is read, and the rest stays on disk.
 """
 
 import hashlib
@@ -36,19 +35,19 @@ from lrface.files import looked_in, read_json, require_path
 FORMAT = 1
 SHARD_FILE = "shard.json"
 ROW_GROUP = 16384
-"""Rows of the manifest that are held in memory and written together."""
+"""Number of rows of the manifest that are kept in memory and written together."""
 
 
 def shard_folder(out: str | Path, shard: int, shards: int) -> Path:
-    """Where shard ``shard`` of ``shards`` lives."""
+    """The folder of shard ``shard`` of ``shards``."""
     return Path(out) / f"shard-{shard:05d}-of-{shards:05d}"
 
 
 def read_shard(folder: Path) -> dict[str, Any]:
-    """The facts of one complete shard.
+    """Read the record of one complete shard.
 
     Raises:
-        LrfaceError: it is of a format that this version does not read.
+        LrfaceError: the record cannot be read, or has a format that this version does not know.
     """
     facts: dict[str, Any] = read_json(folder / SHARD_FILE)
     if facts.get("format") != FORMAT:
@@ -57,7 +56,7 @@ def read_shard(folder: Path) -> dict[str, Any]:
 
 
 class ManifestWriter:
-    """Writes the manifest to an open file as Parquet, some thousand rows at a time, so that memory stays flat."""
+    """Writes the manifest to an open file as Parquet, some thousand rows at a time, so that memory stays bounded."""
 
     def __init__(self, file: IO[bytes]) -> None:
         import pyarrow as pa
@@ -86,7 +85,7 @@ class ManifestWriter:
             self._writer.close()
 
     def write(self, rows: list[dict[str, Any]]) -> None:
-        """Add rows; keys that are not columns are left out."""
+        """Add rows. Keys that are not columns are ignored."""
         self._rows += rows
         if len(self._rows) >= ROW_GROUP:
             self._flush()
@@ -103,7 +102,7 @@ class ManifestWriter:
 
 
 def _as_utf8(text: str) -> str:
-    """File names need not be valid UTF-8, Parquet's strings do: what is not appears as ``\\udcff``."""
+    """Make a text valid UTF-8, which Parquet needs and file names need not be. Invalid bytes become ``\\udcff`` and the like."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -112,19 +111,20 @@ class Store:
 
     Args:
         path: the store's folder.
-        low_size: side of the low-resolution pixels, which are then made from the crops; as they are stored if None.
+        low_size: side of the low-resolution images in pixels. If it differs from the stored side, they are made from the
+            crops. If None, the stored ones are used.
 
     Attributes:
-        labels: int64 ``[N]``, identities numbered 0 to ``identities - 1`` without gaps; -1: of nobody in particular.
-        identities: how many there are.
-        degradation: of the low-resolution pixels.
-        size: side of the aligned crops.
-        fingerprint: names the contents.
-        settings: how it was prepared, as recorded.
-        folders: of the shards, in order.
+        labels: int64 ``[N]``, identities numbered 0 to ``identities - 1`` without gaps; -1 for no identity.
+        identities: number of identities.
+        degradation: how the low-resolution images are made.
+        size: side of the aligned crops in pixels.
+        fingerprint: digest of the contents.
+        settings: the recorded settings of ``prepare``.
+        folders: folders of the shards, in order.
 
     Raises:
-        LrfaceError: no store, a shard is missing, unfinished or damaged, or shards disagree.
+        LrfaceError: there is no store, a shard is missing, unfinished or damaged, or the shards do not fit together.
     """
 
     def __init__(self, path: str | Path, low_size: int | None = None) -> None:
@@ -150,7 +150,7 @@ class Store:
         self._low = [_load(folder / "low.npy", count) for folder, count in zip(self.folders, images, strict=True)]
         labels = [_load(folder / "labels.npy", count) for folder, count in zip(self.folders, images, strict=True)]
         known, numbers = np.unique(np.concatenate(labels), return_inverse=True)
-        nobody = int(known[0] < 0)  # comes first
+        nobody = int(known[0] < 0)  # the label -1, if there is one, comes first
         self.labels = numbers - nobody
         self.identities = len(known) - nobody
         digests = [fact["fingerprint"] for fact in facts]
@@ -160,7 +160,12 @@ class Store:
         return len(self.labels)
 
     def low(self, indices: Sequence[int] | np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Low-resolution pixels, uint8 ``[n, side, side, 3]`` RGB, copied into memory."""
+        """Low-resolution images, uint8 RGB ``[n, side, side, 3]``, copied into memory.
+
+        Raises:
+            LrfaceError: a crop cannot be read.
+            IndexError: an index is out of range.
+        """
         if not self._stored:
             chosen = np.arange(len(self))[indices]
             with ThreadPoolExecutor() as pool:
@@ -178,17 +183,22 @@ class Store:
         return result
 
     def encoded(self, index: int) -> bytes:
-        """The aligned crop of image ``index`` as it is stored, JPEG or PNG."""
+        """The aligned crop of image ``index`` as it is stored, JPEG or PNG. Raises as :meth:`crop` does."""
         shard = int(self._shards_of(np.array(index)))
         return self._readers[shard].read_image_bytes(int(index) - self._start(shard) + 1)[1]
 
     def crop(self, index: int) -> np.ndarray:
-        """The aligned crop of image ``index``: uint8 RGB ``[size, size, 3]``."""
+        """The aligned crop of image ``index``: uint8 RGB ``[size, size, 3]``.
+
+        Raises:
+            LrfaceError: the crop cannot be read.
+            IndexError: the index is out of range.
+        """
         return read_image(self.encoded(index), f"image {index} of {self.path}")
 
     @cached_property
     def _readers(self) -> list[RecordReader]:
-        """Their indices take memory, which those who want the low-resolution pixels only need not pay."""
+        """Opened at first use, because the indices take memory that the low-resolution images do not need."""
         return [RecordReader(folder / "train.rec") for folder in self.folders]
 
     def _shards_of(self, indices: np.ndarray) -> np.ndarray:
@@ -221,7 +231,7 @@ def _shards(path: Path) -> list[Path]:
 
 
 def _load(path: Path, images: int) -> np.ndarray:
-    """A memory-mapped array that must have ``images`` rows."""
+    """Open a memory-mapped array that must have ``images`` rows."""
     advice = "prepare the shard again with --overwrite"
     try:
         array: np.ndarray = np.load(path, mmap_mode="r")

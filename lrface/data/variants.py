@@ -1,4 +1,4 @@
-"""Faces as distant, blurred and compressed pictures show them, of which the truth is known: to calibrate and measure."""
+"""Faces as in distant, blurred and compressed pictures, with known detail, for calibration and measurements."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,24 +10,25 @@ from lrface.faces.align import TEMPLATE_SIZE, norm_crop
 from lrface.faces.degrade import resize
 from lrface.faces.images import encode_image, read_image
 
-#: How the face comes: ``native``, an image of its own pixels; ``photo``, cut out of a photo by an aligner, which knows
-#: how many pixels it had; ``enlarged``, by somebody who does not say so.
+#: How the face arrives: ``native``, an image with only the face's own pixels; ``photo``, an aligned crop of a photo with a
+#: known face size; ``enlarged``, an enlarged image whose original size is not known.
 Route = Literal["native", "photo", "enlarged"]
 
-#: Blur of a face larger than this is given in pixels of one of this size.
+#: For faces larger than this, the blur is given in pixels of a face of this size.
 BLUR_SIDE = 24
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What becomes of an aligned crop.
+    """How an aligned crop is reduced, blurred and compressed.
 
     Attributes:
         side: pixels across the face; None for the crop as it is.
-        blur: standard deviation of a Gaussian, in pixels of the face, or of ``BLUR_SIDE`` where it has more.
+        blur: standard deviation of a Gaussian, in pixels of the face; for faces larger than ``BLUR_SIDE``, in pixels of a
+            face of that size.
         route: see ``Route``.
-        kernel: of the reduction, and of an unknown enlargement.
-        jpeg: quality with which the small face was compressed; None if it was not.
+        kernel: of the reduction, and of the enlargement on the route ``enlarged``.
+        jpeg: quality with which the small face was compressed; None for no compression.
     """
 
     side: int | None = None
@@ -37,7 +38,7 @@ class Variant:
     jpeg: int | None = None
 
     def __call__(self, crop: np.ndarray) -> tuple[np.ndarray, float]:
-        """From an aligned crop uint8 RGB ``[n, n, 3]`` to an image of the face, and how many pixels it is said to have."""
+        """Convert an aligned crop, uint8 RGB ``[n, n, 3]``, to an image of the face and its stated number of pixels."""
         import cv2
 
         image = crop if self.side is None else resize(crop, self.side, self.kernel)
@@ -50,7 +51,7 @@ class Variant:
             return image, side
         if self.route == "enlarged":
             return resize(image, TEMPLATE_SIZE, self.kernel), TEMPLATE_SIZE
-        # As an aligner would, except that it would find the crop's surroundings beyond the border.
+        # This is what an aligner would do. Only the surroundings of the face are missing, so the border is repeated.
         rim = 1
         framed = cv2.copyMakeBorder(image, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
         places = (LANDMARKS + 0.5) * (side / TEMPLATE_SIZE) - 0.5 + rim
@@ -58,13 +59,13 @@ class Variant:
 
     @property
     def detail(self) -> float:
-        """Pixels of detail, in the sense of :func:`lrface.faces.detail.detail`; of the crop as it is, at most."""
+        """Pixels of detail as in :func:`lrface.faces.detail.detail`; this is an upper limit, that of a perfectly sharp crop."""
         side = TEMPLATE_SIZE if self.side is None else self.side
         return float(side / np.sqrt(1 + 3 * (self.blur * max(1.0, side / BLUR_SIDE)) ** 2))
 
 
 def draw_variant(rng: np.random.Generator, largest: int = 48) -> Variant:
-    """A face as it may come: one in eight as it is, the others of 5 to ``largest`` pixels, half of them blurred."""
+    """Draw a random variant: 1 in 8 is the crop as it is, the others have 5 to ``largest`` pixels, half of them blurred."""
     if rng.random() < 1 / 8:
         return Variant()
     blurred, compressed = rng.random(2) < (0.5, 0.3)
@@ -79,6 +80,6 @@ def draw_variant(rng: np.random.Generator, largest: int = 48) -> Variant:
 
 
 def draw_route(rng: np.random.Generator) -> Route:
-    """Any of the three, equally often."""
+    """Draw one of the three routes with equal probability."""
     routes: tuple[Route, ...] = ("native", "photo", "enlarged")
     return routes[rng.integers(len(routes))]

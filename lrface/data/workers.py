@@ -1,4 +1,4 @@
-"""Cropping in several processes: results in the order of the work, memory bounded, nobody left behind."""
+"""Cropping in several processes: ordered results, bounded memory, and no processes left over at the end."""
 
 import multiprocessing
 import os
@@ -18,15 +18,16 @@ from lrface.faces.detect import Detector, create_detector
 def crop_chunks(
     chunks: Iterator[list[Item]], source: Source, settings: Settings, workers: int, device: str
 ) -> Generator[list[Crop], None, None]:
-    """Crop chunk after chunk, in this process or, with more than one worker, in spawned ones.
+    """Crop chunk by chunk, in this process or, with more than one worker, in spawned ones.
 
-    The results do not depend on the number of workers. Closing the generator early stops them after the image in hand.
+    The results do not depend on the number of workers. If the generator is closed early, each worker stops after its current
+    image.
 
     Raises:
-        LrfaceError: there is no such detector here, before any work is done.
+        LrfaceError: the detector is not available; raised before any work is done.
         concurrent.futures.process.BrokenProcessPool: a worker died.
     """
-    # Made here first: a failure is one clear error, and weights are downloaded once instead of by each worker.
+    # Made here first: a failure gives one clear error, and weights are downloaded once instead of by each worker.
     detector = make_detector(settings, device)
     if workers == 1:
         for chunk in chunks:
@@ -40,9 +41,9 @@ def in_processes(
     work: Callable[[Chunk], Result], chunks: Iterable[Chunk], workers: int,
     start: Callable[..., None], arguments: tuple[Any, ...],
 ) -> Generator[Result, None, None]:  # fmt: skip
-    """``work(chunk)`` of chunk after chunk, in order, by spawned processes that first call ``start(*arguments)`` once.
+    """Yield ``work(chunk)`` for each chunk, in order, from spawned processes that first call ``start(*arguments)``.
 
-    Closing the generator early makes :func:`stopping` true in the processes, which then should return at once.
+    If the generator is closed early, :func:`stopping` becomes true in the processes, which should then return at once.
 
     Raises:
         concurrent.futures.process.BrokenProcessPool: a worker died.
@@ -51,7 +52,7 @@ def in_processes(
     stop = context.Event()
     with ProcessPoolExecutor(workers, context, _begin, (stop, start, arguments)) as pool:
         try:
-            # Twice as many chunks as workers: nobody waits, and memory does not grow with the number of images.
+            # Twice as many chunks as workers: no worker waits, and memory does not grow with the number of images.
             yield from prefetched_map(pool, work, chunks, 2 * workers)
         finally:
             stop.set()
@@ -69,30 +70,30 @@ _stop: Event | None = None
 
 
 def _start(source: Source, settings: Settings, device: str) -> None:
-    """Give a worker its source and a detector of its own."""
+    """Initialise a worker with its source and its own detector."""
     global _worker
     _worker = _Worker(source, settings, make_detector(settings, device))
 
 
 def stopping() -> bool:
-    """In a worker: whether nobody will read the result of what it is doing."""
+    """In a worker: whether its result is no longer needed."""
     return _stop is not None and _stop.is_set()
 
 
 def _begin(stop: Event, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """Make a fresh process a worker: one thread, for the processes share the cores."""
+    """Prepare a new worker process. It uses one thread, because the processes share the cores."""
     global _stop
     import cv2
 
     _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_die_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     start(*arguments)
 
 
 def _die_with_parent() -> None:
-    """A parent that is killed cannot tell its workers, who would wait for work for ever."""
+    """End this worker when the parent dies. A killed parent cannot stop its workers, and they would wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -110,5 +111,5 @@ def _crop(chunk: list[Item]) -> list[Crop]:
 
 
 def make_detector(settings: Settings, device: str) -> Detector | None:
-    """The detector that the settings ask for, of one thread, or None. Raises LrfaceError if it cannot be had."""
+    """The detector that the settings name, with one thread; None if they need none. Raises LrfaceError if it is missing."""
     return create_detector(settings.detector, device=device, threads=1) if settings.detects else None

@@ -1,1 +1,1 @@
-"""Protocols and scores."""
+"""Evaluation protocols and their scores."""

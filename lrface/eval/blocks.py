@@ -1,9 +1,9 @@
-"""Cosine scores of many faces against many, a block at a time: no score matrix, no second copy of the features.
+"""Cosine scores of many faces against many, one block at a time, without a score matrix or a second copy of the features.
 
-The products are those of FAISS's exact search, which multiplies in blocks, too, and keeps the k best of each. Here a
-block is handed to whoever asks and then forgotten, because a protocol needs the place of every mate in the ranking, be it
-50th or 100,000th, and to search first and to count afterwards would multiply everything twice. With a GPU that FAISS can
-use (``faiss-gpu``) FAISS multiplies; else numpy's BLAS does, as in FAISS.
+FAISS's exact search also multiplies in blocks, and keeps the k best scores of each. A protocol needs the rank of every mate, which
+can be 50 or 100,000. Searching first and counting afterwards would multiply everything twice. So each block is passed to a visitor
+function and then dropped. The products are computed by FAISS if it can use a GPU (``faiss-gpu``), else by numpy's BLAS, which
+FAISS uses too.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from lrface.errors import LrfaceError
 
-#: Cosines as near as this are a tie. The same two vectors give products that differ in the seventh digit, depending on
-#: where they stand in a matrix, and so do the embeddings of one image in two batches.
+#: Cosines that differ by no more than this are a tie. The products of the same two vectors differ in the seventh digit,
+#: depending on their position in a matrix. So do the embeddings of one image in two batches.
 TIE = 1e-6
 
-#: Rows whose normalised copy is held at a time; rows and columns of a block; of one that a GPU fills.
+#: Rows whose normalised copy is in memory; rows and columns of a block; the same for a block on a GPU.
 STRIPE, SIDE, GPU_SIDE = 8192, 1024, 4096
 
 Visit = Callable[[slice, slice, NDArray[np.float32]], None]
@@ -26,14 +26,14 @@ Multiply = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float
 
 
 class Features:
-    """Embeddings, checked, with the lengths that normalise them; the array itself is not copied.
+    """Embeddings, checked, with their norms. The array itself is not copied.
 
     Args:
-        values: float ``[n, dim]``, of any length; may be memory-mapped.
-        kind: what they are of, for errors.
+        values: float ``[n, dim]``, of any norm; may be memory-mapped.
+        kind: what the embeddings belong to, for errors.
 
     Raises:
-        LrfaceError: not such an array, nothing in it, or an embedding that is not finite or zero.
+        LrfaceError: no such array, an empty one, or an embedding that is not finite or zero.
     """
 
     def __init__(self, values: ArrayLike, kind: str) -> None:
@@ -59,7 +59,7 @@ class Features:
 
     @property
     def dim(self) -> int:
-        """Dimensions."""
+        """Length of an embedding."""
         return self.values.shape[1]
 
     def unit(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
@@ -68,7 +68,7 @@ class Features:
 
 
 def comparable(probe: Features, gallery: Features) -> None:
-    """Raises LrfaceError unless both have as many dimensions."""
+    """Raise LrfaceError unless both have the same length of embeddings."""
     if probe.dim != gallery.dim:
         raise LrfaceError(
             f"{probe.kind} embeddings have {probe.dim} dimensions and {gallery.kind} embeddings {gallery.dim}: "
@@ -77,7 +77,7 @@ def comparable(probe: Features, gallery: Features) -> None:
 
 
 def pair_scores(a: Features, b: Features, rows_a: NDArray[np.int64], rows_b: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cosine of each pair of rows, float64 ``[pairs]``; equal rows give equal scores wherever they stand."""
+    """Cosine of each pair of rows, float64 ``[pairs]``. Equal rows give equal scores at any position."""
     scores = np.empty(len(rows_a))
     for start in range(0, len(rows_a), 2048):
         part = slice(start, start + 2048)
@@ -90,8 +90,9 @@ def each_block(probe: Features, gallery: Features, visit: Visit, device: str = "
 
     Args:
         probe, gallery: the rows and the columns.
-        visit: gets the block's place and float32 scores, which it may overwrite. Called from several threads at once.
-        device: ``cpu``; ``cuda`` or ``cuda:1``, through ``faiss-gpu``; ``auto`` takes a GPU that FAISS finds.
+        visit: gets the position of the block and its float32 scores, which it may overwrite. It is called from several
+            threads at once.
+        device: ``cpu``; ``cuda`` or ``cuda:1``, through ``faiss-gpu``; ``auto`` uses a GPU if FAISS finds one.
 
     Raises:
         LrfaceError: FAISS finds no such GPU.
@@ -101,8 +102,8 @@ def each_block(probe: Features, gallery: Features, visit: Visit, device: str = "
     gpu = find_gpu(device)
     multiply: Multiply
     multiply, side = (_multiply, SIDE) if gpu is None else (_multiply_on(gpu), GPU_SIDE)
-    # Threads over blocks, each with a BLAS of one thread: what is done with the scores takes time, too. The resources of
-    # FAISS on a GPU are for one thread.
+    # Several threads work on different blocks, each with a single-threaded BLAS, because processing the scores takes time
+    # too. With a GPU there is one thread, because FAISS's resources must not be shared by threads.
     blas = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
     threads = max(blas, default=1) if gpu is None else 1
 
@@ -163,5 +164,5 @@ def _multiply_on(gpu: int) -> Multiply:
 
 
 def _norms(rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    wide = rows.astype(np.float64)  # in float32 the squares of large or small values overflow or vanish
+    wide = rows.astype(np.float64)  # in float32 the squares of large or small values would overflow or vanish
     return np.sqrt(np.einsum("nd,nd->n", wide, wide))

@@ -1,4 +1,4 @@
-"""Embeddings as protocols want them, at any resolution: of crops in memory, and of faces in files."""
+"""Embeddings for protocols, at any resolution: of crops in memory, and of faces in files."""
 
 import os
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ def flip_sum(
     embedder: Embedder, crops: Sequence[np.ndarray] | np.ndarray, degradation: Degradation | None = None,
     batch_size: int = 64, progress: str | None = None, flip: bool = True,
 ) -> np.ndarray:  # fmt: skip
-    """``f(x) + f(mirrored x)``, summed un-normalised and then L2-normalised, as everyone reports LFW.
+    """Compute ``f(x) + f(mirrored x)``, summed before normalisation and then L2-normalised, as usual for LFW.
 
-    Crops are reduced and normalised by threads while the network works on earlier ones.
+    Threads reduce and normalise the next crops while the network computes.
 
     Args:
         embedder: the network f.
         crops: uint8 RGB aligned crops.
-        degradation: what every crop goes through before the network; None for the crops as they are.
-        batch_size: how many go through the network at once.
-        progress: name of a progress bar; none if None.
+        degradation: applied to every crop before the network; None for the crops as they are.
+        batch_size: number of crops in one pass of the network.
+        progress: name of a progress bar; None for no bar.
         flip: False for ``f(x)`` alone.
 
     Returns:
@@ -72,28 +72,29 @@ def embed_list(
     refused: dict[int, str] | None = None,
     progress: str | None = None,
 ) -> np.ndarray:
-    """Embed faces in files; they are decoded, aligned, reduced and normalised while the network works on earlier ones.
+    """Embed faces in files. The next faces are decoded, aligned, reduced and normalised while the network computes.
 
     Args:
         embedder: the network.
-        faces: what to embed.
+        faces: the faces to embed.
         settings: how faces are found and cut; see :func:`lrface.data.face_crops.read_faces`.
-        degradation: what every crop goes through before the network's own preprocessing; None for the crops as they are.
-        flip: the sum over a crop and its mirror image, as in :func:`flip_sum`; False for the crop alone.
+        degradation: applied to every crop before the network's own preprocessing; None for the crops as they are.
+        flip: sum over a crop and its mirror image, as in :func:`flip_sum`; False for the crop alone.
         workers: processes that decode; 1 is a thread of this process, more are spawned.
-        batch_size: how many go through the network at once.
-        device: for the detector.
-        refused: takes the position and the reason of each face that cannot be used, whose row is then NaN. Without it
+        batch_size: number of crops in one pass of the network.
+        device: of the detector.
+        refused: collects position and reason of each face that cannot be used; its row in the result is NaN. If None,
             such a face is an error.
-        progress: name of a progress bar; none if None.
+        progress: name of a progress bar; None for no bar.
 
     Returns:
         float32 ``[n, dim]``, L2-normalised, in the order of ``faces``.
 
     Raises:
-        LrfaceError: there are no faces, or one cannot be used: it is unreadable, or no face is found in it.
+        LrfaceError: there are no faces, or one cannot be used because it is unreadable or no face is found in it.
     """
-    from lrface.data.face_crops import read_faces  # not above: comparing two photos needs no readers of data sets
+    # Imported here, because comparing two photos needs no readers of data sets.
+    from lrface.data.face_crops import read_faces
 
     finish = _Fit(degradation, embedder.preprocessing)
 
@@ -129,7 +130,7 @@ def embed_list(
 
 @dataclass(frozen=True)
 class _Fit:
-    """From an aligned crop to uint8 ``[input_size, input_size, 3]``; sent to worker processes."""
+    """Brings an aligned crop to uint8 ``[input_size, input_size, 3]``. A class, so that it can be sent to worker processes."""
 
     degradation: Degradation | None
     preprocessing: Preprocessing
@@ -139,7 +140,7 @@ class _Fit:
 
 
 def _inputs(embedder: Embedder, fitted: list[np.ndarray], flip: bool) -> list[np.ndarray]:
-    """The network's input for crops that ``_Fit`` made, and for their mirror images."""
+    """The network's input for crops from ``_Fit``, and for their mirror images."""
     if not fitted:
         return []
     pixels = np.stack(fitted)
@@ -156,7 +157,7 @@ def _embed(embedder: Embedder, inputs: list[np.ndarray]) -> np.ndarray:
 
 
 def _dim(embedder: Embedder) -> int:
-    """Length of an embedding, found out with a blank face."""
+    """Length of an embedding, found by embedding a blank face."""
     side = embedder.preprocessing.input_size
     return _embed(embedder, _inputs(embedder, [np.zeros((side, side, 3), np.uint8)], False)).shape[1]
 
@@ -167,7 +168,7 @@ def _complaint(reasons: dict[int, str], seen: int, total: int) -> str:
 
 
 def _bar(total: int, name: str | None) -> Any:
-    if name is None:  # tqdm takes longer to import than a face to embed
+    if name is None:  # importing tqdm takes longer than embedding a face
         return nullcontext(SimpleNamespace(update=lambda count: None))
     from tqdm import tqdm
 

@@ -18,9 +18,9 @@ class IdentificationResult:
 
     Attributes:
         top: k -> share of images whose person is among the k highest logits.
-        images: how many were scored.
-        classes: people that the classifier knows.
-        people: of those, the ones that the images show.
+        images: number of images scored.
+        classes: number of people in the classifier.
+        people: number of these people that the images show.
     """
 
     top: dict[int, float]
@@ -29,7 +29,7 @@ class IdentificationResult:
     people: int
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields as a dictionary that JSON can hold."""
         return {
             "top": {str(k): share for k, share in self.top.items()},
             "images": self.images,
@@ -40,12 +40,12 @@ class IdentificationResult:
 
 @dataclass(frozen=True)
 class Summary:
-    """Several runs, which differ in their seed, as one row.
+    """Several runs with different seeds, as one row.
 
     Attributes:
         mean: k -> mean share over the runs.
         spread: k -> standard deviation over the runs (``ddof=1``); ``nan`` for a single run.
-        runs: how many.
+        runs: number of runs.
     """
 
     mean: dict[int, float]
@@ -53,7 +53,7 @@ class Summary:
     runs: int
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; the spread of a single run becomes ``None``."""
+        """The fields as a dictionary that JSON can hold; the spread of a single run becomes ``None``."""
         return {
             "mean": {str(k): share for k, share in self.mean.items()},
             "spread": {str(k): None if np.isnan(share) else share for k, share in self.spread.items()},
@@ -62,15 +62,15 @@ class Summary:
 
 
 def evaluate(logits: ArrayLike, labels: ArrayLike, tops: Iterable[int] = TOPS) -> IdentificationResult:
-    """Score a classifier's answers. Ties are resolved against us: an equal logit stands before the right person's.
+    """Score a classifier's answers. Ties count as wrong: an equal logit is ranked before the right person's.
 
     Args:
-        logits: float ``[n, classes]``; anything that ranks people alike, such as cosines or probabilities.
+        logits: float ``[n, classes]``; anything with the same order, such as cosines or probabilities.
         labels: int ``[n]``, the right person, from 0 to ``classes - 1``.
-        tops: values of k; a k of all classes or more is always reached.
+        tops: values of k; a k of all classes or more always counts as right.
 
     Raises:
-        LrfaceError: nothing to score, shapes that do not fit, NaN, a label that is no class, or a k below 1.
+        LrfaceError: nothing to score, wrong shapes, NaN, a label that is not a class, or a k below 1.
     """
     scores, truth, wanted = np.asarray(logits), np.asarray(labels), list(tops)
     if scores.ndim != 2 or not scores.size or truth.shape != scores.shape[:1]:

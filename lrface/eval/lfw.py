@@ -1,4 +1,4 @@
-"""LFW and its relatives: one model, one set of pairs, at any resolution and across resolutions."""
+"""Verification on LFW and similar sets: one model, one set of pairs, at one resolution or across resolutions."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from lrface.eval.embeddings import flip_sum
 from lrface.eval.verification import VerificationResult, evaluate
 from lrface.faces.degrade import Degradation
 from lrface.models.embedder import Embedder
+from lrface.models.family import Family
 
 Mode = Literal["lr-lr", "hr-lr", "hr-hr"]
 
@@ -23,7 +24,7 @@ class Row:
         pair_set: name of the pairs.
         alignment: how the crops were made.
         mode: which sides of a pair were reduced.
-        operator: the reduction, or ``none``.
+        operator: name of the reduction, or ``none``.
         result: the scores.
         flip: whether embeddings were summed over a crop and its mirror image.
     """
@@ -36,7 +37,7 @@ class Row:
     flip: bool = True
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields as a dictionary that JSON can hold."""
         facts = {"pair_set": self.pair_set, "alignment": self.alignment, "mode": self.mode, "operator": self.operator}
         return facts | {"flip": self.flip} | self.result.as_dict()
 
@@ -56,16 +57,17 @@ def verify_pairs(
     Args:
         embedder: the model.
         pairs: the set.
-        degradation: what an image of the low-resolution side goes through before the model's own preprocessing. A 16 px student
-            reduces any crop by itself; a 112 px model sees the reduced face enlarged again.
-        mode: ``lr-lr`` reduces both images of a pair, ``hr-lr`` the second alone, ``hr-hr`` none.
-        hr_embedder: the model of the high-resolution side in ``hr-lr``, such as the student's teacher; ``embedder`` by default.
+        degradation: applied to images of the low-resolution side before the model's own preprocessing. A 16 px student
+            reduces any crop by itself; a 112 px model gets the reduced face enlarged again.
+        mode: ``lr-lr`` reduces both images of a pair, ``hr-lr`` only the second, ``hr-hr`` none.
+        hr_embedder: model of the high-resolution side in ``hr-lr``, such as the student's teacher; by default
+            ``embedder``.
         thresholds: see :func:`lrface.eval.verification.evaluate`.
-        progress: show a bar.
-        flip: sum embeddings over a crop and its mirror image, as everyone reports LFW; False for the crop alone.
+        progress: show a progress bar.
+        flip: sum embeddings over a crop and its mirror image, as usual for LFW; False for the crop alone.
 
     Raises:
-        LrfaceError: ``hr-lr`` without a degradation, or two models whose embeddings differ in length.
+        LrfaceError: ``hr-lr`` without a degradation, or two models with embeddings of different lengths.
     """
     if mode == "hr-lr" and degradation is None:
         raise LrfaceError("hr-lr needs a low-resolution side: say which with --side")
@@ -82,8 +84,8 @@ def verify_pairs(
     return Row(pairs.name, pairs.alignment, mode, operator, result, flip)
 
 
-def check_comparable(high: Embedder, low: Embedder) -> None:
-    """Raise LrfaceError if the embeddings of two models differ in length; no face is embedded to find out."""
+def check_comparable(high: Embedder | Family, low: Embedder | Family) -> None:
+    """Raise LrfaceError if the embeddings of two models differ in length."""
     if high is not low and high.dim != low.dim:
         raise LrfaceError(f"the two models' embeddings cannot be compared: {high.dim} and {low.dim} dimensions")
 
@@ -91,14 +93,14 @@ def check_comparable(high: Embedder, low: Embedder) -> None:
 def _embed_used(
     embedder: Embedder, pairs: PairSet, at: np.ndarray, degradation: Degradation | None, label: str | None, flip: bool
 ) -> np.ndarray:
-    """Embeddings of the images in the places ``at``, ``[*at.shape, dim]``, each image embedded once."""
+    """Embeddings of the images at the positions ``at``, ``[*at.shape, dim]``. Each image is embedded once."""
     used, back = np.unique(at, return_inverse=True)
     embeddings = flip_sum(embedder, [pairs.images[i] for i in used], degradation, progress=label, flip=flip)
     return embeddings[back.reshape(at.shape)]
 
 
 def table(rows: list[Row]) -> str:
-    """A readable table."""
+    """Format rows as a plain-text table."""
     import pandas as pd
 
     lines = [

@@ -1,4 +1,4 @@
-"""Where each probe's mates, the gallery images of the same person, stand in its ranking."""
+"""The ranks of each probe's mates, that is the gallery images of the same person."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +13,12 @@ from lrface.eval.blocks import TIE, Features, each_block, pair_scores
 
 @dataclass(frozen=True, eq=False)
 class Mates:
-    """All pairs of a probe and one of its mates: by probe, and a probe's best scored mate first.
+    """All pairs of a probe and one of its mates, ordered by probe, and for each probe by falling score.
 
     Attributes:
         probe, gallery: int64 ``[pairs]``, numbers of the two images.
         score: float64 ``[pairs]``, cosine.
-        count: int64 ``[probes]``, mates of each probe.
+        count: int64 ``[probes]``, number of mates of each probe.
     """
 
     probe: NDArray[np.int64]
@@ -28,15 +28,15 @@ class Mates:
 
     @cached_property
     def place(self) -> NDArray[np.int64]:
-        """int64 ``[pairs]``: 0 for a probe's best mate, 1 for its second, and so on."""
+        """Position of each mate among the mates of its probe, from 0 for the best one: int64 ``[pairs]``."""
         return np.arange(len(self.probe)) - np.repeat(np.cumsum(self.count) - self.count, self.count)
 
 
 def find_mates(probe: Features, probe_ids: ArrayLike, gallery: Features, gallery_ids: ArrayLike) -> Mates:
-    """Pair probes with their mates. A negative id is nobody's: such images have no mates and are nobody's mate.
+    """Pair probes with their mates. Images with a negative id have no mates.
 
     Raises:
-        LrfaceError: ids are not whole numbers, or not one for each embedding.
+        LrfaceError: ids are not whole numbers, or their number differs from that of the embeddings.
     """
     wanted, known = _ids(probe_ids, probe), _ids(gallery_ids, gallery)
     order = np.argsort(known, kind="stable")
@@ -53,9 +53,9 @@ def find_mates(probe: Features, probe_ids: ArrayLike, gallery: Features, gallery
 def find_ranks(
     probe: Features, gallery: Features, mates: Mates, device: str, best_only: bool = False
 ) -> NDArray[np.int64]:
-    """The place of each mate in its probe's ranking, from 0: int64 ``[pairs]``, or only of each probe's best mate.
+    """The rank of each mate for its probe, from 0: int64 ``[pairs]``, or only that of each probe's best mate.
 
-    Others that score within ``TIE`` of a mate, or higher, stand before it.
+    Other images with a score above, or within ``TIE`` of, a mate's score are ranked before it.
     """
     levels = _levels(mates, best_only)
     by_gallery = np.argsort(mates.gallery, kind="stable")
@@ -66,7 +66,7 @@ def find_ranks(
         here = slice(*np.searchsorted(mate_columns, (columns.start, columns.stop)))
         row, column = mate_rows[here] - rows.start, mate_columns[here] - columns.start
         inside = (row >= 0) & (row < len(scores))
-        scores[row[inside], column[inside]] = -np.inf  # mates do not stand in each other's way
+        scores[row[inside], column[inside]] = -np.inf  # mates do not count against each other
         for level in levels:
             part = slice(*np.searchsorted(level.rows, (rows.start, rows.stop)))
             chosen = level.rows[part] - rows.start
@@ -88,13 +88,13 @@ def find_ranks(
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """The k-th best mates of all probes that have so many.
+    """The k-th best mates of all probes with at least k mates.
 
     Attributes:
         pairs: their numbers among the pairs.
         rows: their probes, ascending.
-        thresholds: float32, the scores that stand before them.
-        before: how many do, of those seen so far.
+        thresholds: float32, the scores from which on another image is ranked before them.
+        before: number of such images seen so far.
     """
 
     pairs: NDArray[np.int64]

@@ -1,7 +1,7 @@
-"""Pairs of photos in which a face is as small as a distant one: found, aligned and embedded as a user's would be.
+"""Verification with photos of small faces. They are detected, aligned and embedded like a user's photos.
 
-The protocol aligns a photo first and reduces the crop. Here the photo is reduced until the face has the size, and all that
-follows has to do with that.
+The usual protocol aligns a photo first and then reduces the crop. Here the photo itself is reduced until the face has the
+wanted size. Detection, alignment and embedding then use the reduced photo.
 """
 
 from collections.abc import Sequence
@@ -21,29 +21,29 @@ from lrface.faces.detect import Detector, Face, select_face
 from lrface.faces.images import read_image
 from lrface.models.embedder import Embedder
 
-#: Pixels that are added around the reduced photo, its border repeated.
+#: Width in pixels of the border that is added around the reduced photo by repeating its edge.
 BORDER = 24
 
-#: A face found further from the true one than this part of the crop's side is another.
+#: A detected face counts as another one if it is farther from the true one than this fraction of the crop's side.
 NEAR = 0.4
 
 
-#: By how much a photo is enlarged for a detector that finds nothing in it as it is.
+#: Factors by which a photo is enlarged if a detector finds nothing in it.
 ENLARGED = (2, 4)
 
 
 class Enlarging:
-    """A detector that is shown a photo enlarged, by ``ENLARGED``, where it finds nothing: fair to those made for large faces.
+    """A detector that also searches the enlarged photo, by ``ENLARGED``, if it finds nothing. Fair to detectors for large faces.
 
     Args:
-        detector: any.
+        detector: any detector.
     """
 
     def __init__(self, detector: Detector) -> None:
         self._detector, self.name = detector, detector.name
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Faces of uint8 RGB ``[h, w, 3]`` in its own pixels, best score first."""
+        """Find faces in uint8 RGB ``[h, w, 3]``, in its own pixels, best score first."""
         import cv2
 
         faces = self._detector.detect(image)
@@ -64,9 +64,9 @@ class NativeRow:
 
     Attributes:
         side: of the ArcFace crop in the reduced photo, in pixels.
-        detector: what found the faces.
-        found: share of the images whose face was found; of the others the whole image was taken.
-        landmark_error: mean distance to the landmarks of the full photo, in pixels of the 112 crop, where found.
+        detector: name of the detector.
+        found: share of the images whose face was found. For the others the whole image was used.
+        landmark_error: mean distance to the landmarks of the full photo, in pixels of the 112 crop, over the found faces.
         result: the scores.
     """
 
@@ -78,22 +78,22 @@ class NativeRow:
 
     @property
     def reduction(self) -> str:
-        """How the photos were made small, in one word."""
+        """How the photos were reduced, in one word."""
         return reduction(self.side)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields as a dictionary that JSON can hold."""
         facts = {"side": self.side, "reduction": self.reduction, "detector": self.detector}
         return facts | {"found": self.found, "landmark_error": self.landmark_error} | self.result.as_dict()
 
 
 def reduction(side: int) -> str:
-    """The name of :func:`reduce_photo`, as tables print it."""
+    """The name of :func:`reduce_photo` in tables."""
     return f"{side}px-native-bilinear-antialias-border{BORDER}"
 
 
 def reduce_photo(image: np.ndarray, landmarks: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Reduce a photo until its ArcFace crop has ``side`` pixels, by Pillow's antialiased bilinear kernel.
+    """Reduce a photo until its ArcFace crop has ``side`` pixels, with Pillow's antialiased bilinear kernel.
 
     Args:
         image: uint8 RGB ``[h, w, 3]``.
@@ -115,7 +115,7 @@ def reduce_photo(image: np.ndarray, landmarks: np.ndarray, side: int) -> tuple[n
 
 
 def true_landmarks(root: str | Path, pairs: Sequence[Pair], detector: Detector) -> dict[str, np.ndarray]:
-    """The landmarks of the main face of each full photo, by relative path.
+    """The landmarks of the main face in each full photo, by relative path.
 
     Raises:
         LrfaceError: images are missing, or no face is found in one.
@@ -134,17 +134,17 @@ def true_landmarks(root: str | Path, pairs: Sequence[Pair], detector: Detector) 
 def find_native(
     detector: Detector, root: str | Path, landmarks: dict[str, np.ndarray], side: int, progress: str | None = None
 ) -> np.ndarray:
-    """Look for the face of each reduced photo.
+    """Search for the face in each reduced photo.
 
     Args:
-        detector: finds the faces in the reduced photos.
+        detector: finds faces in the reduced photos.
         root: folder of the photos.
         landmarks: of the full photos, see :func:`true_landmarks`.
         side: of the crop in pixels.
-        progress: what the bar is called; none if None.
+        progress: name of a progress bar; None for no bar.
 
     Returns:
-        float32 ``[n, 5, 2]`` landmarks in the reduced photos, not a number where nothing was found, or another face.
+        Landmarks in the reduced photos, float32 ``[n, 5, 2]``; NaN if no face or another face was found.
     """
     found = np.full((len(landmarks), 5, 2), np.nan, np.float32)
     for row, (name, true) in enumerate(tqdm(landmarks.items(), progress, disable=None if progress else True)):
@@ -165,13 +165,13 @@ def score_native(
     side: int,
     found: np.ndarray,
 ) -> tuple[NativeRow, np.ndarray]:
-    """Align, embed and compare, ten folds.
+    """Align, embed and compare, in ten folds.
 
     Args:
         embedder: the model.
         detector: its name.
         root: folder of the photos.
-        pairs: which are compared.
+        pairs: the pairs to compare.
         landmarks, side, found: see :func:`find_native`.
 
     Returns:
@@ -210,7 +210,7 @@ def verify_native(
 
 
 def table(rows: Sequence[NativeRow]) -> str:
-    """A Markdown table."""
+    """Format rows as a Markdown table."""
     lines = ["| detector | reduction | found % | landmark error | accuracy % | AUC |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {row.detector} | {row.reduction} | {100 * row.found:.1f} | {row.landmark_error:.2f} | "

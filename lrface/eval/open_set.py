@@ -1,9 +1,9 @@
-"""Open-set identification: people on a watch list have to be found, all others have to raise no alarm (QMUL-SurvFace).
+"""Open-set identification: find the people on a watch list, and raise no alarm for others (QMUL-SurvFace).
 
-A search alarms when its best score in the gallery is above a threshold. FPIR is the share of searches for people who are
-not in the gallery that alarm nevertheless; TPIR at rank r is the share of searches for people who are in it whose mate
-stands among the first r with a score above the threshold. QMUL-SurvFace reports TPIR at rank 20 for FPIR 30, 20, 10 and
-1 % and the area under that curve (Cheng, Zhu, Gong, "Surveillance face recognition challenge"; NIST's FRVT 1:N).
+A search raises an alarm if its best score in the gallery is above a threshold. FPIR is the share of searches for people outside
+the gallery that raise an alarm. TPIR at rank r is the share of searches for people in the gallery whose mate is among the first
+r and has a score above the threshold. QMUL-SurvFace reports TPIR at rank 20 for an FPIR of 30, 20, 10 and 1 %, and the area under
+this curve (Cheng, Zhu, Gong, "Surveillance face recognition challenge"; NIST's FRVT 1:N).
 """
 
 from collections.abc import Iterable
@@ -27,16 +27,16 @@ class OpenSetResult:
     """Scores of one watch list, as fractions in [0, 1].
 
     Attributes:
-        tpir: FPIR -> TPIR; ``nan`` for an FPIR that would need fewer than one of the unmated searches at hand.
-        thresholds: FPIR -> cosine above which a search alarms; ``nan`` likewise.
-        auc: area under the curve of TPIR over FPIR: the chance that a mated search is found within ``rank`` and scores
-            higher than an unmated one.
-        rank: within which a mate has to stand.
-        mated: searches for people in the gallery.
-        without_mate: searches among those called mated whose person is not in the gallery; they count in no score.
-        unmated: searches for people who are not.
-        gallery: images searched.
-        hits: float64, ascending: score of the mate of each mated search that is found within ``rank``.
+        tpir: FPIR -> TPIR; ``nan`` for an FPIR that is less than one of the unmated searches.
+        thresholds: FPIR -> cosine above which a search raises an alarm; ``nan`` likewise.
+        auc: area under the curve of TPIR over FPIR: the probability that a mated search is found within ``rank`` and has
+            a higher score than an unmated one.
+        rank: a mate must be among the first ``rank`` images.
+        mated: number of searches for people in the gallery.
+        without_mate: number of mated searches whose person is not in the gallery after all; they count in no score.
+        unmated: number of searches for people outside the gallery.
+        gallery: number of images searched.
+        hits: float64, ascending: the mate's score of each mated search that is found within ``rank``.
         alarms: float64 ``[unmated]``, ascending: the best score of each unmated search.
     """
 
@@ -52,13 +52,13 @@ class OpenSetResult:
     alarms: NDArray[np.float64] = field(repr=False, compare=False)
 
     def curve(self, fpirs: ArrayLike) -> NDArray[np.float64]:
-        """TPIR at each of these FPIRs from 0 to 1, for a plot; at 0 the threshold is the highest alarm."""
+        """TPIR at each of these FPIRs from 0 to 1, for a plot. At 0 the threshold is the highest alarm."""
         allowed = np.floor(np.asarray(fpirs, np.float64) * self.unmated * (1 + 1e-12)).astype(np.int64)
         falling = np.append(self.alarms[::-1], -np.inf)
         return _share_above(self.hits, falling[np.minimum(allowed, self.unmated)], self.mated - self.without_mate)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, without ``hits`` and ``alarms``; what could not be measured becomes ``None``."""
+        """The fields as a dictionary for JSON, without ``hits`` and ``alarms``. Values that are ``nan`` become ``None``."""
         return {
             "tpir": {f"{fpir:g}": None if np.isnan(tpir) else tpir for fpir, tpir in self.tpir.items()},
             "thresholds": {
@@ -83,19 +83,19 @@ def evaluate(
     fpirs: Iterable[float] = FPIRS,
     device: str = "auto",
 ) -> OpenSetResult:
-    """Search mated and unmated probes in the gallery. Ties are resolved against us, as in retrieval.
+    """Search mated and unmated probes in the gallery. Ties count as wrong, as in retrieval.
 
     Args:
-        mated, mated_ids: float ``[m, dim]`` and int ``[m]``, probes whose person is in the gallery.
-        unmated: float ``[u, dim]``, probes whose person is not.
-        gallery, gallery_ids: float ``[g, dim]`` and int ``[g]``; several images of a person count as one, the best.
-        rank: within which a mate has to stand.
+        mated, mated_ids: float ``[m, dim]`` and int ``[m]``, probes of people in the gallery.
+        unmated: float ``[u, dim]``, probes of people outside the gallery.
+        gallery, gallery_ids: float ``[g, dim]`` and int ``[g]``; the best one of a person's images counts.
+        rank: a mate must be among the first ``rank`` images.
         fpirs: false positive identification rates, between 0 and 1.
         device: see :func:`lrface.eval.blocks.each_block`.
 
     Raises:
-        LrfaceError: empty, not finite or zero embeddings, different dimensions, ids that do not fit, no mated probe with a
-            mate, or a rate outside (0, 1).
+        LrfaceError: empty, not finite or zero embeddings, embeddings of different lengths, wrong ids, no mated probe with
+            a mate, or a rate outside (0, 1).
     """
     wanted = list(fpirs)
     if rank < 1 or not all(0 < fpir < 1 for fpir in wanted):
@@ -142,6 +142,6 @@ def _best_scores(probe: Features, gallery: Features, device: str) -> NDArray[np.
 
 
 def _share_above(hits: NDArray[np.float64], thresholds: NDArray[np.float64], searches: int) -> NDArray[np.float64]:
-    """Of so many searches, the share whose hit is above each threshold, a tie counting as below; ``nan`` for ``nan``."""
+    """Share of the searches whose hit is above each threshold. A tie counts as below. ``nan`` stays ``nan``."""
     share = (len(hits) - np.searchsorted(hits, thresholds + TIE, side="right")) / searches
     return np.where(np.isnan(thresholds), np.nan, share)

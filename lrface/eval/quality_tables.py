@@ -1,4 +1,4 @@
-"""Fits what similarities mean by the resolution of both faces, from embeddings of faces of which everything is known."""
+"""Fitting a calibration by resolution, from embeddings of faces with known resolutions and people."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,37 +10,37 @@ from lrface.errors import LrfaceError
 from lrface.eval.verification import FARS
 from lrface.faces.calibration import Calibration, bilinear_terms, hat_weights
 
-#: Resolutions of the tables in pixels of detail; networks that see 16 pixels do no better beyond the last.
+#: Resolutions of the tables in pixels of detail. Networks with an input of 16 pixels do no better beyond the last one.
 KNOTS = np.array([4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0])
 
-#: The same for a family of networks, of which some see more.
-FAMILY_KNOTS = np.array([4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0, 36.0, 64.0])
+#: The same for a family of networks, some of which have a larger input.
+FAMILY_KNOTS = np.array([4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 24.0, 36.0, 64.0])
 
-#: Shares of pairs above a similarity, for the tables: thresholds come from the first ones, pictures from all.
+#: Shares of pairs above a similarity, for the tables. Thresholds use the first ones, figures use all.
 DIFFERENT_SHARES = (*sorted(FARS), 0.25, 0.5, 0.75, 0.9, 0.99)
 SAME_SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
-#: Faces of one source at each side of a cell, at most: half a million pairs.
+#: Largest number of faces of one source on each side of a cell; they make half a million pairs.
 FACES_A_KNOT = 700
 
-#: The rate at which recognisability is defined.
+#: The false accept rate at which recognisability is defined.
 RECOGNISED_AT = 0.01
 
-#: Pairs of each kind in a cell without which there is nothing to learn.
+#: Smallest number of pairs of each kind in a cell; with fewer, nothing can be fitted.
 FEWEST = 20
 
 
 @dataclass(frozen=True)
 class QualitySamples:
-    """Embeddings of faces at known resolutions, several a person and an image.
+    """Embeddings of faces at known resolutions, several per person and per image.
 
     Attributes:
         embeddings: float32 ``[n, dim]``, L2-normalised.
         people: int64 ``[n]``, numbered over all sources.
-        images: int64 ``[n]``: two rows of one image are no pair.
-        sources: int64 ``[n]``: each counts as much as another, and pairs are drawn within one only, because faces of two
-            sets differ in more than the person.
-        conditions: int64 ``[n]``: faces of one condition came about alike, as those of one camera do.
+        images: int64 ``[n]``; two rows of one image are never paired.
+        sources: int64 ``[n]``. All sources have the same weight. Pairs are made within a source only, because faces of
+            two sets differ in more than the person.
+        conditions: int64 ``[n]``; faces with the same number were made under the same conditions, as if by one camera.
         resolutions: float64 ``[n]``, pixels of detail.
     """
 
@@ -52,7 +52,7 @@ class QualitySamples:
     resolutions: NDArray[np.float64]
 
     def subset(self, mask: NDArray[np.bool_]) -> "QualitySamples":
-        """Those in the mask bool ``[n]``."""
+        """The samples in the mask, bool ``[n]``."""
         return QualitySamples(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 
 
@@ -68,10 +68,10 @@ class Pairs:
 def fit(seen: QualitySamples, seed: int = 0, knots: NDArray[np.float64] = KNOTS) -> Calibration:
     """Fit a calibration.
 
-    In each cell of the tables a pair weighs what interpolation would give that cell at the pair's resolutions; the entries
-    are weighted quantiles. Faces of one condition resemble each other more than others of their resolutions do, and real
-    galleries are full of them: where a cell has any, such pairs of strangers have half of its weight, so that neither kind
-    is accepted more than twice as often as promised.
+    In each cell of the tables, the weight of a pair is the interpolation weight of this cell at the pair's resolutions. The
+    entries are weighted quantiles. Faces under the same conditions are more alike than other faces of their resolutions, and
+    real galleries are full of them. If a cell has such pairs of different people, they get half of its weight. Then neither
+    kind of pair is accepted more than twice as often as promised.
 
     Args:
         seen: the faces.
@@ -105,7 +105,7 @@ def fit(seen: QualitySamples, seed: int = 0, knots: NDArray[np.float64] = KNOTS)
 
 
 def _same_pairs(seen: QualitySamples) -> Pairs:
-    """All pairs of different images of one person; each source weighs 1 in all."""
+    """All pairs of different images of one person. The weights of each source have the sum 1."""
     order = np.argsort(seen.people, kind="stable")
     ends = np.flatnonzero(np.diff(seen.people[order])) + 1
     found = [np.empty((0, 2), np.int64)]
@@ -125,11 +125,11 @@ def _same_pairs(seen: QualitySamples) -> Pairs:
 def _cells_of_different(
     seen: QualitySamples, rng: np.random.Generator, knots: NDArray[np.float64]
 ) -> Iterator[tuple[int, int, Pairs]]:
-    """Pairs of different people of each cell i <= j of the tables."""
+    """Yield the pairs of different people in each cell i <= j of the tables."""
     hats = hat_weights(seen.resolutions, knots)
     order = np.argsort(
         rng.permutation(seen.conditions.max() + 1)[seen.conditions], kind="stable"
-    )  # conditions stay whole
+    )  # all faces of one condition stay together
     chosen = []
     for i in range(len(knots)):
         groups = [order[(hats[order, i] > 0) & (seen.sources[order] == source)] for source in np.unique(seen.sources)]
@@ -147,9 +147,9 @@ def _cells_of_different(
 def _different(
     seen: QualitySamples, hats: NDArray[np.float64], a: NDArray[np.int64], b: NDArray[np.int64], i: int, j: int
 ) -> Pairs:
-    """Pairs of faces ``a`` and ``b`` of one source, of different people; their weights in cell i, j sum to 1.
+    """Pairs of faces ``a`` and ``b`` of one source and of different people. Their weights in cell i, j have the sum 1.
 
-    A pair counts where a is the worse one or b is: the cell is that of a pair without order.
+    A pair has no order: it counts whether ``a`` or ``b`` is the worse face.
     """
     other = seen.people[a][:, None] != seen.people[b][None]
     if i == j:
@@ -165,7 +165,7 @@ def _different(
 
 
 def _in_cell(pairs: Pairs, i: int, j: int, knots: NDArray[np.float64]) -> Pairs:
-    """The pairs that weigh anything in a cell, with what they weigh there."""
+    """The pairs with a weight above 0 in a cell, and these weights."""
     weights = _weights_in(pairs, i, j, knots)
     inside = weights > 0
     return Pairs(pairs.similarities[inside], weights[inside] / max(weights.sum(), 1e-12), pairs.resolutions[inside])
@@ -189,13 +189,13 @@ def _exceeded(pairs: Pairs, shares: tuple[float, ...]) -> NDArray[np.float64]:
 
 
 def _sample(pairs: Pairs, rng: np.random.Generator, count: int = 2000) -> Pairs:
-    """As many pairs of equal weight, drawn as the weights say; their weights sum to 1."""
+    """Draw ``count`` pairs according to the weights. They get equal weights with the sum 1."""
     chosen = rng.choice(len(pairs.weights), count, p=pairs.weights / pairs.weights.sum())
     return Pairs(pairs.similarities[chosen], np.full(count, 1 / count), pairs.resolutions[chosen])
 
 
 def _fit_logistic(parts: list[tuple[Pairs, bool]], knots: NDArray[np.float64], steps: int = 50) -> NDArray[np.float64]:
-    """Offset and slope of the log-odds, float64 ``[2, 4]``, by Newton's method; both kinds weigh the same in each cell."""
+    """Offset and slope of the log-odds, float64 ``[2, 4]``, by Newton's method. Both kinds have the same weight in each cell."""
     resolutions = np.concatenate([pairs.resolutions for pairs, _ in parts])
     similarities = np.concatenate([pairs.similarities for pairs, _ in parts])
     weights = np.concatenate([pairs.weights for pairs, _ in parts]) / len(parts)
@@ -205,7 +205,7 @@ def _fit_logistic(parts: list[tuple[Pairs, bool]], knots: NDArray[np.float64], s
     form = bilinear_terms(places[:, 0], places[:, 1])
     terms = np.concatenate([form, form * similarities[:, None]], 1)
     values = np.zeros(8)
-    ridge = 1e-6 * np.eye(8)  # pairs that can be told apart without error would ask for an infinite slope
+    ridge = 1e-6 * np.eye(8)  # pairs that can be separated without error would need an infinite slope
     for _ in range(steps):
         probability = 1 / (1 + np.exp(-np.clip(terms @ values, -50, 50)))
         gradient = terms.T @ (weights * (truth - probability)) - ridge @ values
@@ -218,7 +218,7 @@ def _fit_logistic(parts: list[tuple[Pairs, bool]], knots: NDArray[np.float64], s
 
 
 def _recognisable(draft: Calibration, same: Pairs) -> NDArray[np.float64]:
-    """See :class:`lrface.faces.calibration.Calibration`."""
+    """Compute ``recognisable`` of :class:`lrface.faces.calibration.Calibration`, float64 ``[k]``."""
     accepted = same.similarities > draft.threshold(RECOGNISED_AT, same.resolutions[:, 0], same.resolutions[:, 1])
     last = len(draft.knots) - 1
     rates = np.array([_accepted_in(same, accepted, i, last, draft.knots) for i in range(last + 1)])

@@ -1,11 +1,11 @@
-"""1:N retrieval: where in a gallery ranked by cosine the other images of a probe's person stand (TinyFace, SCface).
+"""1:N retrieval: the ranks of a person's other images in a gallery sorted by cosine (TinyFace, SCface).
 
-The official TinyFace scores, from features: CMC (the share of probes with a mate among the first k) and mean average
-precision with the trapezoid rule, whose precision before the first rank is 1 (Cheng, Zhu, Gong, "Low-resolution face
-recognition"; ``compute_AP``, which comes from Market-1501's code). It is not scikit-learn's average precision.
+These are the official TinyFace scores, computed from features. CMC is the share of probes with a mate among the first k. Mean
+average precision uses the trapezoid rule, with the precision 1 before the first rank (Cheng, Zhu, Gong, "Low-resolution face
+recognition"; ``compute_AP`` from Market-1501's code). It differs from scikit-learn's average precision.
 
-The official code sorts the full matrix of scores. Both figures depend on the ranks of the mates alone, and a rank is a
-count of higher scores, taken block by block; see :mod:`lrface.eval.blocks`.
+The official code sorts the full matrix of scores. But both figures depend only on the ranks of the mates. A rank is the number of
+higher scores, and it is counted block by block; see :mod:`lrface.eval.blocks`.
 """
 
 from collections.abc import Iterable
@@ -27,12 +27,12 @@ class RetrievalResult:
     """Scores of one search, as fractions in [0, 1], over the probes that have a mate.
 
     Attributes:
-        cmc: rank -> share of probes with a mate at that rank or before.
+        cmc: rank -> share of probes with a mate at this rank or before.
         mean_ap: mean over the probes of the trapezoid average precision.
-        probes: all probes, those without a mate included.
-        without_mate: probes whose person is not in the gallery; they count in no score.
-        gallery: images searched.
-        distractors: those of them that are nobody's mate by their negative id.
+        probes: number of all probes, including those without a mate.
+        without_mate: number of probes whose person is not in the gallery; they count in no score.
+        gallery: number of images searched.
+        distractors: number of gallery images with a negative id.
         first_ranks: int64 ``[probes - without_mate]``, from 1: the rank of each probe's best mate, in the probes' order.
     """
 
@@ -49,7 +49,7 @@ class RetrievalResult:
         return np.searchsorted(np.sort(self.first_ranks), np.arange(1, last + 1), side="right") / len(self.first_ranks)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, without ``first_ranks``."""
+        """The fields as a dictionary for JSON, without ``first_ranks``."""
         return {
             "cmc": {str(rank): share for rank, share in self.cmc.items()},
             "mean_ap": self.mean_ap,
@@ -70,20 +70,20 @@ def evaluate(
 ) -> RetrievalResult:
     """Search every probe in the gallery.
 
-    Ties are resolved against us: an image of another person stands before a mate with the same score, and scores within
+    Ties count as wrong: an image of another person is ranked before a mate with the same score. Scores within
     :data:`lrface.eval.blocks.TIE` are the same. The result does not depend on the number of threads.
 
     Args:
-        probe: float ``[p, dim]`` embeddings, of any length; best float32 and in one piece. May be memory-mapped.
-        probe_ids: int ``[p]``, persons. A probe whose person is not in the gallery, or whose id is negative, is counted
-            in ``without_mate`` and left out of the scores (the official code has no such probes).
+        probe: float ``[p, dim]`` embeddings, of any norm; preferably float32 and contiguous. May be memory-mapped.
+        probe_ids: int ``[p]``, persons. A probe with a negative id, or of a person outside the gallery, is counted in
+            ``without_mate`` and in no score (the official code has no such probes).
         gallery: float ``[g, dim]``.
         gallery_ids: int ``[g]``; negative for distractors, -100 in TinyFace.
         ranks: of the CMC.
         device: see :func:`lrface.eval.blocks.each_block`.
 
     Raises:
-        LrfaceError: empty, not finite or zero embeddings, different dimensions, ids that do not fit, a rank below 1, or no
+        LrfaceError: empty, not finite or zero embeddings, embeddings of different lengths, wrong ids, a rank below 1, or no
             probe with a mate.
     """
     wanted = list(ranks)
@@ -110,8 +110,8 @@ def evaluate(
 def average_precision(found: NDArray[np.int64], mates: Mates) -> NDArray[np.float64]:
     """Trapezoid average precision of each probe with mates, from the ranks (from 0) of its mates.
 
-    Recall rises at the mates alone, by one in so many; there the precision goes from ``k / rank``, k mates being before,
-    or 1 at the very first rank, to ``(k + 1) / (rank + 1)``.
+    Recall rises only at the mates, by equal steps. At a mate with k mates before it, the precision goes from ``k / rank``
+    (or 1 at the very first rank) to ``(k + 1) / (rank + 1)``.
     """
     before = np.where(found > 0, mates.place / np.maximum(found, 1), 1.0)
     after = (mates.place + 1) / (found + 1)

@@ -1,4 +1,4 @@
-"""Which cosine to ask for: the threshold that keeps a false accept rate, and how far it can be trusted."""
+"""Thresholds: the cosine that keeps a false accept rate, and its confidence interval."""
 
 from dataclasses import asdict, dataclass
 
@@ -13,11 +13,11 @@ class Threshold:
     """A cosine above which a pair is accepted.
 
     Attributes:
-        far: the share of impostor pairs that is accepted at most.
-        cosine: the threshold; a pair is accepted where its similarity is strictly greater.
-        low, high: interval of ``confidence`` around it.
-        confidence: between 0 and 1.
-        impostors: pairs that it was measured on.
+        far: largest share of impostor pairs that is accepted.
+        cosine: the threshold; a pair is accepted if its similarity is strictly greater.
+        low, high: the interval around it.
+        confidence: of the interval, between 0 and 1.
+        impostors: number of impostor pairs.
     """
 
     far: float
@@ -28,20 +28,20 @@ class Threshold:
     impostors: int
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """The fields as a dictionary that JSON can hold."""
         return asdict(self)
 
 
 def at_far(impostor_similarities: ArrayLike, far: float, confidence: float = 0.95) -> Threshold:
     """The threshold for a false accept rate, with its bootstrap interval.
 
-    The interval is the percentile bootstrap's over the impostor pairs, as infinitely many resamples would give it, so that
-    no seed decides: the threshold of a resample of n pairs, its (a + 1)-th highest score, is the score in place ``floor(n
-    U)`` of all, U following the beta distribution of the (a + 1)-th smallest of n uniform numbers. It takes pairs for
-    independent; where each person is in many of them, it is too narrow.
+    The interval is that of the percentile bootstrap over the impostor pairs with infinitely many resamples, so that there is
+    no random seed. The threshold of a resample of n pairs is its (a + 1)-th highest score. This is the score at position
+    ``floor(n U)`` of all scores, where U has the beta distribution of the (a + 1)-th smallest of n uniform numbers. The
+    bootstrap assumes independent pairs; if each person is in many pairs, the interval is too narrow.
 
     Args:
-        impostor_similarities: [N] cosine similarities of pairs of different people.
+        impostor_similarities: ``[N]`` cosine similarities of pairs of different people.
         far: in [1 / N, 1).
         confidence: of the interval.
 
@@ -65,15 +65,15 @@ def at_far(impostor_similarities: ArrayLike, far: float, confidence: float = 0.9
 def threshold_at_far(impostor_similarities: ArrayLike, far: float) -> float:
     """Cosine threshold that falsely accepts at most a share ``far`` of impostor pairs.
 
-    A pair is accepted where its similarity is strictly greater, so that a threshold on tied scores accepts none of them
-    and the share is never above ``far``.
+    A pair is accepted if its similarity is strictly greater. So a threshold on tied scores accepts none of them, and the
+    share is never above ``far``.
 
     Args:
-        impostor_similarities: [N] cosine similarities of pairs of different people.
+        impostor_similarities: ``[N]`` cosine similarities of pairs of different people.
         far: in [1 / N, 1).
 
     Raises:
-        LrfaceError: no pairs, NaN among them, a rate outside (0, 1), or too few pairs to measure it.
+        LrfaceError: no pairs, NaN among them, a rate outside (0, 1), or too few pairs for this rate.
     """
     scores = np.asarray(impostor_similarities, dtype=np.float64).ravel()
     if not scores.size or not np.isfinite(scores).all():
@@ -89,10 +89,10 @@ def threshold_at_far(impostor_similarities: ArrayLike, far: float) -> float:
 
 
 def accepted(far: float, count: int) -> int:
-    """How many of ``count`` impostors may be accepted at a rate of ``far``."""
-    return int(np.floor(far * count * (1 + 1e-12)))  # 0.1 * 30 is a little more or less than 3
+    """Number of ``count`` impostors that may be accepted at a rate of ``far``."""
+    return int(np.floor(far * count * (1 + 1e-12)))  # in floating point 0.1 * 30 need not be exactly 3
 
 
 def exceeded_by(scores: NDArray[np.float64], count: int) -> float:
-    """The score that at most ``count`` of these exceed: the next one below them. There are more than ``count``."""
+    """The score that exactly the ``count`` highest scores may exceed: the next lower one. There must be more than ``count``."""
     return float(np.partition(scores, -count - 1)[-count - 1])

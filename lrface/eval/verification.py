@@ -1,9 +1,9 @@
-"""Verification: same person or not, by the protocol in which LFW and its relatives are reported.
+"""Verification: same person or not, by the protocol of LFW and similar sets.
 
-Embeddings are L2-normalised, a pair's distance is the squared L2 distance in [0, 4], and a pair is called same where
-the distance is below a threshold. The threshold of each of ten contiguous folds is the one of ``arange(0, 4, 0.01)``
-that is first to reach the best accuracy on the other nine (insightface ``eval/verification.py``; Huang et al., LFW,
-View 2). Contiguous folds matter: in ``pairs.txt`` they share no people.
+Embeddings are L2-normalised. The distance of a pair is the squared L2 distance in [0, 4]. A pair counts as same if its distance is
+below a threshold. For each of ten contiguous folds, the threshold is the first of ``arange(0, 4, 0.01)`` with the best accuracy
+on the other nine (insightface ``eval/verification.py``; Huang et al., LFW, View 2). The folds must be contiguous, because in
+``pairs.txt`` they share no people.
 """
 
 from collections.abc import Iterator
@@ -29,12 +29,12 @@ class VerificationResult:
         accuracy: mean over the folds.
         std: standard deviation over the folds (``ddof=0``).
         auc: area under the ROC curve of all pairs.
-        eer: equal error rate, where the ROC curve, taken as straight between its points, has FAR = 1 - TAR.
-        tar_at_far: true accept rate for each false accept rate of ``FARS``; ``nan`` for a rate that would need fewer
-            than one of the impostor pairs at hand, so that 3,000 of them say nothing of 1e-4.
+        eer: equal error rate, where the ROC curve with straight lines between its points has FAR = 1 - TAR.
+        tar_at_far: true accept rate for each false accept rate of ``FARS``; ``nan`` for a rate that is less than one of
+            the impostor pairs. For example, 3,000 of them cannot measure 1e-4.
         thresholds: squared L2 distance of each fold.
         pairs: number of pairs.
-        threshold_at_far: cosine threshold for each of those rates that can be measured, over all pairs.
+        threshold_at_far: cosine threshold over all pairs, for each of those rates that can be measured.
     """
 
     accuracy: float
@@ -47,7 +47,7 @@ class VerificationResult:
     threshold_at_far: dict[float, Threshold] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: rates become strings such as ``0.001``, and a rate that could not be measured becomes ``None``."""
+        """The fields as a dictionary for JSON: rates become strings such as ``0.001``, and a missing value becomes ``None``."""
         rates = {f"{far:g}": None if np.isnan(tar) else tar for far, tar in self.tar_at_far.items()}
         return {
             "accuracy": self.accuracy,
@@ -71,22 +71,22 @@ def evaluate(
     """Score pairs of embeddings.
 
     Args:
-        emb_a: float [N, D], one side of each pair in the order of the file; any length, normalised here.
-        emb_b: float [N, D], the other side.
-        same: bool [N].
+        emb_a: float ``[N, D]``, one side of each pair in the order of the file; any norm, normalised here.
+        emb_b: float ``[N, D]``, the other side.
+        same: bool ``[N]``.
         folds: number of contiguous folds.
         thresholds: ``grid``, the protocol; or ``exact``, which tries every threshold that makes a difference and takes
             the middle between two distances.
 
     Raises:
-        LrfaceError: nothing to score, shapes that do not fit, NaN, infinite or zero embeddings, fewer pairs than folds,
-            or pairs of one kind only, altogether or outside one of the folds.
+        LrfaceError: nothing to score, wrong shapes, NaN, infinite or zero embeddings, fewer pairs than folds, or pairs of
+            one kind only, in all pairs or outside one of the folds.
     """
     from sklearn.metrics import roc_auc_score
 
     unit_a, unit_b = _unit_pairs(emb_a, emb_b)
     truth = _truth(same, len(unit_a), folds)
-    # (a - b)^2 as the references have it: 2 - 2ab would turn a distance of 0 into one just above or below.
+    # (a - b)^2 as in the reference code: with 2 - 2ab a distance of 0 would become slightly more or less.
     distances = np.square(unit_a - unit_b).sum(axis=1)
     accuracies, chosen = [], []
     for start, stop in _folds(len(truth), folds):
@@ -112,10 +112,10 @@ def evaluate(
 
 
 def similarities(emb_a: ArrayLike, emb_b: ArrayLike) -> NDArray[np.float64]:
-    """Cosine similarity of each pair, float64 [N] in [-1, 1], from embeddings [N, D] of any length.
+    """Cosine similarity of each pair, float64 ``[N]`` in [-1, 1], from embeddings ``[N, D]`` of any norm.
 
     Raises:
-        LrfaceError: nothing to score, shapes that do not fit, NaN, infinite or zero embeddings.
+        LrfaceError: nothing to score, wrong shapes, NaN, infinite or zero embeddings.
     """
     return _cosines(*_unit_pairs(emb_a, emb_b))
 
@@ -141,7 +141,7 @@ def _equal_error_rate(distances: NDArray[np.float64], truth: NDArray[np.bool_]) 
 
 
 def _best_threshold(distances: NDArray[np.float64], truth: NDArray[np.bool_], kind: str) -> float:
-    """The first threshold of the best accuracy; accepting is ``distance < threshold``."""
+    """The first threshold with the best accuracy. A pair is accepted if ``distance < threshold``."""
     if kind == "grid":
         candidates = np.arange(0, 4, 0.01)
     else:
@@ -153,7 +153,7 @@ def _best_threshold(distances: NDArray[np.float64], truth: NDArray[np.bool_], ki
 
 
 def _folds(count: int, folds: int) -> Iterator[tuple[int, int]]:
-    """Ends of the contiguous test folds; the first ones are one longer where they cannot all be equal."""
+    """Start and end of the contiguous test folds. If they cannot all be equal, the first ones have one pair more."""
     from sklearn.model_selection import KFold
 
     for _, test in KFold(folds, shuffle=False).split(np.empty(count)):
@@ -188,7 +188,7 @@ def _unit_pairs(emb_a: ArrayLike, emb_b: ArrayLike) -> tuple[NDArray[np.float64]
             raise LrfaceError(f"the embedding of pair {int(np.argmin(finite))} is not finite: the model is damaged")
     units = []
     for side in sides:
-        scale = np.abs(side).max(axis=1, keepdims=True)  # first, lest the squares overflow or vanish
+        scale = np.abs(side).max(axis=1, keepdims=True)  # scaled first, so that the squares neither overflow nor vanish
         if not scale.all():
             raise LrfaceError(f"the embedding of pair {int(np.argmin(scale))} is zero: it has no direction")
         side = side / scale

@@ -1,4 +1,4 @@
-"""From a trained model to ONNX: the graph, its quantised and its self-sufficient form, and the checks each must pass.
+"""Export of a trained model to ONNX: the graph, its quantised form, its form with preprocessing, and their checks.
 
-Needs ``pip install 'lrface[export]'``; running what was exported does not.
+The export needs ``pip install 'lrface[export]'``. Running an exported model does not.
 """

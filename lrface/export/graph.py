@@ -1,4 +1,4 @@
-"""A torch module as an ONNX graph."""
+"""Conversion of a torch module to an ONNX graph."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import onnx
     from torch import nn
 
-#: ONNX Runtime 1.14 and OpenVINO 2023 and later read these.
+#: ONNX Runtime 1.14, OpenVINO 2023 and later versions can read these.
 OPSET = 18
 IR_VERSION = 8
 INPUT = "faces"
@@ -24,15 +24,18 @@ BATCH = "n"
 
 
 def trace(module: "nn.Module", input_size: int, fold: bool = True) -> "onnx.ModelProto":
-    """The graph of a backbone: float32 ``faces [n, 3, s, s]`` -> float32 ``embedding [n, dim]``, any n.
+    """Convert a backbone to a graph with the input ``faces`` and the output ``embedding``.
 
     Args:
         module: a backbone in evaluation mode, on the CPU.
-        input_size: s.
+        input_size: side s of the input.
         fold: fold batch norms into convolutions. Otherwise every weight keeps its name and its values.
 
+    Returns:
+        The graph: float32 ``faces [n, 3, s, s]`` -> float32 ``embedding [n, dim]``, for any n.
+
     Raises:
-        LrfaceError: the packages that this needs are not installed.
+        LrfaceError: the packages for the export are not installed.
     """
     import torch
 
@@ -46,7 +49,7 @@ def trace(module: "nn.Module", input_size: int, fold: bool = True) -> "onnx.Mode
             module, (example,), None, input_names=[INPUT], output_names=[OUTPUT], opset_version=OPSET, dynamo=True,
             dynamic_shapes=({0: torch.export.Dim(BATCH)},), optimize=False, verbose=False,
         )  # fmt: skip
-        assert program is not None  # for a file name it would be
+        assert program is not None  # it is None only if a file name is given
         if fold:
             optimizer.optimize(program.model)
         else:
@@ -59,7 +62,7 @@ def trace(module: "nn.Module", input_size: int, fold: bool = True) -> "onnx.Mode
 
 
 def set_card(proto: "onnx.ModelProto", card: dict[str, Any]) -> None:
-    """Write the card into the file's metadata, instead of what was there."""
+    """Write the card into the file's metadata, in place of any other metadata."""
     from onnx import helper
 
     helper.set_model_props(proto, {CARD_KEY: json.dumps(card, allow_nan=False)})
@@ -67,7 +70,7 @@ def set_card(proto: "onnx.ModelProto", card: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Exporter and quantiser talk a lot, of their own affairs."""
+    """Suppress the messages of the exporter and the quantiser."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -79,7 +82,7 @@ def quiet() -> Iterator[None]:
 
 
 def _forget_origins(proto: "onnx.ModelProto") -> None:
-    """Leave out the source lines, with their paths, that the exporter notes at every node."""
+    """Remove the source lines that the exporter stores at every node, because they contain paths of this machine."""
     graph = proto.graph
     del graph.value_info[:]
     for thing in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):

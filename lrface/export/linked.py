@@ -1,8 +1,9 @@
-"""A graph without weights of its own, beside the safetensors file that has them.
+"""A graph without weights, next to the safetensors file that holds them.
 
-ONNX lets a graph say of a weight that it lies in another file, from this byte on, so many bytes. Graph and file together
-are what ONNX Runtime and OpenVINO load; torch loads the file alone; the package carries the weights once. Kernels lie
-there in half precision and are cast to float32 by nodes that every runtime folds away when it loads the graph.
+In ONNX, a weight can be stored in another file, at a given offset and length. ONNX Runtime and OpenVINO load the graph
+and the safetensors file together; torch loads only the safetensors file. The package therefore contains the weights
+only once. Convolution kernels are stored in half precision. Nodes of the graph cast them to float32, and every runtime
+folds these nodes away when it loads the graph.
 """
 
 import shutil
@@ -26,7 +27,10 @@ _HALF = ".half"
 
 
 def write_graph(path: str | Path) -> Path:
-    """Write ``MODEL.graph.onnx`` beside ``MODEL.safetensors``, after checking that the two give torch's embeddings.
+    """Write ``MODEL.graph.onnx`` next to ``MODEL.safetensors``, after a check that both give the same embeddings as torch.
+
+    Args:
+        path: the safetensors file.
 
     Returns:
         The graph's file.
@@ -53,7 +57,7 @@ def write_graph(path: str | Path) -> Path:
 
 
 def _link(proto: "onnx.ModelProto", places: Mapping[str, TensorPlace], file: str) -> None:
-    """Point every weight that lies in the file to its place there; what is smaller than a pointer stays inside."""
+    """Replace every weight that the file holds by a reference to its place there. Other weights stay in the graph."""
     from onnx import TensorProto, helper
 
     types = {"F16": TensorProto.FLOAT16, "F32": TensorProto.FLOAT}
@@ -83,7 +87,7 @@ def _link(proto: "onnx.ModelProto", places: Mapping[str, TensorPlace], file: str
 
 
 def _drop_zero_biases(proto: "onnx.ModelProto") -> None:
-    """The exporter gives every convolution a bias, of zeros where the module has none."""
+    """Remove biases of zeros. The exporter adds them to convolutions without a bias."""
     from onnx import numpy_helper
 
     graph = proto.graph

@@ -1,4 +1,4 @@
-"""What an exported model has to pass before it gets its name."""
+"""Checks that an exported model must pass before its file is written."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,26 +10,26 @@ from lrface.eval.embeddings import flip_sum
 from lrface.eval.lfw import verify_pairs
 from lrface.models.embedder import Embedder
 
-#: Least cosine between an embedding of the export and torch's, and between two batch sizes of one export.
+#: Minimum cosine between an embedding of the export and that of torch, and between two batch sizes of one export.
 LEAST_COSINE = 0.9999
-#: What int8 may cost, as a share of the pairs.
+#: Maximum loss of accuracy by int8, as a share of the pairs.
 LARGEST_LOSS = 0.003
 
 BATCHES = (1, 64)
 
 
 def drawn_faces(count: int = max(BATCHES)) -> list[np.ndarray]:
-    """Aligned crops of faces that a program draws: uint8 RGB ``[112, 112, 3]``."""
+    """Aligned crops of synthetic faces: uint8 RGB ``[112, 112, 3]``."""
     from lrface.data.synthetic import face
 
     return [face(identity=number, number=0, seed=0) for number in range(count)]
 
 
 def check_parity(embedder: Embedder, reference: Embedder) -> float:
-    """Compare float32 exports with torch, one face at a time and 64 together.
+    """Compare a float32 export with torch, for batches of 1 and of 64 faces.
 
     Returns:
-        The least cosine.
+        The smallest cosine.
 
     Raises:
         LrfaceError: it is below ``LEAST_COSINE``.
@@ -42,7 +42,7 @@ def check_parity(embedder: Embedder, reference: Embedder) -> float:
 
 
 def check_batches(embedder: Embedder) -> None:
-    """See that a face's embedding does not depend on the batch that it is in.
+    """Check that a face's embedding does not depend on its batch.
 
     Raises:
         LrfaceError: it does.
@@ -53,13 +53,18 @@ def check_batches(embedder: Embedder) -> None:
 
 
 def check_accuracy(embedder: Embedder, reference: Embedder, pairs: PairSet) -> tuple[float, float]:
-    """Compare a quantised model with the one that it was made from, on pairs.
+    """Compare a quantised model with its original on verification pairs.
+
+    Args:
+        embedder: the quantised model.
+        reference: the original.
+        pairs: the pairs.
 
     Returns:
-        Ten-fold accuracies of the reference and of the quantised model, 0 to 1.
+        Ten-fold accuracies of the original and of the quantised model, 0 to 1.
 
     Raises:
-        LrfaceError: the latter is lower by more than ``LARGEST_LOSS``.
+        LrfaceError: the quantised model loses more than ``LARGEST_LOSS``.
     """
     before, after = (verify_pairs(model, pairs, progress=True).result.accuracy for model in (reference, embedder))
     if before - after > LARGEST_LOSS:
@@ -72,17 +77,17 @@ def check_accuracy(embedder: Embedder, reference: Embedder, pairs: PairSet) -> t
 
 
 def check_whole(run: Callable[[np.ndarray], np.ndarray], embedder: Embedder) -> float:
-    """Compare a graph that does its own preprocessing with what lrface makes of the same crops, at several sizes.
+    """Compare a graph with built-in preprocessing with lrface's own embeddings of the same crops, at several sizes.
 
     Args:
-        run: uint8 ``[n, h, w, 3]`` -> unit embeddings.
-        embedder: the same network without.
+        run: the graph: uint8 ``[n, h, w, 3]`` -> embeddings of length 1.
+        embedder: the same network with lrface's preprocessing.
 
     Returns:
-        The least cosine.
+        The smallest cosine.
 
     Raises:
-        LrfaceError: it is below ``LEAST_COSINE``, or an embedding is not of length one.
+        LrfaceError: it is below ``LEAST_COSINE``, or an embedding does not have length 1.
     """
     faces = drawn_faces()
     size = embedder.preprocessing.input_size
@@ -90,7 +95,7 @@ def check_whole(run: Callable[[np.ndarray], np.ndarray], embedder: Embedder) -> 
         np.stack(faces),
         *(face[None] for face in faces[:4]),
         np.stack([face[:90] for face in faces[:3]]),  # wider than high
-        np.stack([face[40 : 40 + size, 40 : 41 + size] for face in faces[:3]]),  # of about the size of the input
+        np.stack([face[40 : 40 + size, 40 : 41 + size] for face in faces[:3]]),  # about the size of the network's input
         np.stack([face[50:59, 50:61] for face in faces[:3]]),  # smaller
     ]
     least = 1.0
@@ -109,5 +114,5 @@ def _least_cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _demand(cosine: float, what: str) -> None:
-    if not cosine >= LEAST_COSINE:  # NaN is not
+    if not cosine >= LEAST_COSINE:  # the form "not >=" also refuses NaN
         raise LrfaceError(f"{what} have a cosine of {cosine:.6f} only, {LEAST_COSINE} is demanded; nothing was written")

@@ -1,4 +1,4 @@
-"""Eight-bit integers: static, per channel, in the QDQ form that every runtime reads."""
+"""Static quantisation to 8-bit integers, per channel, in the QDQ format that every runtime reads."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def quantize(proto: "onnx.ModelProto", batches: Sequence[np.ndarray]) -> "onnx.ModelProto":
-    """Weights as int8 with a scale for each output channel, activations as uint8 with one scale for each tensor.
+    """Quantise a graph: weights to int8 with one scale per output channel, activations to uint8 with one scale per tensor.
 
-    Weights use seven of their eight bits: processors without VNNI (AVX2 and older) add products of full ones in 16 bits,
-    which overflows. It costs nothing that can be measured.
+    Weights use only seven of their eight bits. Processors without VNNI (AVX2 and older) add products in 16 bits, which
+    would overflow with eight. The loss of accuracy is too small to measure.
 
     Args:
-        proto: from :func:`lrface.export.graph.trace`, with norms folded.
-        batches: inputs of real faces, float32 ``[n, 3, s, s]``, from whose activations the ranges are read.
+        proto: from :func:`lrface.export.graph.trace`, with batch norms folded.
+        batches: inputs of real faces, float32 ``[n, 3, s, s]``. The ranges of the activations are measured on them.
     """
     import onnx
 
@@ -50,7 +50,7 @@ def quantize(proto: "onnx.ModelProto", batches: Sequence[np.ndarray]) -> "onnx.M
             weight_type=quantization.QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
-            # The embedding itself stays float: what tells people apart is small beside what all embeddings share.
+            # The embedding stays float: the differences between people are small compared with what all embeddings share.
             extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
         )
         return onnx.load(out)

@@ -1,4 +1,4 @@
-"""``lrface export``: graph, quantisation, preprocessing inside, checks, and one file at the end."""
+"""``lrface export``: graph, quantisation, built-in preprocessing, checks, and one file at the end."""
 
 import tempfile
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ from lrface.version import code_version
 if TYPE_CHECKING:
     import onnx
 
-#: Faces that the ranges of activations are read from, each with its mirror image.
+#: Number of faces for the ranges of activations. Each is also used mirrored.
 CALIBRATION_FACES = 512
-#: Where no pairs are given: how many of each kind are drawn from the calibration store.
+#: Number of pairs of each kind that are drawn from the calibration store if no pairs are given.
 PAIRS_PER_KIND = 1000
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how it was found to be right.
+    """The result of an export.
 
     Attributes:
-        path, size: the file and its bytes.
-        cosine: the least cosine between embeddings of the float32 graph and torch's.
-        whole_cosine: the same between the graph with preprocessing inside and lrface's own way; None without.
-        accuracies: on the pairs, of float32 and int8, 0 to 1; None without int8.
-        pairs: the name of the pairs.
+        path, size: the file and its size in bytes.
+        cosine: smallest cosine between embeddings of the float32 graph and of torch.
+        whole_cosine: smallest cosine between the graph with built-in preprocessing and lrface; None without it.
+        accuracies: of float32 and of int8 on the pairs, 0 to 1; None without int8.
+        pairs: name of the pairs.
     """
 
     path: Path
@@ -56,20 +56,19 @@ def export(
     calibration: Store | None = None,
     pairs: PairSet | None = None,
 ) -> Exported:
-    """Write a model as one ONNX file that takes any batch size and carries its card.
+    """Write a model as one ONNX file with a dynamic batch size and the model's card.
 
     Args:
-        model: what :func:`lrface.models.embedder.open_embedder` opens with torch.
-        out: the file, ``*.onnx``; it is written at the very end, when all checks are passed.
+        model: a model that :func:`lrface.models.embedder.open_embedder` opens with torch.
+        out: the file, ``*.onnx``. It is written at the end, after all checks.
         int8: quantise weights and activations.
-        whole: put preprocessing and the mirror image inside: uint8 RGB crops of any size in, unit embeddings out.
-        calibration: real faces, for int8.
-        pairs: on which int8 must not lose more than 0.3 points of accuracy; drawn from the calibration store if None,
-            of images that did not calibrate.
+        whole: put preprocessing and mirror image into the graph: uint8 RGB crops of any size in, embeddings of length 1 out.
+        calibration: store of real faces, for int8.
+        pairs: verification pairs on which int8 may lose at most 0.3 points of accuracy. None: pairs of the calibration
+            store, drawn from images that are not used for the calibration.
 
     Raises:
-        LrfaceError: the model cannot be exported, int8 without faces, a check is not passed, or the file cannot be
-            written.
+        LrfaceError: the model cannot be exported, int8 has no faces, a check fails, or the file cannot be written.
     """
     if Path(require_path(out)).suffix != ".onnx":
         raise LrfaceError(f"--out {out}: call the file something.onnx")
@@ -112,7 +111,7 @@ def _save_and_open(proto: "onnx.ModelProto", card: dict[str, Any], path: Path) -
 
 
 def _calibration(store: Store, pairs: PairSet | None) -> tuple[np.ndarray, PairSet]:
-    """Images to read ranges from, and pairs: the given ones, or some over other images of the store."""
+    """Images for the calibration, and pairs: the given ones, or pairs of other images of the store."""
     from lrface.train.split import draw_pairs
 
     order = np.random.default_rng(SEED).permutation(len(store))

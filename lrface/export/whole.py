@@ -1,13 +1,14 @@
-"""Preprocessing and the sum over the mirror image inside the graph, for programs without lrface.
+"""A graph with preprocessing and the sum over the mirror image inside, for programs without lrface.
 
-Crops of any size go in as they come from a file, and unit embeddings come out, those of
+Its input is crops of any size as read from a file. Its output is embeddings of length 1, the same as those of
 :meth:`lrface.recognition.encoder.FaceEncoder.embed_crops`.
 
-The reduction is Pillow's antialiased bilinear one, as two matrix products whose matrices the graph computes from the
-image's size: like Pillow's they are rounded to 22 bits, and both passes to whole grey levels. Of crops that are not
-higher than wide the pixels are exactly those of :mod:`lrface.faces.degrade`; of higher ones, which newer Pillows reduce
-in the other order, within one grey level. ONNX's own ``Resize`` with ``antialias=1`` would not do: it weighs what lies
-beyond the border otherwise, which moved border pixels of real faces and of noise by up to 19 levels.
+The reduction is the same as Pillow's antialiased bilinear one. It consists of two matrix products, and the graph
+computes the matrices from the image's size. As in Pillow, the weights are rounded to 22 bits, and the result of each
+pass is rounded to whole grey levels. For crops that are not higher than wide, the pixels are exactly those of
+:mod:`lrface.faces.degrade`. Newer versions of Pillow reduce higher crops in the other order; their pixels differ by at
+most one grey level. ONNX's own ``Resize`` with ``antialias=1`` is not used because it handles the image border in
+another way: border pixels of real faces and of noise differed by up to 19 levels.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 IMAGES = "images"
 
 #: Weights ``[side, length]`` of the reduction along one axis: a triangle as wide as a target pixel, see Pillow's
-#: ``precompute_coeffs``. 11 is float64, in which the sums of 8-bit pixels and 22-bit weights are exact.
+#: ``precompute_coeffs``. Type 11 is float64, in which sums of 8-bit pixels with 22-bit weights are exact.
 _AXIS = """
   {a}_shape = Shape <start = {dim}, end = {end}> (planes)
   {a}_count = Squeeze ({a}_shape)
@@ -87,15 +88,17 @@ finish (float[m, d] both) => (float[n, d] embedding)
 
 
 def make_whole(proto: "onnx.ModelProto", preprocessing: Preprocessing, dim: int) -> "onnx.ModelProto":
-    """The same network for ``images`` uint8 RGB ``[n, height, width, 3]``, giving unit ``embedding [n, dim]``.
+    """Add preprocessing and the sum over the mirror image to a graph.
+
+    The new graph takes ``images`` uint8 RGB ``[n, height, width, 3]`` and returns ``embedding [n, dim]`` of length 1.
 
     Args:
         proto: from :func:`lrface.export.graph.trace`, quantised or not.
-        preprocessing: what the network wants.
+        preprocessing: of the network.
         dim: length of the embedding.
 
     Raises:
-        LrfaceError: the preprocessing cannot be written as a graph.
+        LrfaceError: this preprocessing cannot be written as a graph.
     """
     from onnx import checker, helper
 
@@ -130,7 +133,7 @@ def _before(preprocessing: Preprocessing) -> Any:
     x, y = (_AXIS.format(a=a, dim=dim, end=dim + 1) for a, dim in (("x", 3), ("y", 2)))
     graph = _parse(_BEFORE.format(size=size, x=x, y=y))
     constants = {
-        "mean": np.float32(preprocessing.mean),  # as numbers, for the text form rounds
+        "mean": np.float32(preprocessing.mean),  # as arrays, because the text form rounds numbers
         "scale": np.float32(preprocessing.scale),
         "targets": np.arange(size, dtype=np.float64)[:, None] + 0.5,
     }
@@ -145,7 +148,7 @@ def _parse(text: str) -> Any:
 
 
 def _prefix(graph: Any, prefix: str, kept: set[str], renamed: dict[str, str] | None = None) -> None:
-    """Rename the graph's values, so that three graphs can be one."""
+    """Rename the values of a graph, so that three graphs can be joined."""
     renamed = renamed or {}
 
     def new(name: str) -> str:

@@ -1,9 +1,11 @@
-"""What a model's similarities mean, given the resolution of both faces. Travels in the model's card as ``quality``.
+"""Calibration: what a model's similarities mean, given the resolution of both faces.
 
-Small and blurred faces resemble one another, whoever they show, so that one threshold for all accepts almost any two of
-them. Here everything depends on a pair of resolutions, in pixels of detail: the worse face's and the better one's. Tables
-have a row and a column for each of a few resolutions, and are read by bilinear interpolation in the resolutions'
-logarithms. ``tools/calibrate.py`` fits them (:mod:`lrface.eval.quality_tables`).
+Small and blurred faces of different people resemble one another. With one threshold for all faces, almost any two of them
+would be accepted.
+So every table here depends on a pair of resolutions in pixels of detail: that of the worse face and that of the better
+one. A table has a row and a column for each of a few resolutions. It is read by bilinear interpolation in the logarithms
+of the resolutions. ``tools/calibrate.py`` fits the tables (:mod:`lrface.eval.quality_tables`), and the model's card holds
+them as ``quality``.
 """
 
 import math
@@ -18,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from lrface.errors import LrfaceError
 from lrface.faces.looks import LOOKS_KEY, LooksShift
 
-#: Two rates are the same one if they differ by no more than this.
+#: Two rates count as equal if they differ by no more than this.
 _SAME_RATE = 1e-9
 
 #: Key of the model's card.
@@ -29,19 +31,21 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Calibration:
-    """Tables over the resolutions ``knots``; the first axis is the worse face's, the second the better one's.
+    """Tables over the resolutions ``knots``. The first axis is the worse face's resolution, the second the better one's.
 
     Attributes:
-        knots: float64 ``[k]``, pixels of detail, rising. What lies outside is taken as the nearest of them.
-        different: share of pairs of different people -> the similarity that as many of them exceed, float64 ``[k, k]``,
-            symmetric.
-        same: the same of pairs of one person.
-        logistic: float64 ``[2, 4]``: offset and slope of the log-odds of one person, each a bilinear form in 1, l, h,
-            l h, where l and h are the resolutions' logarithms, 0 at the first knot and 1 at the last.
-        recognisable: float64 ``[k]``, 0 to 1: of the pairs of one person that the model recognises with two faces of the
-            last knot at a false accept rate of 1 %, the part that is left when one of them has this resolution.
-        facts: what it was fitted on, for people.
-        looks: what templates of several looks add to thresholds; None: nobody measured it, and nothing is added.
+        knots: float64 ``[k]``, pixels of detail, rising. A resolution outside is treated as the nearest knot.
+        different: for pairs of different people: share of pairs -> the similarity that this share exceeds, float64
+            ``[k, k]``, symmetric.
+        same: the same for pairs of one person.
+        logistic: float64 ``[2, 4]``: offset and slope of the log-odds that both faces are one person. Each is a bilinear
+            form in 1, l, h, l h. l and h are the logarithms of the lower and the higher resolution, scaled to 0 at the
+            first knot and 1 at the last.
+        recognisable: float64 ``[k]``, 0 to 1. Take the pairs of one person that the model recognises at a false accept
+            rate of 1 % when both faces have the resolution of the last knot. The number is the part of them that it still
+            recognises when one face has the resolution of this knot.
+        facts: what the tables were fitted on, for human readers.
+        looks: what templates of several faces of a video add to thresholds; None if it was not measured, and nothing is added.
     """
 
     knots: NDArray[np.float64]
@@ -54,10 +58,10 @@ class Calibration:
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> "Calibration | None":
-        """Read a model's card; None if it carries no such calibration.
+        """Read the calibration from a model's card; None if the card has none.
 
         Raises:
-            LrfaceError: it carries one that this version cannot use.
+            LrfaceError: the calibration is damaged or belongs to another version of lrface.
         """
         record = card.get(CARD_KEY)
         if record is None:
@@ -94,15 +98,18 @@ class Calibration:
     def threshold(
         self, far: float, a: ArrayLike, b: ArrayLike, looks: ArrayLike | None = None, other: ArrayLike | None = None
     ) -> NDArray[np.float64]:
-        """The cosine that a share ``far`` of pairs of different people exceeds.
+        """The cosine that a share ``far`` of the pairs of different people exceeds.
 
         Args:
-            far: a share from the smallest of ``different`` to the largest; see :func:`rate_weights`.
-            a, b: resolutions of the two faces in pixels, of shapes that fit each other.
-            looks, other: of how many looks of a video the first and the second one are the template; None: one face.
+            far: a false accept rate between the smallest and the largest rate in ``different``; see :func:`rate_weights`.
+            a, b: resolutions of the two faces in pixels of detail; all shapes must broadcast.
+            looks, other: number of faces of a video in the first and in the second template; None for a single face.
+
+        Returns:
+            float64 in the broadcast shape.
 
         Raises:
-            LrfaceError: the rate lies outside.
+            LrfaceError: ``far`` lies outside the calibrated rates.
         """
         weights = rate_weights(self.different, far)
         if not weights:
@@ -112,13 +119,16 @@ class Calibration:
         return limit + self.shift(far, looks) + self.shift(far, other)
 
     def probability(self, similarity: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-        """The probability that the two are one person, where as many pairs are of one person as of two.
+        """The probability that two faces show one person, if pairs of one person and of two are equally frequent.
 
-        It rises with the similarity, whatever the resolutions.
+        The probability rises with the similarity at every pair of resolutions.
 
         Args:
             similarity: cosine.
-            a, b: resolutions of the two faces in pixels.
+            a, b: resolutions of the two faces in pixels of detail; all three shapes must broadcast.
+
+        Returns:
+            float64, 0 to 1, in the broadcast shape.
         """
         offset, slope = np.moveaxis(bilinear_terms(self._place(a), self._place(b)) @ self.logistic.T, -1, 0)
         odds = offset + np.maximum(slope, 0.0) * np.asarray(similarity, np.float64)
@@ -126,12 +136,12 @@ class Calibration:
         return probability
 
     def false_accept_rate(self, similarity: float, a: float, b: float, looks: int | None = None) -> "Rate":
-        """How many pairs of different people are at least so similar; see :func:`find_rate`.
+        """The share of pairs of different people that are at least this similar; see :func:`find_rate`.
 
         Args:
             similarity: cosine.
-            a, b: resolutions of the two faces in pixels.
-            looks: of how many looks of a video the first one is the template; None: one face.
+            a, b: resolutions of the two faces in pixels of detail.
+            looks: number of faces of a video in the first template; None for a single face.
         """
         limits = {
             share: float(self._read(table, a, b) + self.shift(share, looks)) for share, table in self.different.items()
@@ -139,7 +149,7 @@ class Calibration:
         return find_rate(limits, similarity)
 
     def recognisability(self, resolution: float) -> float:
-        """How much the model can do with a face, 0 to 1; see ``recognisable``. Falls to 0 at one pixel."""
+        """How well the model can recognise a face of this resolution, 0 to 1; see ``recognisable``. It is 0 at one pixel."""
         places = np.concatenate([[0.0], np.log2(self.knots)])
         return float(np.interp(np.log2(max(resolution, 1.0)), places, np.concatenate([[0.0], self.recognisable])))
 
@@ -148,10 +158,10 @@ class Calibration:
 
         Args:
             kind: ``same`` or ``different``.
-            a, b: resolutions of the two faces in pixels.
+            a, b: resolutions of the two faces in pixels of detail.
 
         Returns:
-            Shares of pairs that lie below, rising, and the similarities; both float64 ``[n]``.
+            The shares of pairs that lie below each similarity, rising, and these similarities; both float64 ``[n]``.
         """
         tables = self.same if kind == "same" else self.different
         above = sorted(tables, reverse=True)
@@ -159,11 +169,11 @@ class Calibration:
         return 1 - np.array(above), np.maximum.accumulate(values)
 
     def shift(self, share: float, looks: ArrayLike | None) -> NDArray[np.float64]:
-        """What is added to a threshold for the template of so many looks; 0 for one face, or where nobody measured it."""
+        """What a template of several faces of a video adds to a threshold; 0 for a single face, or if it was not measured."""
         return np.zeros(()) if looks is None or self.looks is None else self.looks.of(share, looks)
 
     def _place(self, resolution: ArrayLike) -> NDArray[np.float64]:
-        """0 at the first knot, 1 at the last, in logarithms."""
+        """Position of a resolution on a logarithmic scale: 0 at the first knot, 1 at the last."""
         ends = np.log2(self.knots[[0, -1]])
         logs = np.log2(np.clip(np.asarray(resolution, np.float64), self.knots[0], self.knots[-1]))
         place: NDArray[np.float64] = (logs - ends[0]) / (ends[1] - ends[0])
@@ -177,15 +187,15 @@ class Calibration:
 
 
 def rate_weights(rates: Iterable[float], far: float) -> dict[float, float]:
-    """How the threshold for a rate is made from those that were calibrated.
+    """Weights of the calibrated rates that make up the threshold for any rate.
 
     Args:
-        rates: that were calibrated.
-        far: the rate that is asked for.
+        rates: the calibrated rates.
+        far: the wanted rate.
 
     Returns:
-        Rate -> weight, the sum 1: one rate if it is calibrated, else its two neighbours, weighted linearly in the
-        logarithm of the rate. Empty if the rate lies outside.
+        Rate -> weight; the weights sum to 1. One rate if ``far`` is calibrated, else its two neighbours, weighted
+        linearly in the logarithm of the rate. Empty if ``far`` lies outside the calibrated rates.
     """
     known = sorted(rates)
     for rate in known:
@@ -200,12 +210,12 @@ def rate_weights(rates: Iterable[float], far: float) -> dict[float, float]:
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of pairs of different people that reach a similarity.
+    """The share of pairs of different people that reach a similarity.
 
     Attributes:
         share: 0 to 1.
-        bound: ``below`` where the share is smaller than this one, the smallest that was calibrated; ``above`` where it is
-            larger than the largest; else None.
+        bound: ``below`` if the true share is smaller than ``share``, the smallest calibrated one; ``above`` if it is
+            larger than the largest calibrated one; else None.
     """
 
     share: float
@@ -213,12 +223,12 @@ class Rate:
 
 
 def find_rate(thresholds: Mapping[float, float], similarity: float) -> Rate:
-    """The share of pairs of different people that reach a similarity: thresholds read the other way round.
+    """Find the share of pairs of different people that reach a similarity: the inverse of a threshold table.
 
-    Between two calibrated shares it is interpolated linearly in the logarithm of the share.
+    Between two calibrated shares the result is interpolated linearly in the logarithm of the share.
 
     Args:
-        thresholds: share -> the similarity that as many pairs exceed; one at least.
+        thresholds: share -> the similarity that this share of pairs exceeds; at least one entry.
         similarity: cosine.
     """
     shares = sorted(thresholds, reverse=True)
@@ -231,7 +241,7 @@ def find_rate(thresholds: Mapping[float, float], similarity: float) -> Rate:
 
 
 def interpolation_note(rates: Iterable[float], far: float, what: str = "a false accept rate of") -> tuple[str, ...]:
-    """A line that says so where the threshold for a rate was interpolated; none where it was calibrated."""
+    """One line that says that the threshold for a rate was interpolated; empty if the rate is calibrated."""
     used = list(rate_weights(rates, far))
     if len(used) < 2:
         return ()
@@ -239,7 +249,7 @@ def interpolation_note(rates: Iterable[float], far: float, what: str = "a false 
 
 
 def hat_weights(resolution: ArrayLike, knots: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of linear interpolation in the logarithm, float64 ``[..., k]``: two neighbours' at most, their sum 1."""
+    """Weights of linear interpolation in the logarithm, float64 ``[..., k]``: at most two neighbours, their sum is 1."""
     logs, places = np.log2(np.clip(np.asarray(resolution, np.float64), knots[0], knots[-1])), np.log2(knots)
     left = np.clip(np.searchsorted(places, logs, side="right") - 1, 0, len(knots) - 2)
     share = (logs - places[left]) / (places[left + 1] - places[left])
@@ -249,7 +259,7 @@ def hat_weights(resolution: ArrayLike, knots: NDArray[np.float64]) -> NDArray[np
 
 
 def bilinear_terms(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1, l, h, l h of the lower and the higher of two places: float64 ``[..., 4]``."""
+    """The terms 1, l, h, l h, where l is the lower and h the higher of two positions: float64 ``[..., 4]``."""
     low, high = np.minimum(a, b), np.maximum(a, b)
     return np.stack([np.ones_like(low), low, high, low * high], axis=-1)
 

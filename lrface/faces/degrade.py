@@ -1,14 +1,14 @@
 """The definition of low resolution: side, kernel, antialiasing, rounding.
 
-Two operators share the word "bilinear", and accuracies differ by points between them:
+Two different operators are called "bilinear", and they change accuracies by whole points:
 
-- ``antialias=True`` widens the kernel by the reduction factor, so that every source pixel counts, as a camera sensor
-  integrates light over its pixels. This is Pillow's ``resize`` and torchvision's ``antialias=True``. The default.
-- ``antialias=False`` samples the image at the centres of the target pixels with the unwidened kernel, as OpenCV's
-  ``INTER_LINEAR`` and ``INTER_CUBIC`` do. At 112 -> 16 those centres fall on pixels, so that bilinear and bicubic read
-  one pixel of every 49 and are the same as ``nearest``.
+- ``antialias=True`` widens the kernel by the reduction factor. Every source pixel then counts, as a camera sensor
+  integrates light over its pixels. Pillow's ``resize`` and torchvision's ``antialias=True`` do this. It is the default.
+- ``antialias=False`` samples the image at the centres of the target pixels with the kernel as it is. OpenCV's
+  ``INTER_LINEAR`` and ``INTER_CUBIC`` do this. From 112 to 16 pixels these centres fall on pixels: bilinear and bicubic
+  read one pixel of every 49 and give the same result as ``nearest``.
 
-The operator therefore travels with every store, checkpoint and result under its :attr:`Degradation.name`.
+Every store, checkpoint and result therefore records its operator, as :attr:`Degradation.name`.
 """
 
 from dataclasses import asdict, dataclass
@@ -23,13 +23,16 @@ KERNELS = ("bilinear", "area", "bicubic", "nearest")
 
 @dataclass(frozen=True)
 class Degradation:
-    """How a face is made small.
+    """How a face is reduced to low resolution.
 
     Attributes:
-        size: side of the square result in pixels.
+        size: side of the square result in pixels, 1 to 4096.
         kernel: ``bilinear``, ``area``, ``bicubic`` or ``nearest``.
-        antialias: whether the kernel covers the whole area of a target pixel; see the module's text. ``area`` is
-            antialiased by nature and ``nearest`` never is.
+        antialias: whether the kernel covers the whole area of a target pixel; see the module's text. It has no effect on
+            ``area``, which always does, and on ``nearest``, which never does.
+
+    Raises:
+        LrfaceError: unknown kernel, or a size outside this range.
     """
 
     size: int = 16
@@ -49,20 +52,20 @@ class Degradation:
         return f"{self.size}px-{self.kernel}{suffix}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
+        """The fields as a dictionary that JSON can hold."""
         return asdict(self)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Reduce uint8 ``[height, width, 3]`` to uint8 ``[size, size, 3]``; see :func:`resize`."""
+        """Reduce uint8 RGB ``[height, width, 3]`` to uint8 ``[size, size, 3]``; see :func:`resize`."""
         return resize(image, self.size, self.kernel, self.antialias)
 
 
 def resize(image: np.ndarray, size: int, kernel: str = "bilinear", antialias: bool = True) -> np.ndarray:
     """Resize uint8 RGB ``[height, width, 3]`` to uint8 ``[size, size, 3]``, rounded to nearest.
 
-    An image of that size already is returned as it is, not a copy. Pillow does the antialiased kernels and OpenCV the
-    sampled ones and ``area``. Where an image is enlarged nothing is widened: both bilinear operators then agree up to
-    rounding; the bicubic ones do not, as Pillow's has the parameter -0.5 and OpenCV's -0.75.
+    An image that already has this size is returned itself, not as a copy. Pillow computes the antialiased kernels, OpenCV
+    the sampled ones and ``area``. Enlarging never widens the kernel. The two bilinear operators then agree up to rounding;
+    the two bicubic ones do not, as Pillow's parameter is -0.5 and OpenCV's -0.75.
 
     Raises:
         LrfaceError: unknown kernel.

@@ -1,30 +1,30 @@
-"""How many pixels of detail an image of a face holds: a face of 12 pixels enlarged to 112 is a face of 12 pixels.
+"""How many pixels of detail an image of a face holds. A face of 12 pixels enlarged to 112 still has the detail of 12.
 
-A quadratic form in the logarithms of six shares of the image's spectrum (its cosine transform), fitted to faces that
-were reduced to known sizes, blurred, compressed and enlarged again. ``tools/fit_detail.py`` fits it and measures it on
-other people's faces beside simpler estimators; ``benchmarks/results/detail.md`` has the figures.
+The estimate is a quadratic form in the logarithms of six parts of the image's spectrum (its cosine transform). It is
+fitted to faces that were reduced to known sizes, blurred, compressed and enlarged again. ``tools/fit_detail.py`` fits it
+and compares it with simpler estimators on other people's faces. The figures are in ``benchmarks/results/detail.md``.
 """
 
 from functools import cache
 
 import numpy as np
 
-#: Detail in pixels that is told apart; what has more is given the upper end.
+#: Range of the estimate in pixels. More detail than the upper end cannot be told apart.
 LOWEST, HIGHEST = 2.0, 32.0
 
-#: Standard deviation of the estimate's binary logarithm, rounded: a factor of 1.2.
+#: Standard deviation of the estimate's binary logarithm, rounded. It corresponds to a factor of 1.2.
 ERROR = 0.25
 
-#: Side at which the spectrum is taken.
+#: Side in pixels to which the image is resized before its spectrum is computed.
 SIDE = 64
 
-#: Ends of the six rings of the spectrum, in half waves over the image.
+#: Limits of the six rings of the spectrum, in half waves over the image.
 RINGS = (1, 3, 6, 10, 16, 24, 40)
 
-#: Share of the mean power that is added to each ring: below it there is rounding and noise.
+#: Fraction of the mean power that is added to each ring. Below it there is only rounding and noise.
 FLOOR = 1e-4
 
-#: Of 1, the logarithms x of the six rings, and their products x_i x_j, i <= j.
+#: Coefficients of the terms 1, x_i, and x_i x_j with i <= j, where x are the logarithms of the six rings.
 COEFFICIENTS = (
     2.72713, -2.74607, 2.08295, 0.0286934, -0.113122, 0.311124, -0.181517, 0.466249, -0.236768, 0.0501126,
     0.0277645, 0.0572981, 0.00442036, -0.00267126, 0.00177279, 0.014812, 0.00108615, 0.0382311, 0.0268474,
@@ -33,27 +33,34 @@ COEFFICIENTS = (
 
 
 def detail(image: np.ndarray) -> float:
-    """Pixels of detail across a face, ``LOWEST`` to ``HIGHEST``: the side of the sharp face that is as detailed.
+    """Estimate the pixels of detail across a face: the side of a sharp face that has as much detail.
 
-    Blur counts as a smaller face does: one of s pixels, blurred by a Gaussian of b of its pixels, has the detail of
-    ``s / sqrt(1 + 3 b^2)``, whose antialiased bilinear reduction and enlargement blur as much.
+    Blur counts like a smaller size. A face of s pixels that is blurred by a Gaussian with a standard deviation of b pixels
+    has the detail of ``s / sqrt(1 + 3 b^2)``: antialiased bilinear reduction to this side, and enlargement, blur as much.
 
     Args:
-        image: uint8 RGB ``[h, w, 3]``, a face that fills it as an aligned crop does.
+        image: uint8 RGB ``[h, w, 3]``, filled by the face as an aligned crop is.
+
+    Returns:
+        ``LOWEST`` to ``HIGHEST``, in pixels.
     """
     estimate = float(terms(ring_powers(image)) @ np.asarray(COEFFICIENTS))
     return float(2 ** np.clip(estimate, np.log2(LOWEST), np.log2(HIGHEST)))
 
 
 def ring_powers(image: np.ndarray) -> np.ndarray:
-    """Mean power of the image's brightness in each ring of the spectrum, relative to that of the whole: float64 ``[6]``.
+    """Mean power of the image's brightness in each ring of the spectrum, divided by the mean power of the whole spectrum.
 
-    All zero for an image without any contrast.
+    Args:
+        image: uint8 RGB ``[h, w, 3]``.
+
+    Returns:
+        float64 ``[6]``; all zero for an image without any contrast.
     """
     import cv2
 
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    # INTER_AREA enlarges by repeating pixels, whose edges would be taken for detail.
+    # INTER_AREA enlarges by repeating pixels. Their edges would count as detail.
     larger = min(image.shape[:2]) > SIDE
     reduced: np.ndarray = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if larger else cv2.INTER_CUBIC)
     power = np.square(cv2.dct(reduced - reduced.mean()), dtype=np.float64)
@@ -63,7 +70,7 @@ def ring_powers(image: np.ndarray) -> np.ndarray:
 
 
 def terms(powers: np.ndarray) -> np.ndarray:
-    """What the coefficients belong to: float64 ``[..., 28]`` from ring powers ``[..., 6]``."""
+    """The terms of the quadratic form, in the order of ``COEFFICIENTS``: ring powers ``[..., 6]`` -> float64 ``[..., 28]``."""
     x = np.log(powers + FLOOR)
     i, j = np.triu_indices(x.shape[-1])
     return np.concatenate([np.ones_like(x[..., :1]), x, x[..., i] * x[..., j]], axis=-1)
@@ -71,7 +78,7 @@ def terms(powers: np.ndarray) -> np.ndarray:
 
 @cache
 def _rings() -> tuple[np.ndarray, np.ndarray]:
-    """The ring of each coefficient of the transform, 1 to 6 (others 0 and 7), and the rings' sizes."""
+    """The ring of each coefficient of the transform (1 to 6; 0 and 7 lie outside all rings), and the sizes of the rings."""
     waves = np.arange(SIDE)
     ring = np.digitize(np.hypot(waves[:, None], waves[None]), RINGS).ravel()
     return ring, np.bincount(ring)[1 : len(RINGS)]

@@ -1,4 +1,4 @@
-"""Boxes and names on an image."""
+"""Drawing boxes and names on an image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,13 @@ from lrface.errors import LrfaceError
 from lrface.faces.images import encode_image
 from lrface.files import atomic_write
 
-#: Colours of a known face and of an unknown one, and of the writing on them.
+#: Colours of a known face, of an unknown face, and of the text on them.
 KNOWN, UNKNOWN, INK = (30, 140, 70), (205, 95, 20), (255, 255, 255)
 
-#: The longer side of a drawing, in pixels: smaller images are enlarged by a whole factor, so that writing fits.
+#: Minimum longer side of a drawing in pixels. Smaller images are enlarged by a whole factor, so that the text fits.
 LEAST_SIDE = 1000
 
-#: Height of the writing as a part of the faces' usual width and, at most, of the longer side; no less than so many pixels.
+#: Height of the text: a fraction of the median face width; at most a fraction of the longer side; at least so many pixels.
 WRITING, MOST_WRITING, LEAST_WRITING = 0.5, 1 / 65, 13
 
 
@@ -26,16 +26,16 @@ def check_drawing(out: str | Path) -> None:
 
 
 def draw_faces(image: np.ndarray, faces: Sequence[tuple[np.ndarray, str, bool]], out: str | Path) -> None:
-    """Draw boxes on an image, each with a label beside it, and write it, atomically.
+    """Draw a box and a label for each face and write the drawing, atomically.
 
     Args:
         image: uint8 RGB ``[h, w, 3]``.
-        faces: of each the box (left, top, right, bottom in the image's pixels), what to write, and whether it is known:
-            the box of an unknown face is of another colour, and thinner.
+        faces: for each face its box (left, top, right, bottom in pixels of the image), its label, and whether it is known.
+            The box of an unknown face has another colour and is thinner.
         out: the file, ``*.png``.
 
     Raises:
-        LrfaceError: ``out`` is no ``.png``, or cannot be written.
+        LrfaceError: ``out`` is not a ``.png``, or cannot be written.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -79,7 +79,7 @@ def _free_place(
     size: tuple[int, int],
     taken: Sequence[tuple[float, float, float, float]],
 ) -> tuple[float, float]:
-    """Where a label covers neither a face nor another label: near the box, above it rather than below."""
+    """Find a position near the box, first above and then below it, where the label covers no face and no other label."""
     places = [
         (left, top)
         for step in range(12)

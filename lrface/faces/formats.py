@@ -1,4 +1,4 @@
-"""Which kinds of image files are read, what a file that is none seems to be, and where one that was cut short ends."""
+"""The image formats that lrface reads, and explanations for files that it cannot read."""
 
 import io
 from contextlib import suppress
@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, features
 
-#: The ends of file names by which images are found in a folder. What a file is, its first bytes say.
+#: File name endings by which images are found in a folder. The true format is read from the first bytes of a file.
 SUFFIXES = frozenset(
     {
         ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm",
@@ -15,20 +15,20 @@ SUFFIXES = frozenset(
     }
 )  # fmt: skip
 
-#: The decoders that may run, whatever a file is called: Pillow has others, one of which starts another program.
+#: The only decoders that may run, whatever the file's name. Pillow has others, and one of them starts another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF")
 
-#: What the first box of a HEIF file calls its kind (ISO/IEC 23008-12, annex B; AV1 Image File Format, 6).
+#: The kinds that the first box of a HEIF file can name (ISO/IEC 23008-12, annex B; AV1 Image File Format, 6).
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
 _NO_HEIF = "HEIC, as phones write it: pip install 'lrface[heic]' reads it, or convert it to JPEG"
 _NO_AVIF = "AVIF, which this Pillow cannot decode: pip install --upgrade pillow, or convert it to JPEG"
 
-#: Formats that Pillow decodes row after row from the top, so that it can be seen how far a cut file goes.
+#: Formats that Pillow decodes row by row from the top. For these the rows of a truncated file can be counted.
 _BY_ROWS = ("JPEG", "PNG", "BMP", "PPM", "TIFF")
 
-#: Pixels of a cut file that are decoded once more to count its rows, at most.
+#: The rows of a truncated image are counted only up to this many pixels, because it has to be decoded again.
 _COUNTED = 50_000_000
 
 
@@ -43,12 +43,12 @@ def readable() -> tuple[str, ...]:
     except ImportError:
         absent.add("HEIF")
     else:
-        register_heif_opener(thumbnails=False)  # to Pillow's list of decoders, of which FORMATS may run
+        register_heif_opener(thumbnails=False)  # this adds to Pillow's list of decoders; only those in FORMATS are used
     return tuple(kind for kind in FORMATS if kind not in absent)
 
 
 def describe(data: bytes) -> str:
-    """What a file that cannot be read seems to be, for an error: a download gone wrong looks like an image by its name."""
+    """Describe a file that cannot be read, for an error message. A failed download often has the name of an image."""
     start = data[:1024]
     brands = _brands(data)
     if brands & _AVIF_BRANDS:
@@ -71,11 +71,11 @@ def describe(data: bytes) -> str:
 
 
 def cut_short(data: bytes, error: Exception | None = None) -> str | None:
-    """Where a file ends before its image does, in words; None if that is not what is wrong with it.
+    """Describe where a truncated file ends; None if the file is not truncated.
 
     Args:
-        data: the file.
-        error: what a decoder said of it.
+        data: contents of the file.
+        error: the error of the decoder, if there was one.
     """
     said = _length(data)
     if said is not None and said > len(data):
@@ -96,7 +96,7 @@ def _brands(data: bytes) -> set[bytes]:
 
 
 def _length(data: bytes) -> int | None:
-    """How many bytes a file says that it has, where its kind says that: WebP, and the boxes of HEIF and AVIF."""
+    """The size in bytes that the file itself states (WebP, and the boxes of HEIF and AVIF); None for other formats."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return int.from_bytes(data[4:8], "little") + 8
     if not _brands(data) & (_HEIC_BRANDS | _AVIF_BRANDS):
@@ -104,18 +104,18 @@ def _length(data: bytes) -> int | None:
     at = 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
-        if size == 1:  # a long one
+        if size == 1:  # the size follows as a 64-bit number
             size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if size < 8:  # 0: to the end of the file
+        if size < 8:  # 0 means: to the end of the file
             return None
         at += size
     return at
 
 
 def _rows(data: bytes) -> tuple[int, int] | None:
-    """How many rows of a cut file can be decoded, and how many it should have; None where that cannot be told.
+    """Count the rows of a truncated file that can be decoded, and the rows that it should have; None if this is impossible.
 
-    The decoder is given an image of noise to write into: what still is noise afterwards was not reached.
+    The decoder writes into an image of noise. The rows that are still noise afterwards were not decoded.
     """
     try:
         with Image.open(io.BytesIO(data), formats=_BY_ROWS) as image:
@@ -128,11 +128,11 @@ def _rows(data: bytes) -> tuple[int, int] | None:
             with suppress(OSError):
                 image.load()
             return int((_as_rows(image, height) != before).any(1).sum()), height
-    except Exception:  # the file is damaged: whatever a decoder raises, nothing more can be said of it
+    except Exception:  # a damaged file can raise anything in a decoder; then there is nothing more to report
         return None
 
 
 def _as_rows(image: Image.Image, height: int) -> np.ndarray:
-    """The pixels as they lie in memory, uint8 ``[height, bytes]``, without decoding anything."""
+    """The pixels as they are in memory, uint8 ``[height, bytes]``, without decoding anything."""
     kept = Image.Image()._new(image.im)
     return np.frombuffer(kept.tobytes(), np.uint8).reshape(height, -1).copy()

@@ -1,4 +1,4 @@
-"""Reading any image file as upright 8-bit RGB, and writing crops."""
+"""Reading any image file as upright 8-bit RGB, and encoding crops."""
 
 import io
 import os
@@ -15,26 +15,27 @@ from lrface.errors import LrfaceError
 from lrface.faces.formats import cut_short, describe, readable
 from lrface.files import looked_in, require_path
 
-#: Larger images are refused before they are decoded: a face needs no more, and a small file can claim any size.
+#: Larger images are refused before they are decoded. A face needs no more, and a small file can claim any size.
 MAX_PIXELS = 100_000_000
 
-#: No side may be longer: OpenCV 4 warps no image beyond 16-bit coordinates.
+#: Longest side of an image in pixels. OpenCV 4 cannot warp beyond 16-bit coordinates.
 MAX_SIDE = 32_766
 
-#: Larger files are refused before they are read: the largest image, 16-bit and not compressed, has 600 MB.
+#: Larger files are refused before they are read. The largest image, with 16 bits and without compression, has 600 MB.
 MAX_BYTES = 1 << 30
 
-#: A JPEG spends a bit at least on each block of a component, of which there is one for 1024 / 8 pixels in the leanest
-#: layout: a file that claims more pixels for its bytes was cut short or is a bomb of some hundred bytes.
+#: A JPEG spends at least one bit on each block of a component, and a block covers at most 1024 / 8 pixels. A file that
+#: claims more pixels for its bytes is truncated, or it is a decompression bomb of a few hundred bytes.
 _PIXELS_PER_BYTE = 1024
 
-#: A progressive JPEG passes over the whole image with every scan, of which some bytes are enough. Real ones have ten.
+#: Limit of pixels times scans. Each scan of a progressive JPEG decodes the whole image, and a scan can be a few bytes long.
+#: Real files have about ten scans.
 _MAX_PASSED = 20 * MAX_PIXELS
 
 _BLOCK = 1 << 20  # bytes of a pipe, or pixels that are converted, at once
 
-#: Segments of a JPEG: the image's frame (baseline and progressive), its scan, and what a file may hold beside them and
-#: still be upright RGB: the JFIF header, tables, a comment.
+#: Segments of a JPEG: start of the image, frame (baseline and progressive), scan. ``_SIMPLE`` has all segments that an upright
+#: RGB file may contain: frame, JFIF header, tables, comment.
 _JPEG, _SCAN_MARKER = b"\xff\xd8\xff", b"\xff\xda"
 _FRAMES, _SCAN = frozenset({0xC0, 0xC2}), 0xDA
 _SIMPLE = _FRAMES | {0xE0, 0xDB, 0xC4, 0xDD, 0xFE}
@@ -46,8 +47,8 @@ class Loaded(NamedTuple):
 
     Attributes:
         pixels: uint8 RGB ``[height, width, 3]``.
-        plain: whether they are all that the file holds: an upright, opaque JPEG or PNG in RGB, which every other reader
-            takes for the same pixels.
+        plain: True if the file is an upright, opaque JPEG or PNG in RGB with one image. Every other reader then gets the
+            same pixels from it.
     """
 
     pixels: np.ndarray
@@ -55,22 +56,22 @@ class Loaded(NamedTuple):
 
 
 def read_image(source: str | Path | bytes, name: str | None = None) -> np.ndarray:
-    """The pixels of :func:`load_image`, uint8 RGB ``[height, width, 3]``."""
+    """Read an image and return only its pixels, uint8 RGB ``[height, width, 3]``; see :func:`load_image`."""
     return load_image(source, name).pixels
 
 
 def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
     """Read an image as uint8 RGB.
 
-    EXIF rotation is applied; of an animation the first frame is taken; CMYK, palette, grey and 16-bit images are
-    converted; transparency is laid over black, as warping pads with black too.
+    EXIF rotation is applied. Of an animation, the first frame is read. CMYK, palette, grey and 16-bit images are
+    converted. Transparent pixels become black, as warping pads with black too.
 
     Args:
         source: a path, or the encoded bytes.
-        name: what to call the image in an error; the path by default.
+        name: name of the image in errors; by default the path.
 
     Raises:
-        LrfaceError: the image is missing, empty, truncated, not of :data:`lrface.faces.formats.FORMATS`,
+        LrfaceError: the image is missing, empty, damaged, truncated, not of :data:`lrface.faces.formats.FORMATS`,
             or larger than ``MAX_PIXELS``, ``MAX_SIDE`` or ``MAX_BYTES``.
     """
     data: bytes | None = source if isinstance(source, bytes) else None
@@ -96,7 +97,7 @@ def load_image(source: str | Path | bytes, name: str | None = None) -> Loaded:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise LrfaceError(f"cannot read {name}: {error.strerror or error}") from error
-        # on damaged files Pillow's decoders raise nearly anything: SyntaxError, KeyError, struct.error, zlib.error, ...
+        # On damaged files Pillow's decoders raise almost anything: SyntaxError, KeyError, struct.error, zlib.error, ...
         if where := cut_short(data or b"", error):
             raise LrfaceError(f"{name} is truncated {where}") from error
         raise LrfaceError(f"{name} is damaged: {error}") from error
@@ -112,10 +113,10 @@ def _decode(data: bytes, name: str) -> Loaded:
         if pixels is not None:
             return Loaded(pixels, True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's own bomb warning: MAX_PIXELS decides here
+        warnings.simplefilter("ignore")  # Pillow's own warning about large images; MAX_PIXELS is the limit here
         with Image.open(io.BytesIO(data), formats=readable()) as image:
             _check_size(*image.size, name, data)
-            if image.format in ("HEIF", "AVIF"):  # the size in the header need not be that of the coded image
+            if image.format in ("HEIF", "AVIF"):  # the coded image can be larger than the header says
                 image.load()
                 _check_size(*image.size, name, data)
             plain = _is_plain(image)
@@ -124,10 +125,10 @@ def _decode(data: bytes, name: str) -> Loaded:
 
 
 def _read_file(path: Path, name: str) -> bytes:
-    """A file's contents."""
+    """Read a whole file, or raise LrfaceError if it has more than ``MAX_BYTES``."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if not size:  # a pipe does not tell
+        if not size:  # a pipe has no known size
             data = b"".join(islice(iter(lambda: file.read(_BLOCK), b""), MAX_BYTES // _BLOCK + 1))
             size = len(data)
         elif size <= MAX_BYTES:
@@ -161,9 +162,9 @@ def _is_plain(image: Image.Image) -> bool:
 
 
 def _size_of_simple_jpeg(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG of three 8-bit components and nothing else: no Exif, no profile, no second image.
+    """Width and height of a simple JPEG: three 8-bit components, no Exif, no colour profile, no second image.
 
-    None for anything that Pillow has to look at, which takes a third of the time of decoding a small face.
+    None for every other file. Pillow has to open those, which takes a third of the time of decoding a small face.
     """
     at, size = 2, None
     if not data.startswith(_JPEG):
@@ -184,9 +185,9 @@ def _size_of_simple_jpeg(data: bytes) -> tuple[int, int] | None:
 
 
 def _decode_jpeg(data: bytes, width: int, height: int) -> np.ndarray | None:
-    """The pixels that Pillow gives, in half the time: it and OpenCV use the same decoder. None if Pillow has to look.
+    """Decode a JPEG with OpenCV: the same pixels as Pillow's in half the time, as both use the same decoder.
 
-    OpenCV takes a file that was cut short for a whole one, but such a file lacks the end marker.
+    None if Pillow has to read the file. OpenCV accepts a truncated file, so a file without the end marker is left to Pillow.
     """
     import cv2
 
@@ -199,8 +200,8 @@ def _decode_jpeg(data: bytes, width: int, height: int) -> np.ndarray | None:
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
-    """Strip by strip, so that a large photo is held once as it was decoded and once as RGB, and not four times."""
-    if image.format != "HEIF":  # which begins with its main image, wherever that lies in the file
+    """Convert in strips. A large photo is then in memory twice, as decoded and as RGB, and not four times."""
+    if image.format != "HEIF":  # a HEIF file is opened at its main image, which need not be the first
         image.seek(0)
     ImageOps.exif_transpose(image, in_place=True)
     width, height = image.size
@@ -219,9 +220,9 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _highest(image: Image.Image) -> float | None:
-    """White in a 16-bit or float grey image; None for an 8-bit one.
+    """The value of white in a 16-bit or float grey image; None for an 8-bit one.
 
-    A float image does not say its range: it is taken to end at 1, 255 or 65535, the first that holds all values.
+    A float image does not state its range. White is the first of 1, 255 and 65535 that no value exceeds.
     """
     if image.mode == "F":
         highest: Any = image.getextrema()[1]
@@ -230,7 +231,7 @@ def _highest(image: Image.Image) -> float | None:
 
 
 def _to_eight_bits(image: Image.Image, top: float) -> Image.Image:
-    """Scale a 16-bit or float grey image to 8 bits; Pillow's own ``convert`` clips instead. What is no number is black."""
+    """Scale a 16-bit or float grey image to 8 bits, as Pillow's ``convert`` would clip it. NaN becomes black."""
     values = np.asarray(image).astype(np.float32)
     if image.mode == "F":
         values = np.nan_to_num(values)
@@ -238,7 +239,16 @@ def _to_eight_bits(image: Image.Image, top: float) -> Image.Image:
 
 
 def encode_image(image: np.ndarray, kind: str = "jpg", quality: int = 95) -> bytes:
-    """Encode uint8 RGB ``[height, width, 3]`` as JPEG (``"jpg"``, given quality) or PNG (``"png"``)."""
+    """Encode an image as a file.
+
+    Args:
+        image: uint8 RGB ``[height, width, 3]``.
+        kind: ``jpg`` or ``png``.
+        quality: of a JPEG, 1 to 100.
+
+    Raises:
+        LrfaceError: the image has a shape that cannot be encoded.
+    """
     import cv2
 
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if kind == "jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]

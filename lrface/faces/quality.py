@@ -1,7 +1,7 @@
-"""What is known of one face before it is compared: how many pixels it really has, and whether anything can be told of it.
+"""Quality of one face before it is compared: its true resolution, and warnings if an answer about it cannot be trusted.
 
-A model that sees 16 pixels does not know whether they came from a face of 200 pixels or of 6. An answer about the latter is
-worth little, and a gallery that holds a few such faces resembles everybody.
+A model with an input of 16 pixels cannot know whether the face had 200 pixels or 6. An answer about a face of 6 pixels is
+worth little, and a gallery with a few such faces looks similar to everybody.
 """
 
 from collections.abc import Mapping
@@ -13,37 +13,37 @@ import numpy as np
 from lrface.faces.calibration import Calibration
 from lrface.faces.detail import ERROR, HIGHEST, detail
 
-#: Pixels of detail below which no answer is to be trusted.
+#: Pixels of detail below which an answer cannot be trusted.
 TOO_SMALL = 8.0
 
-#: An image taken as the face is of an extreme shape where one side is longer than the other by more than this factor.
+#: A whole image taken as a face has an extreme shape if its sides differ by more than this factor.
 EXTREME_ASPECT = 1.6
 
 #: Standard deviation of brightness, in grey levels of 255, below which an image is flat.
 FLAT = 4.0
 
-#: Below this part of what the model can do, a face earns a warning.
+#: A face gets a warning if its recognisability is below this.
 USABLE = 0.25
 
-#: The estimate of detail overrules the number of pixels where it lies below by more than one and a half of its errors.
+#: The estimate of detail replaces the number of pixels only where it is smaller by more than 1.5 standard deviations.
 _BELIEVED = 2 ** (-1.5 * ERROR)
 
-#: An image with this much detail is taken for sharp, however many pixels it has: more is not told apart.
+#: An image with this much detail counts as sharp, however many pixels it has: the estimate cannot tell higher detail apart.
 _SHARP = 0.9 * HIGHEST
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What is known of one face.
+    """Quality of one face.
 
     Attributes:
-        pixels: side of the aligned face in pixels of the image that it was found in.
-        resolution: side of a sharp face that would be as detailed; less than ``pixels`` where the image is blurred, or was
-            enlarged before it came here.
+        pixels: side of the aligned face in pixels of the image in which it was found.
+        resolution: side in pixels of a sharp face with as much detail. It is less than ``pixels`` if the image is blurred
+            or was enlarged before.
         contrast: standard deviation of the brightness, in grey levels of 255.
-        recognisability: 0 to 1, the part of the model's ability that is left for this face (see
-            :class:`lrface.faces.calibration.Calibration`); None if the model is not calibrated for it.
-        warnings: why an answer about this face is not to be trusted, in words.
+        recognisability: 0 to 1, how well the model can recognise a face of this resolution (see
+            :class:`lrface.faces.calibration.Calibration`); None if the model has no calibration.
+        warnings: the reasons why an answer about this face cannot be trusted; empty if there are none.
     """
 
     pixels: float
@@ -54,16 +54,16 @@ class Quality:
 
     @property
     def usable(self) -> bool:
-        """Whether it makes sense to enrol the face: nothing speaks against it."""
+        """Whether the face is good enough to enrol: it has no warnings."""
         return not self.warnings
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
+        """The fields as a dictionary that JSON can hold."""
         return {**asdict(self), "warnings": list(self.warnings)}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Quality":
-        """Read what ``as_dict`` wrote; keys of other versions are left alone."""
+        """Read what ``as_dict`` wrote; keys from other versions are ignored."""
         known = {key: fields[key] for key in cls.__dataclass_fields__ if key in fields}
         return cls(**{**known, "warnings": tuple(known.get("warnings", ()))})
 
@@ -75,14 +75,14 @@ def assess(
     whole: bool = False,
     missed: bool = False,
 ) -> Quality:
-    """Look at one face.
+    """Assess the quality of one face.
 
     Args:
-        crop: uint8 RGB ``[h, w, 3]``, aligned, as large as it is known.
-        pixels: side of the face in pixels of the image that it was cut out of; the crop's shorter side if None.
-        calibration: the model's.
-        whole: whether the image was taken as the face, unseen by a detector.
-        missed: whether a detector saw it, and found no face.
+        crop: uint8 RGB ``[h, w, 3]``, aligned, as large as available.
+        pixels: side of the face in pixels of the image from which it was cut; the crop's shorter side if None.
+        calibration: the model's calibration, if it has one.
+        whole: True if the whole image was taken as the face, without a detector.
+        missed: True if a detector searched the image and found no face.
     """
     height, width = crop.shape[:2]
     pixels = float(min(height, width)) if pixels is None else float(pixels)
@@ -105,7 +105,7 @@ def assess(
 
 
 def is_flat(image: np.ndarray) -> bool:
-    """Whether uint8 RGB ``[h, w, 3]`` shows hardly anything."""
+    """Whether an image, uint8 RGB ``[h, w, 3]``, has a contrast below ``FLAT``."""
     return _contrast(image) < FLAT
 
 

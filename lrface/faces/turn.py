@@ -1,10 +1,14 @@
-"""Photos that lie on their side or on their head: where no face is surely upright, the other turns are tried, once.
+"""Photos that are turned by 90, 180 or 270 degrees. If no face is clearly upright, the other orientations are searched once.
 
-Detectors see faces in turned photos too, with landmarks that fit no face well. On 80 photos of LFW's View 1, CenterFace gives
-landmarks that miss the aligned template by 1.3 to 3.3 of its 112 pixels (5 % and 95 %) where the photo is upright. On their
-side, 63 % show a face, which misses it by 4.4 to 10.6; on their head, 11 %, with scores below 0.73. Of the four turns, the
-best score less ``MISFIT`` for each pixel of the miss was the upright one in all photos, at 250 and at 64 pixels. MTCNN's
-scores are higher: upright, 0.988 and more; on the head, below 0.99 in 92 %. A detector says by ``sure`` which are not weak.
+Detectors also find faces in turned photos, but with landmarks that do not fit a face well. On 80 photos of LFW's View 1:
+
+- Upright photos: CenterFace's landmarks differ from the aligned template by 1.3 to 3.3 of its 112 pixels (5 % and 95 %).
+- Photos on their side: 63 % show a face, which differs by 4.4 to 10.6 pixels.
+- Photos upside down: 11 % show a face, with scores below 0.73.
+
+The best orientation is the one with the highest score minus ``MISFIT`` for each pixel of difference. This was the upright
+one in all photos, at 250 and at 64 pixels. MTCNN's scores are higher: upright 0.988 and more; upside down below 0.99 in 92 %.
+So each detector gives its own limit, ``sure``.
 """
 
 import numpy as np
@@ -13,10 +17,10 @@ from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE, alignment
 from lrface.faces.detect import Detector, Face
 
-#: Landmarks that miss the template by more of its pixels may be those of a face that lies on its side.
+#: If the landmarks differ from the template by more of its pixels, the face may be turned.
 FITTING = 4.2
 
-#: What a pixel of that miss takes off a score.
+#: How much one pixel of difference reduces the score.
 MISFIT = 0.01
 
 
@@ -39,16 +43,16 @@ def _merit(faces: list[Face]) -> float:
 
 
 def detect_turned(detector: Detector, image: np.ndarray, turn: bool = True) -> tuple[list[Face], int]:
-    """All faces of an image, or of that one of its other turns which shows a better one where the image shows no sure one.
+    """Find all faces of an image; if none is clearly upright, search its other orientations too and take the best one.
 
     Args:
         detector: finds upright faces.
         image: uint8 RGB ``[height, width, 3]``.
-        turn: whether to look at the other turns.
+        turn: whether to search the other orientations.
 
     Returns:
-        The faces, best score first, their boxes and landmarks in pixels of ``image`` as it was given; and the turn that
-        makes them upright, in degrees counter-clockwise: 0, 90, 180 or 270.
+        The faces, best score first, with boxes and landmarks in pixels of the given ``image``; and the turn that makes them
+        upright, in degrees counter-clockwise: 0, 90, 180 or 270.
     """
     best, degrees = detector.detect(image), 0
     if not turn or (best and _surely_upright(best[0], detector)):
@@ -63,14 +67,14 @@ def detect_turned(detector: Detector, image: np.ndarray, turn: bool = True) -> t
 
 
 def _turned_back(face: Face, shape: tuple[int, ...], quarter: int) -> Face:
-    """A face of ``np.rot90(image, quarter)`` in the pixels of ``image``."""
+    """Convert a face in ``np.rot90(image, quarter)`` to pixels of ``image``."""
     corners = _points_back(face.box.reshape(2, 2), shape, quarter)
     box = np.concatenate([corners.min(0), corners.max(0)])
     return Face(box, _points_back(face.landmarks, shape, quarter), face.score)
 
 
 def _points_back(points: np.ndarray, shape: tuple[int, ...], quarter: int) -> np.ndarray:
-    """Points x, y: float32 ``[n, 2]``."""
+    """Convert points of ``np.rot90(image, quarter)`` to pixels of an image of this shape: ``[n, 2]`` x, y -> float32 ``[n, 2]``."""
     right, bottom = shape[1] - 1, shape[0] - 1
     x, y = points[:, 0], points[:, 1]
     turned = {1: (right - y, x), 2: (right - x, bottom - y), 3: (y, bottom - x)}[quarter]

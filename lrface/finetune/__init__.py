@@ -1,1 +1,1 @@
-"""A model taught the user's own people."""
+"""Finetuning: teaching a model the user's own people."""

@@ -1,8 +1,8 @@
-"""Finetuning a backbone, in part or whole, by the same loop that trains students.
+"""Finetuning a backbone, in part or whole, with the training loop of students.
 
-What differs from a student's training: the network begins with its weights and the classifier with the class means, some
-of the stages stay frozen, and batch norms keep their statistics, as batches are few and people in them fewer. The
-distillation that is kept is the cosine to the embeddings that the model gave before, or that a teacher gives.
+There are four differences from a student's training. The network starts with its own weights, and the classifier with the
+class means. Some stages stay frozen. Batch norms keep their statistics, because there are few batches and few people in them.
+The distillation is the cosine to the embeddings that the model gave before, or to those of a teacher.
 """
 
 import copy
@@ -55,10 +55,10 @@ class Finetuned:
 
     Attributes:
         embedder: ready to embed; its network is the module.
-        recipe: what was done, as :class:`lrface.train.recipe.Recipe` records it.
-        history: validation results by epoch, from epoch 0, the model as it was; empty without validation pairs.
-        thresholds: cosine by false accept rate, if people were held out.
-        epoch: whose weights these are. 0: no epoch did better on the validation pairs than the model as it was.
+        recipe: a record of the training, in the form of :class:`lrface.train.recipe.Recipe`.
+        history: validation results by epoch, beginning with epoch 0, the original model; empty without validation pairs.
+        thresholds: false accept rate -> cosine, if people were held out.
+        epoch: the epoch of these weights. 0 means that no epoch was better than the original model on the validation pairs.
     """
 
     embedder: Embedder
@@ -85,7 +85,7 @@ class _Objective(Objective):
 
 
 class _InMemory:
-    """Faces in memory, as training wants a store."""
+    """Faces in memory, with the interface of a store that training needs."""
 
     def __init__(self, faces: KnownFaces) -> None:
         self.degradation: Degradation = faces.degradation
@@ -108,23 +108,23 @@ def finetune_backbone(
 
     Args:
         embedder: the backbone; it is not changed.
-        faces: with their pixels.
-        settings: see there.
+        faces: the faces with their pixels.
+        settings: see :class:`BackboneSettings`.
         run: folder for checkpoints and logs.
-        held: bool ``[n]``, faces to leave out.
-        targets: float32 ``[2, n, dim]``, embeddings to stay near; the backbone's own by default.
-        teacher: what gave ``targets``, for the record.
-        pairs: validation pairs, which choose the best epoch, the untouched model among them; without, the last counts.
-        strangers_held: whether ``held`` are people whom nothing else shows, so that thresholds can be read from them.
+        held: bool ``[n]``, held-out faces.
+        targets: float32 ``[2, n, dim]``, embeddings for the distillation; by default the backbone's own.
+        teacher: origin of ``targets``, for the record.
+        pairs: validation pairs for choosing the best epoch; the original model is a candidate too. Without pairs the last
+            epoch is taken.
+        strangers_held: whether all images of the held-out people are in ``held``, so that thresholds can be computed.
         device: see :func:`lrface.train.run.train`; one process.
-        resume: go on from the run's last checkpoint.
+        resume: continue from the run's last checkpoint.
 
     Returns:
         None if it was interrupted.
 
     Raises:
-        LrfaceError: the backbone cannot be trained, a run is there already or is of something else, or the loss is not
-            finite.
+        LrfaceError: the backbone cannot be trained, the folder holds another run, or the loss is not finite.
     """
     source = module_of(embedder)
     fabric = make_fabric(device, settings.precision)
@@ -217,11 +217,11 @@ def _build(
 
 
 def _begin_with(loop: Loop, pairs: PairSet) -> None:
-    """Let the model as it was be the first candidate."""
+    """Make the original model the first candidate for the best epoch."""
     result = validate(loop.embedder(), pairs)
     values = {"accuracy": result.accuracy, "std": result.std, "auc": result.auc, "eer": result.eer}
     loop.progress.history.append({"epoch": 0, **values})
-    loop.progress.best = result.accuracy + 1e-9  # a mean over folds: equal ones can differ by rounding
+    loop.progress.best = result.accuracy + 1e-9  # equal means over folds can differ by rounding
     loop.save(BEST)
 
 
@@ -232,12 +232,12 @@ def _class_means(embeddings: np.ndarray, split: Split) -> Tensor:
 
 
 def _claim(run: Path, facts: dict[str, Any], settings: BackboneSettings, resume: bool) -> None:
-    """Note what a run is of, or make sure that it is the one to go on with."""
+    """Record the inputs of a run, or check that a run to be resumed has the same."""
     facts = {**facts, **asdict(replace(settings, epochs=None))}
     if not resume:
         if (run / LAST).exists():
             raise LrfaceError(f"{run} holds a run that has not ended: --resume goes on with it, or remove that folder")
-        (run / BEST).unlink(missing_ok=True)  # of a run that was killed before it left a last one
+        (run / BEST).unlink(missing_ok=True)  # left by a run that was killed before it wrote a last one
         write_json(run / FACTS, facts)
         return
     if not (run / LAST).exists():
@@ -251,7 +251,7 @@ def _claim(run: Path, facts: dict[str, Any], settings: BackboneSettings, resume:
 
 
 def state_digest(module: nn.Module) -> str:
-    """SHA-256 that names the weights of a module that lies in no file."""
+    """SHA-256 of the weights of a module that is not in a file."""
     return _digest([tensor.detach().cpu().numpy() for tensor in module.state_dict().values()])
 
 

@@ -1,11 +1,12 @@
-"""What held-out images of the people themselves say of a classifier: how often it is right, and whom to call unknown.
+"""Cross-validation of a classifier on held-out images of its people: accuracy, and thresholds for unknown people.
 
-A person who is left out while a layer is trained on all others is a stranger to that layer. In turns, everybody becomes a
-stranger once and images of the others are held out: the first kind shows how near strangers come to somebody's direction,
-the second how near people come to their own. From the strangers come the thresholds, from the others the softmax's scale.
+If a person is left out while a layer is trained on all others, this person is a stranger to the layer. In turns, every person
+is a stranger once, and images of the others are held out. Strangers show how similar unknown people are to the nearest known
+person. Held-out images show how similar people are to their own direction. The strangers give the thresholds, the held-out
+images give the scale of the softmax.
 
-A backbone that was finetuned on these people has seen even the strangers among them, in other images: it tells them apart a
-little better than it will real ones.
+A backbone that was finetuned on these people has seen other images of the strangers too. It separates them slightly better
+than real strangers.
 """
 
 from collections.abc import Iterator
@@ -18,24 +19,24 @@ from lrface.errors import LrfaceError
 from lrface.eval.thresholds import threshold_at_far
 from lrface.finetune.softmax_layer import LayerSettings, cosines, fit_layer
 
-#: Shares of strangers that may be taken for somebody.
+#: Shares of strangers that may be accepted as a known person.
 RATES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.001)
 
-#: Tried as the softmax's scale.
+#: Candidates for the scale of the softmax.
 SCALES = np.geomspace(1, 128, 57)
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What was found; shares are of the held-out images of known people.
+    """The result of a cross-validation. Shares refer to held-out images of known people.
 
     Attributes:
-        images: held-out images.
-        top1: share whose person is the nearest.
-        scale: of the softmax, with which its probabilities are most nearly true.
-        strangers: images of people who were strangers.
-        thresholds: share of strangers that may be taken for somebody -> cosine that has to be exceeded.
-        outcomes: the same shares -> what then becomes of known people: ``right``, ``wrong``, ``unknown``.
+        images: number of held-out images.
+        top1: share of images whose nearest person is right.
+        scale: of the softmax, chosen so that its probabilities are as accurate as possible.
+        strangers: number of images of strangers.
+        thresholds: share of strangers that is accepted -> cosine that must be exceeded.
+        outcomes: the same shares -> shares of known people that are then ``right``, ``wrong`` or ``unknown``.
     """
 
     images: int
@@ -46,13 +47,13 @@ class CrossValidation:
     outcomes: dict[str, dict[str, float]]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields as a dictionary that JSON can hold."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class _Round:
-    """Masks bool ``[n]``: images to train a layer on, to hold out, and of strangers."""
+    """Masks bool ``[n]``: images for training a layer, held-out images, and images of strangers."""
 
     train: np.ndarray
     known: np.ndarray
@@ -63,18 +64,18 @@ def cross_validate(
     embeddings: np.ndarray, labels: np.ndarray, settings: LayerSettings, seed: int, share: float = 0.2,
     held: np.ndarray | None = None, device: str = "cpu", progress: bool = False,
 ) -> CrossValidation:  # fmt: skip
-    """Hold out and see.
+    """Train layers without held-out images and strangers, and evaluate them on these.
 
-    The rate of a threshold is that among as many people as there are, less those who are strangers at the time: with all of them
-    a stranger has a few more to be taken for.
+    The rate of a threshold holds for the number of people in a layer, that is all people except the present strangers. With
+    all people in the layer, a stranger has a few more people to be confused with.
 
     Args:
         embeddings: float32 ``[n, dim]``.
         labels: int64 ``[n]``, 0 to the number of people - 1; each occurs.
         settings, seed, device: of the layers.
-        share: of each person's images, held out at a time.
-        held: bool ``[n]``: only these may be held out, as the backbone has been trained on the others; None for all.
-        progress: show a bar.
+        share: of each person's images that is held out at a time.
+        held: bool ``[n]``: only these may be held out, because the backbone was trained on the others; None for all.
+        progress: show a progress bar.
 
     Raises:
         LrfaceError: nobody has two images, so that nothing can be held out.
@@ -107,7 +108,7 @@ def _conclude(right: np.ndarray, best: np.ndarray, strange: np.ndarray, losses: 
     rates = [rate for rate in RATES if rate * count >= 1]
     thresholds = {f"{rate:g}": threshold_at_far(strange, rate) for rate in rates}
     if not thresholds:
-        # The next of so few exchangeable strangers exceeds the highest of them with this probability.
+        # For so few exchangeable strangers, the next one exceeds the highest of them with this probability.
         thresholds = {f"{1 / (count + 1):.2g}": float(strange.max())}
     outcomes = {}
     for rate, threshold in thresholds.items():
@@ -122,10 +123,10 @@ def _conclude(right: np.ndarray, best: np.ndarray, strange: np.ndarray, losses: 
 
 
 def _losses(similarity: np.ndarray, truth: np.ndarray, smoothing: float) -> np.ndarray:
-    """The sum of the cross-entropies at each of ``SCALES``.
+    """The sums of the cross-entropies at each of ``SCALES``, float64 ``[len(SCALES)]``.
 
-    The targets are smoothed as if there were two more images, one of them wrong (Platt, 1999): a few images that are all
-    right do not prove certainty.
+    The targets are smoothed as if there were two more images, one of them wrong (Platt, 1999), because a few right images do
+    not prove certainty.
     """
     result = np.zeros(len(SCALES))
     people = similarity.shape[1]
@@ -144,9 +145,9 @@ def _losses(similarity: np.ndarray, truth: np.ndarray, smoothing: float) -> np.n
 
 
 def _parts(labels: np.ndarray, turns: int, seed: int) -> np.ndarray:
-    """In which turn each image is held out, int64 ``[n]``; -1 for the only image of a person.
+    """The turn in which each image is held out, int64 ``[n]``; -1 for a person's only image.
 
-    A person's images are spread evenly, and begin at different turns, so that the turns are of about the same size.
+    A person's images are spread evenly over the turns. The first turn is random, so that all turns have similar sizes.
     """
     rng = np.random.default_rng(seed)
     part = np.full(len(labels), -1)
@@ -158,7 +159,7 @@ def _parts(labels: np.ndarray, turns: int, seed: int) -> np.ndarray:
 
 
 def _in_turns(labels: np.ndarray, part: np.ndarray, turns: int) -> Iterator[_Round]:
-    """Each image of a known person is held out once but for its person's own turn as a stranger."""
+    """Each image is held out once as a known person's, except in the turn in which its person is a stranger."""
     for turn in range(turns):
         out = labels % turns == turn
         known = (part == turn) & ~out
@@ -168,7 +169,7 @@ def _in_turns(labels: np.ndarray, part: np.ndarray, turns: int) -> Iterator[_Rou
 
 
 def _after_training(labels: np.ndarray, held: np.ndarray, turns: int) -> Iterator[_Round]:
-    """The held images are known ones to a layer over everybody, and then strangers to layers without their people."""
+    """Use the held-out images first with a layer over everybody, and then as strangers with layers without their people."""
     yield _Round(~held, held, np.zeros_like(held))
     for turn in range(turns):
         out = labels % turns == turn
@@ -177,9 +178,9 @@ def _after_training(labels: np.ndarray, held: np.ndarray, turns: int) -> Iterato
 
 
 def held_out_images(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Images to keep away from the training of a backbone, bool ``[n]``.
+    """Draw the images that are kept out of the training of a backbone, bool ``[n]``.
 
-    About ``share`` of each person's, at least one, never the only one.
+    About ``share`` of each person's images, at least one, but never the only one.
     """
     rng = np.random.default_rng(seed)
     held = np.zeros(len(labels), bool)

@@ -1,4 +1,4 @@
-"""What ``lrface finetune`` is given: a folder per person, a store, UCCS, or TinyFace; told apart by what lies there."""
+"""The data of ``lrface finetune``: a folder per person, a store, UCCS, or TinyFace. The kind is detected from the files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,9 @@ class FinetuneData:
 
     Attributes:
         kind: ``folder``, ``store``, ``uccs`` or ``tinyface``.
-        people: to learn.
-        test: the same people, to test on: of UCCS, else None.
-        notes: what should be known of it.
+        people: the people to learn.
+        test: test images of the same people for UCCS, else None.
+        notes: remarks for reports.
     """
 
     kind: str
@@ -39,19 +39,19 @@ def open_data(
     device: str = "cpu",
     turn: bool = True,
 ) -> FinetuneData:
-    """Open data; no image is read.
+    """Open data. No image is read.
 
     Args:
-        source: see the module.
+        source: see the module's text.
         embedder: the backbone.
-        detector: as for :class:`lrface.recognition.encoder.FaceEncoder`. By default TinyFace's images are the faces themselves, and
-            UCCS's are cut by its own landmarks.
-        face: which of several faces.
-        device: for the detector.
+        detector: as for :class:`lrface.recognition.encoder.FaceEncoder`. By default TinyFace's images are used as faces,
+            and UCCS's faces are aligned by its own landmarks.
+        face: the rule for several faces.
+        device: of the detector.
         turn: as for :class:`lrface.recognition.encoder.FaceEncoder`.
 
     Raises:
-        LrfaceError: there is nothing of the kind, or it is damaged.
+        LrfaceError: there is no such data, or it is damaged.
     """
     root = Path(require_path(source))
     if root.is_dir() and any(root.glob("shard-*-of-*")):

@@ -1,4 +1,4 @@
-"""The faces that a model is finetuned on: whose they are, how they are cropped, and what a backbone makes of them."""
+"""Labelled faces for finetuning: their people, their crops, and their embeddings."""
 
 import hashlib
 from collections.abc import Callable, Generator, Sequence
@@ -24,7 +24,7 @@ from lrface.train.targets import normalised
 
 BATCH = 64
 
-#: An aligned crop, uint8 RGB ``[h, w, 3]``, and a note on it or None; or the reason why there is none.
+#: An aligned crop, uint8 RGB ``[h, w, 3]``, with a note or None; or the reason why there is no crop.
 Outcome = tuple[np.ndarray, str | None] | str
 
 
@@ -33,13 +33,13 @@ class LabelledImages:
     """Images of known people, before any is read.
 
     Attributes:
-        names: of the people, by label.
+        names: names of the people, by label.
         labels: int64 ``[n]``.
-        paths: what each image is called in messages.
-        crops: reads them, in order.
+        paths: name of each image in messages.
+        crops: reads the images in order.
         alignment: how they are cropped, for the record.
-        source: where they come from, for messages.
-        passed: what lies there and is not used.
+        source: their origin, for messages.
+        passed: files that are not used.
     """
 
     names: tuple[str, ...]
@@ -52,12 +52,15 @@ class LabelledImages:
 
 
 def from_folder(root: str | Path, encoder: FaceEncoder, alignment: dict[str, Any]) -> LabelledImages:
-    """A folder per person, cropped as ``encoder`` crops what it is asked about; folders without images count for nothing.
+    """A folder per person, cropped like the images that ``encoder`` gets later. Folders without images are ignored.
 
-    ``alignment`` records how that is.
+    Args:
+        root: the folder.
+        encoder: crops the images.
+        alignment: description of the cropping, for the record.
 
     Raises:
-        LrfaceError: no such folder, or no images in it.
+        LrfaceError: there is no such folder, or it has no images.
     """
     root = Path(require_path(root))
     if not root.is_dir():
@@ -71,7 +74,7 @@ def from_folder(root: str | Path, encoder: FaceEncoder, alignment: dict[str, Any
 def from_images(
     faces: FaceList, names: Sequence[str], encoder: FaceEncoder, alignment: dict[str, Any], source: str
 ) -> LabelledImages:
-    """A list of images, cropped as ``encoder`` crops what it is asked about; ``names`` by label."""
+    """A list of images, cropped like the images that ``encoder`` gets later; ``names`` by label."""
 
     def crops() -> Generator[Outcome, None, None]:
         for path in faces.paths:
@@ -87,9 +90,9 @@ def from_list(
     faces: FaceList, settings: Settings, names: Sequence[str] = (), workers: int = 1, device: str = "cpu",
     source: str = "the list of faces",
 ) -> LabelledImages:  # fmt: skip
-    """A list of faces, cropped as ``settings`` say; see :func:`lrface.data.face_crops.read_faces`.
+    """A list of faces, cropped according to ``settings``; see :func:`lrface.data.face_crops.read_faces`.
 
-    ``names`` are by label; without them people are called by their labels.
+    ``names`` are by label. Without them the labels are the names. Raises LrfaceError if a face has no identity.
     """
     if len(faces) and faces.ids.min() < 0:
         raise LrfaceError("the list has faces of nobody in particular: finetuning needs people")
@@ -109,7 +112,7 @@ def from_store(path: str | Path) -> LabelledImages:
     """The crops of a store that ``lrface prepare`` made.
 
     Raises:
-        LrfaceError: there is none, or it holds faces of nobody in particular.
+        LrfaceError: there is no store, or it has faces without an identity.
     """
     import pandas as pd
 
@@ -134,21 +137,21 @@ def from_store(path: str | Path) -> LabelledImages:
 
 @dataclass(frozen=True)
 class KnownFaces:
-    """What was read, of the people of whom something could be read.
+    """The faces that could be read, and their people.
 
     Attributes:
         names: by label.
         labels: int64 ``[n]``, 0 to ``len(names) - 1``.
-        kept: int64 ``[n]``, which of the images these are.
-        views: float32 ``[2, n, dim]``, the backbone's embeddings of the crops and of the mirrored crops, as it gives them.
-        low: uint8 ``[n, side, side, 3]``, the crops as the backbone takes them; empty unless asked for.
-        source: uint8 ``[n, source, source, 3]``, larger crops to make random views from; empty unless asked for.
+        kept: int64 ``[n]``, positions of these faces among all images.
+        views: float32 ``[2, n, dim]``, the backbone's embeddings of the crops and of the mirrored crops, not normalised.
+        low: uint8 ``[n, side, side, 3]``, the crops at the backbone's input size; empty unless requested.
+        source: uint8 ``[n, source, source, 3]``, larger crops for random views; empty unless requested.
         degradation: from a crop to ``low``.
-        fingerprint: names the people and the pixels that the backbone sees of them.
-        alignment: how they were cropped.
-        refused: path and reason of each image that cannot be used, or lies where none belongs.
-        lost: people all of whose images were refused.
-        notes: on images that were used, such as that some were taken as the face itself.
+        fingerprint: digest of the people and of the pixels that the backbone sees.
+        alignment: how the faces were cropped.
+        refused: path and reason of each image that cannot be used, or is in the wrong place.
+        lost: people without any usable image.
+        notes: on used images, such as that some were taken as the face itself.
     """
 
     names: tuple[str, ...]
@@ -166,7 +169,7 @@ class KnownFaces:
 
     @property
     def embeddings(self) -> np.ndarray:
-        """float32 ``[n, dim]``: the sum over each face and its mirror image, of unit length."""
+        """float32 ``[n, dim]``: the sum of the embeddings of each face and its mirror image, scaled to unit length."""
         return normalised(self.views[0] + self.views[1])
 
 
@@ -178,18 +181,18 @@ def read_people(
     progress: bool = True,
     least: int = 2,
 ) -> KnownFaces:
-    """Read, crop and embed all images. One that cannot be used is counted, never left out in silence.
+    """Read, crop and embed all images. Every image that cannot be used is reported.
 
     Args:
         people: see :class:`LabelledImages`.
         embedder: the backbone.
         pixels: keep the pixels too, for training a backbone.
-        source_size: side of the larger crops to keep; 0 for none.
-        progress: show a bar with rate and time left.
-        least: people whom there must be.
+        source_size: side of the larger crops to keep, in pixels; 0 for none.
+        progress: show a progress bar with rate and remaining time.
+        least: smallest number of people.
 
     Raises:
-        LrfaceError: there are fewer people, or fewer of whom an image can be used, or the detector cannot be had.
+        LrfaceError: there are fewer people, or fewer with a usable image, or the detector is not available.
     """
     if len(np.unique(people.labels)) < least:
         raise LrfaceError(f"{people.source} shows {len(np.unique(people.labels))} person: {least} or more are needed")
@@ -225,7 +228,7 @@ def read_people(
 
 
 def _summary(notes: list[str]) -> tuple[str, ...]:
-    """How many images have a note of each kind."""
+    """The number of images with a note of each kind."""
     kinds = {
         TAKEN: "small images without a detected face are taken as the face itself",
         TURNED: "images without an upright face were turned",
@@ -236,7 +239,7 @@ def _summary(notes: list[str]) -> tuple[str, ...]:
 
 
 class _Reader:
-    """Takes crops one by one and hands them to the network in batches."""
+    """Takes crops one by one and embeds them in batches."""
 
     def __init__(self, embedder: Embedder, pixels: bool, source_size: int) -> None:
         self._embedder, self._pixels, self._source_size = embedder, pixels, source_size
@@ -247,7 +250,7 @@ class _Reader:
         self._digest = hashlib.sha256()
 
     def add(self, crop: np.ndarray, name: str) -> None:
-        """Take the next crop, and whose it is."""
+        """Add the next crop and the name of its person."""
         fitted = self._embedder.compact(crop)
         self._digest.update(name.encode() + b"\0" + fitted.tobytes())
         self._waiting.append(fitted)
@@ -266,7 +269,7 @@ class _Reader:
             self._low.append(batch)
 
     def finish(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The views, and the pixels if they are wanted; see :class:`KnownFaces`."""
+        """Return the views, and the pixels if they are kept; see :class:`KnownFaces`."""
         self._embed()
         none = np.empty((0, 0, 0, 3), np.uint8)
         low = np.concatenate(self._low) if self._low else none
@@ -278,12 +281,12 @@ class _Reader:
 
 
 def _as_it_is(crop: np.ndarray) -> np.ndarray:
-    """For worker processes, which can be sent no lambda."""
+    """Return the crop unchanged. A named function, because a lambda cannot be sent to worker processes."""
     return crop
 
 
 def _as_text(names: Sequence[str]) -> tuple[str, ...]:
-    """Folder names need not be valid UTF-8, files and terminals want it: what is not appears as ``\\udcff``."""
+    """Make names valid UTF-8, which files and terminals need and folder names need not be. Invalid bytes become ``\\udcff``."""
     return tuple(name.encode("utf-8", "backslashreplace").decode("utf-8") for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Embeddings of held-out faces at known sizes and blurs: what a calibration by quality is fitted on and checked with."""
+"""Embeddings of held-out faces at known sizes and blurs, for fitting and checking a calibration by quality."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,22 +19,22 @@ from lrface.recognition.encoder import FaceEncoder
 from lrface.train.recipe import DataSection
 from lrface.train.split import split_store
 
-#: Faces in a row that come about alike but for their route, at most, and the conditions that there have to be at least.
+#: Largest number of consecutive faces with equal conditions except for their route, and smallest number of conditions.
 ALIKE, CONDITIONS = 30, 200
 
-#: Images of one person, at most, so that nobody decides alone.
+#: Largest number of images of one person, so that no person dominates.
 IMAGES_A_PERSON = 6
 
 
 @dataclass(frozen=True)
 class Source:
-    """Faces of people whom the model was not trained on.
+    """Faces of people on whom the model was not trained.
 
     Attributes:
-        name: for people.
+        name: for human readers.
         crops: uint8 RGB aligned crops.
         people: int64 ``[n]``.
-        facts: where they come from, for a model's card.
+        facts: their origin, for a model's card.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Source:
     facts: dict[str, Any]
 
     def of_people(self, mask: np.ndarray) -> "Source":
-        """The faces of some people only, bool ``[number of people]``."""
+        """The faces of the people in ``mask``, bool ``[number of people]``."""
         chosen = np.flatnonzero(mask[self.people])
         return replace(self, crops=[self.crops[int(i)] for i in chosen], people=self.people[chosen])
 
@@ -52,7 +52,7 @@ def held_out_source(store: Store, card: dict[str, Any]) -> Source:
     """The identities that a model's recipe held out of its training store.
 
     Raises:
-        LrfaceError: the card names no recipe, or one that held nobody out; or the model was trained on another store.
+        LrfaceError: the card has no recipe or one without held-out identities, or the model was trained on another store.
     """
     section = (card.get("recipe") or {}).get("data")
     if not section or not section.get("holdout_identities"):
@@ -73,7 +73,7 @@ def held_out_source(store: Store, card: dict[str, Any]) -> Source:
 
 
 def listed_source(store: str | Path, pairs: Sequence[str | Path]) -> Source:
-    """The images that lists of pairs in LFW's format name; their folders are the people.
+    """The images in lists of pairs in LFW's format. The name of an image's folder is its person.
 
     Raises:
         LrfaceError: a list cannot be read, or names an image that is not in the store.
@@ -88,14 +88,14 @@ def listed_source(store: str | Path, pairs: Sequence[str | Path]) -> Source:
 def sample_qualities(
     embedder: Embedder | Family, sources: Sequence[Source], faces: int, seed: int = 0, largest: int = 48
 ) -> QualitySamples:
-    """Embed faces at random qualities, several at each, the same for the same seed.
+    """Embed faces at random qualities, several at each quality. The same seed gives the same result.
 
     Args:
         embedder: the model or family.
-        sources: faces; people of two sources are different people.
-        faces: embeddings of each source.
+        sources: faces; people of two sources count as different.
+        faces: number of embeddings of each source.
         seed: of the draw.
-        largest: side of the largest faces in pixels, but for those that are taken as they are.
+        largest: side of the largest faces in pixels, except for crops that are used as they are.
     """
     rng = np.random.default_rng(seed)
     chosen, parts = [], []
@@ -121,8 +121,8 @@ def sample_variants(
     Args:
         embedder: the model or family.
         sources: faces.
-        images: of each source, int64 ``[n_s]``, which of its crops.
-        variants: of each source, what becomes of each of those.
+        images: for each source int64 ``[n_s]``, positions in its crops.
+        variants: for each source the variant of each of these crops.
     """
     fitted, resolutions, people, numbers, owners, conditions = [], [], [], [], [], []
     known: dict[tuple[int, Variant], int] = {}

@@ -1,8 +1,8 @@
-"""Finetuning: a classifier that names one's own people, or a model that has seen more of one kind of faces.
+"""Finetuning: a classifier that names one's own people, or a model adapted to one kind of faces.
 
-A classifier is a softmax layer over people on a backbone. Frozen, the backbone is used once on every image, and the rest takes
-seconds, so that there is nothing to resume. Unfrozen, it is finetuned first (:mod:`lrface.finetune.backbone`, resumable) and then
-treated as a frozen one, whose layer is trained and checked in the same way.
+A classifier is a softmax layer over people on top of a backbone. With a frozen backbone, every image is embedded once and the
+rest takes seconds, so there is nothing to resume. An unfrozen backbone is finetuned first (:mod:`lrface.finetune.backbone`,
+resumable). Afterwards it is used like a frozen one, and its layer is trained and checked in the same way.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ from lrface.version import code_version
 if TYPE_CHECKING:
     from lrface.finetune.backbone import Finetuned
 
-#: Fewer held-out people make no validation pairs worth choosing an epoch by.
+#: With fewer held-out people there are too few validation pairs for choosing an epoch.
 LEAST_PEOPLE = 10
 
 
@@ -40,9 +40,12 @@ class ClassifierSettings:
 
     Attributes:
         layer: how the softmax layer is trained.
-        share: of each person's images, held out at a time to calibrate the threshold.
-        seed: of all draws.
+        share: of each person's images that is held out at a time to calibrate the threshold; above 0, up to 0.5.
+        seed: of all random draws.
         backbone: how the backbone is finetuned first; None leaves it frozen.
+
+    Raises:
+        LrfaceError: a share outside this range.
     """
 
     layer: LayerSettings = field(default_factory=LayerSettings)
@@ -57,14 +60,14 @@ class ClassifierSettings:
 
 @dataclass(frozen=True)
 class MadeClassifier:
-    """What was made.
+    """A classifier that was made.
 
     Attributes:
-        path: the file.
-        faces: what it was made of.
-        check: what held-out images say of it.
-        before: what they said of the backbone before it was finetuned; None for a frozen one.
-        test: how it did on test images, if there are any.
+        path: its file.
+        faces: the faces from which it was made.
+        check: result of the cross-validation.
+        before: the same for the backbone before it was finetuned; None for a frozen one.
+        test: result on test images, if there are any.
     """
 
     path: Path
@@ -82,21 +85,21 @@ def make_classifier(
 
     Args:
         embedder: the backbone; see :func:`lrface.finetune.unfreeze.open_backbone`.
-        source: how it was named.
-        people: whom to learn.
-        out: the file. An unfrozen backbone's checkpoints and logs lie beside it, in ``OUT.run/``.
-        settings: see there.
-        test: other images of the same people, to score the classifier on when it is made.
-        device: where the layer and the backbone are trained.
-        resume: go on with the backbone's last checkpoint.
-        progress: show bars with rate and time left.
+        source: the name with which the user gave the backbone.
+        people: the people to learn.
+        out: the file. Checkpoints and logs of an unfrozen backbone are beside it, in ``OUT.run/``.
+        settings: see :class:`ClassifierSettings`.
+        test: other images of the same people, to evaluate the classifier.
+        device: for training the layer and the backbone.
+        resume: continue from the backbone's last checkpoint.
+        progress: show progress bars with rate and remaining time.
 
     Returns:
         None if the training of the backbone was interrupted.
 
     Raises:
-        LrfaceError: fewer than two people, nobody with two images, no image that can be used, a backbone that cannot be
-            trained, or a file that cannot be written. The file is then as it was.
+        LrfaceError: fewer than two people, nobody with two images, no usable image, a backbone that cannot be trained, or
+            a file that cannot be written. An existing file is then not changed.
     """
     settings, out = settings or ClassifierSettings(), Path(require_path(out))
     if resume and settings.backbone is None:
@@ -135,14 +138,14 @@ def make_classifier(
 def score_people(
     embedder: Embedder, weight: np.ndarray, names: Sequence[str], people: LabelledImages, progress: bool = True
 ) -> IdentificationResult:
-    """Top-1 and top-5 of a layer ``[people, dim]`` over ``names`` on images of the same people.
+    """Top-1 and top-5 accuracy of a layer ``[people, dim]`` over ``names`` on images of the same people.
 
-    An image that cannot be used counts as wrong, and so does one of a person whom the layer does not know.
+    An image that cannot be used counts as wrong. So does an image of a person who is not in the layer.
     """
     faces = read_people(people, embedder, progress=progress, least=1)
     known = {name: label for label, name in enumerate(names)}
     asked = [known.get(people.names[label]) for label in people.labels]
-    similarity = np.zeros((len(asked), len(names)), np.float32)  # of equal logits none is right: ties count against us
+    similarity = np.zeros((len(asked), len(names)), np.float32)  # equal logits count as wrong
     usable = np.array([label is not None for label in asked])
     similarity[faces.kept] = cosines(faces.embeddings, weight)
     similarity[~usable] = 0
@@ -151,15 +154,15 @@ def score_people(
 
 @dataclass(frozen=True)
 class MadeModel:
-    """What was made.
+    """A model that was made.
 
     Attributes:
-        path: the file, which :func:`lrface.models.embedder.open_embedder` opens.
-        embedder: the same, open.
-        faces: what it was made of.
-        held_people: how many were held out to choose the epoch and to calibrate thresholds.
-        history: validation results by epoch, from epoch 0, the model as it was; empty if nobody was held out.
-        epoch: the one that was chosen.
+        path: its file, for :func:`lrface.models.embedder.open_embedder`.
+        embedder: the same model, already open.
+        faces: the faces from which it was made.
+        held_people: number of people held out to choose the epoch and to calibrate thresholds.
+        history: validation results by epoch, beginning with epoch 0, the original model; empty if nobody was held out.
+        epoch: the chosen epoch.
     """
 
     path: Path
@@ -175,20 +178,20 @@ def make_model(
     share: float = 0.1, teacher: tuple[str, Embedder] | None = None, device: str = "cpu", resume: bool = False,
     progress: bool = True,
 ) -> MadeModel | None:  # fmt: skip
-    """Finetune a model on people, as for TinyFace, and write it as a plain model file; the softmax layer is thrown away.
+    """Finetune a model on people, as for TinyFace, and write it as a plain model file. The softmax layer is not kept.
 
     Args:
         embedder, source, people, out, device, resume, progress: see :func:`make_classifier`.
-        settings: what is unfrozen, whether distillation is kept, and the rest.
-        share: of the people, held out to choose the best epoch and to calibrate the model's thresholds. Where that makes
-            fewer than ``LEAST_PEOPLE``, nobody is.
-        teacher: name and model whose embeddings to stay near, instead of the model's own.
+        settings: see :class:`BackboneSettings`.
+        share: of the people who are held out to choose the best epoch and to calibrate the model's thresholds. If these
+            are fewer than ``LEAST_PEOPLE``, nobody is held out.
+        teacher: name and model for the distillation, instead of the model itself.
 
     Returns:
         None if the training was interrupted.
 
     Raises:
-        LrfaceError: as :func:`make_classifier`; or a teacher whose embeddings have another length.
+        LrfaceError: as :func:`make_classifier`; or the teacher's embeddings have another length.
     """
     from lrface.models.weights import save_model
 
@@ -221,18 +224,19 @@ def make_model(
 
 
 def run_folder(out: Path) -> Path:
-    """Where the checkpoints and logs of an unfrozen backbone lie."""
+    """The folder for checkpoints and logs of an unfrozen backbone."""
     return out.with_name(f"{out.name}.run")
 
 
 def _train(*arguments: Any, **options: Any) -> "Finetuned | None":
-    from lrface.finetune.backbone import finetune_backbone  # not for frozen backbones: they need no training extra
+    # Imported here, because frozen backbones do not need the extra `train`.
+    from lrface.finetune.backbone import finetune_backbone
 
     return finetune_backbone(*arguments, **options)
 
 
 def _claim(out: Path) -> None:
-    """That the file cannot be written should not come out at the end."""
+    """Check at the start that the file can be written, and not only at the end."""
     if out.is_dir():
         raise LrfaceError(f"cannot write {out}: it is a folder; name a file")
     try:
@@ -275,7 +279,7 @@ def _card(embedder: Embedder, source: str, faces: KnownFaces, tuned: "Finetuned 
 
 
 def _held_people(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """bool ``[n]``: all images of a share of those who have two or more."""
+    """All images of a share of the people who have two or more, bool ``[n]``."""
     counts = np.bincount(labels)
     able = np.flatnonzero(counts >= 2)
     number = round(share * len(counts))
@@ -294,7 +298,7 @@ def _pairs(faces: KnownFaces, held: np.ndarray, per_kind: int = 1500) -> PairSet
 
 
 def _forget(out: Path, tuned: "Finetuned | None") -> None:
-    """Checkpoints have done their duty once the file is whole; the log stays."""
+    """Remove the checkpoints once the file is complete; the log stays."""
     if tuned is not None:
         for checkpoint in run_folder(out).glob("*.ckpt"):
             checkpoint.unlink()

@@ -1,7 +1,7 @@
-"""A softmax layer over people, trained on the embeddings of a backbone that stays as it is.
+"""A softmax layer over people, trained on the embeddings of a frozen backbone.
 
-Not :class:`lrface.train.loop.Loop`: there are no images, no teacher and no processes here, the embeddings are in memory and
-the whole training takes seconds, so that checkpoints and validation between epochs have nothing to do.
+It does not use :class:`lrface.train.loop.Loop`. There are no images, no teacher and no processes, the embeddings are in memory,
+and the whole training takes seconds. Checkpoints and validation between epochs are not needed.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,16 @@ from lrface.train.targets import normalised
 
 @dataclass(frozen=True)
 class LayerSettings:
-    """How the layer is trained: Adam, its learning rate falling to zero along half a cosine.
+    """How the layer is trained: with Adam and a learning rate that falls to zero along half a cosine.
 
     Attributes:
-        epochs: passes over the embeddings; 0 leaves the directions of the class means.
-        lr: at the beginning.
-        batch_size: embeddings a step.
-        scale: what cosines are multiplied by before the softmax.
+        epochs: passes over the embeddings; 0 keeps the directions of the class means.
+        lr: learning rate at the beginning.
+        batch_size: embeddings per step.
+        scale: factor on the cosines before the softmax.
+
+    Raises:
+        LrfaceError: a value out of range.
     """
 
     epochs: int = 30
@@ -39,18 +42,18 @@ class LayerSettings:
 def fit_layer(
     embeddings: np.ndarray, labels: np.ndarray, classes: int, settings: LayerSettings, seed: int, device: str = "cpu"
 ) -> np.ndarray:
-    """Train the layer: logits are ``scale`` x the cosine to one direction a person, without bias.
+    """Train the layer. Logits are ``scale`` x the cosine to one direction per person, without bias.
 
-    Cosines make it indifferent to the length of a backbone's embeddings, and to how many images a person has; they are what
-    a stranger is told by, too. It begins at the class means (Qi et al., "Low-Shot Learning with Imprinted Weights", CVPR
-    2018), which serve a person with a single image as they are. The seed decides the order of the images.
+    With cosines, neither the length of a backbone's embeddings nor the number of a person's images matters. Cosines also
+    serve to recognise strangers. Training starts at the class means (Qi et al., "Low-Shot Learning with Imprinted Weights",
+    CVPR 2018), which are used unchanged for a person with one image. The seed determines the order of the images.
 
     Args:
         embeddings: float32 ``[n, dim]``.
         labels: int64 ``[n]``, 0 to ``classes - 1``; each occurs.
-        classes: people.
+        classes: number of people.
         settings, seed: see above.
-        device: where it is trained.
+        device: for the training.
 
     Returns:
         float32 ``[classes, dim]``, rows of unit length.

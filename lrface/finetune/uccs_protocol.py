@@ -1,7 +1,7 @@
-"""Identification as on UCCS: the backbone stays frozen, its last layer is replaced by one over the 180 subjects and finetuned.
+"""Identification as on UCCS: the backbone stays frozen, and its last layer is replaced by a new one over the 180 subjects.
 
-Any :class:`lrface.models.embedder.Embedder` can be the backbone. Published figures come from one run; here are mean and spread over
-several seeds of the layer.
+Any :class:`lrface.models.embedder.Embedder` can be the backbone. Published figures come from one run. Here the figures are mean and
+spread over several seeds of the layer.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ class UccsResult:
 
     Attributes:
         summary: top-1 and top-5, mean and spread over seeds.
-        runs: one a seed.
+        runs: one per seed.
         seeds: of the runs.
-        subjects, train, test: how many people, training and test images the split has.
-        refused_train: training images that could not be used, and were left out.
-        refused_test: test images that could not be used, and count as wrong.
-        split: where it comes from; see :class:`lrface.data.sets.uccs.Uccs`.
+        subjects, train, test: number of people, of training images and of test images in the split.
+        refused_train: training images that could not be used and were left out.
+        refused_test: test images that could not be used and count as wrong.
+        split: its origin; see :class:`lrface.data.sets.uccs.Uccs`.
         detector: how faces were aligned.
-        operator: what the faces were reduced by, or ``none`` but the model's own.
+        operator: name of the additional reduction, or ``none`` for only the model's own.
     """
 
     summary: Summary
@@ -52,7 +52,7 @@ class UccsResult:
     operator: str
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields as a dictionary that JSON can hold."""
         plain = {key: value for key, value in vars(self).items() if key not in ("summary", "runs")}
         runs = [run.as_dict() for run in self.runs]
         return plain | {"seeds": list(self.seeds)} | self.summary.as_dict() | {"by_seed": runs}
@@ -68,16 +68,16 @@ def identify_uccs(
     Args:
         embedder: the frozen backbone.
         uccs: the split.
-        alignment: how faces are cropped; by default the split's landmarks, where it has them, else images as they are.
-        degradation: what every crop goes through before the model's own preprocessing; None for the crops as they are.
+        alignment: how faces are cropped; by default with the split's landmarks if it has any, else images as they are.
+        degradation: applied to every crop before the model's own preprocessing; None for the crops as they are.
         seeds: of the layer; one run each.
         settings: how the layer is trained.
-        workers: processes that decode.
+        workers: processes that decode images.
         device: of the layer, and of a detector.
-        progress: show bars.
+        progress: show progress bars.
 
     Raises:
-        LrfaceError: a person is left without a training image, or no image of a part can be used.
+        LrfaceError: a person has no usable training image, or no image of a part can be used.
     """
     alignment = alignment or Settings(detector="none" if uccs.train.landmarks is None else "landmarks")
     parts, refused = [], []
@@ -101,12 +101,12 @@ def train_and_test(
     train: np.ndarray, train_faces: FaceList, test: np.ndarray, test_faces: FaceList, subjects: int,
     seeds: Sequence[int] = SEEDS, settings: LayerSettings | None = None, device: str = "cpu",
 ) -> list[IdentificationResult]:  # fmt: skip
-    """The protocol on embeddings float32 ``[n, dim]``, a run for each seed.
+    """Run the protocol on embeddings float32 ``[n, dim]``, once per seed.
 
-    A row of NaN stands for an image that could not be used: in ``train`` it is left out, in ``test`` it counts as wrong.
+    A row of NaN is an image that could not be used. In ``train`` it is left out; in ``test`` it counts as wrong.
 
     Raises:
-        LrfaceError: a person is left without a training image, or there are no seeds.
+        LrfaceError: a person has no usable training image, or there are no seeds.
     """
     if not seeds:
         raise LrfaceError("name at least one seed")
@@ -115,7 +115,7 @@ def train_and_test(
     missing = np.setdiff1d(np.arange(subjects), labels)
     if len(missing):
         raise LrfaceError(f"{len(missing)} of {subjects} people are left without a training image that can be used")
-    # All similarities of a face of zeros are equal, and ties are resolved against us.
+    # A face of zeros has equal similarities to all people, and ties count as wrong.
     faces = np.where(np.isfinite(test).all(1, keepdims=True), test, np.float32(0))
     results = []
     for seed in seeds:

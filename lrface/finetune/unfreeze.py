@@ -1,4 +1,4 @@
-"""What of a network is finetuned, and how; light to import, as a frozen one needs no more."""
+"""Settings for finetuning a network, and which part of it is trained. This module imports no training code."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,11 @@ from lrface.models.registry import ModelSpec
 
 Part = Literal["none", "last", "all"]
 
-#: Side of the crops that random views are made from.
+#: Side in pixels of the crops from which random views are made.
 SOURCE_SIZE = 64
-#: A network of larger input gets flips alone: the views are made for low resolution.
+#: A network with a larger input gets only flips, because the random views are for low resolution.
 LOW_SIDE = 64
-#: Steps that small sets get at least, and the epochs that they may take.
+#: Smallest number of steps for small sets, and the limits of the epochs for them.
 LEAST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 300, 10, 100
 
 
@@ -27,12 +27,12 @@ class BackboneSettings:
     """How a backbone is finetuned.
 
     Attributes:
-        unfreeze: ``none`` (the embedding layer alone, after the four stages), ``last`` (the fourth stage too) or ``all``.
-        epochs: None for as many as ``LEAST_STEPS`` steps take, from 10 to 100.
-        batch_size: images a step; fewer where there are fewer.
-        lr: of SGD, after half an epoch of warm-up; half a cosine from there.
+        unfreeze: ``none`` (only the embedding layer, after the four stages), ``last`` (also the fourth stage) or ``all``.
+        epochs: None for as many as ``LEAST_STEPS`` steps need, from 10 to 100.
+        batch_size: images per step; fewer if there are fewer.
+        lr: learning rate of SGD, after half an epoch of warm-up; then it falls along half a cosine.
         scale, margin: of the cosine softmax (CosFace) over the people.
-        distil: weight of the distillation that is kept; 0 for none.
+        distil: weight of the distillation; 0 for none.
         seed: of the order and the views.
         precision: see :class:`lrface.train.recipe.Recipe`.
     """
@@ -48,13 +48,13 @@ class BackboneSettings:
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
 
     def epochs_for(self, images: int) -> int:
-        """Epochs over this many training images."""
+        """Number of epochs for this many training images."""
         steps = max(images // min(self.batch_size, images), 1)
         return self.epochs or min(max(FEWEST_EPOCHS, -(-LEAST_STEPS // steps)), MOST_EPOCHS)
 
 
 def open_backbone(spec: str | Path | None = None, device: str = "cpu") -> Embedder:
-    """Open a model to be finetuned: in torch if it is one of ours or arcface_torch's, else as it is, to stay frozen.
+    """Open a model for finetuning: with torch if it is an lrface or arcface_torch model, else as a backbone that stays frozen.
 
     Raises:
         LrfaceError: see :func:`lrface.models.embedder.open_embedder`.
@@ -68,7 +68,7 @@ def module_of(embedder: Embedder) -> nn.Module:
     """The torch module of a backbone.
 
     Raises:
-        LrfaceError: it has none, as an ONNX file.
+        LrfaceError: it has none, like an ONNX file.
     """
     module = getattr(embedder.network, "module", None)
     if not isinstance(module, nn.Module) or not isinstance(getattr(module, "spec", None), ModelSpec):
@@ -80,7 +80,7 @@ def module_of(embedder: Embedder) -> nn.Module:
 
 
 def freeze(module: nn.Module, part: Part) -> None:
-    """Stop the gradient of all that comes before the part to be trained; see :class:`BackboneSettings`."""
+    """Stop the gradients of all layers before the part that is trained; see :class:`BackboneSettings`."""
     names = [name for name, _ in module.named_children()]
     stage = names.index("layer4")
     first = {"none": stage + 1, "last": stage, "all": 0}[part]

@@ -1,9 +1,9 @@
-"""Training losses: margin classification, distillation of logits, of relations, and of embeddings.
+"""Training losses: margin classification, and distillation of logits, of relations and of embeddings.
 
-Every loss computes in float32 at least, whatever autocast says, and keeps float64 when its input (and its own
-parameters) are float64. Bad shapes and arguments raise ``lrface.errors.LrfaceError``.
+Every loss computes at least in float32, also under autocast. It stays in float64 if its input (and its own parameters) are
+float64. Wrong shapes and arguments raise ``lrface.errors.LrfaceError``.
 
-The methods that CRRCD is compared with lie here too, one a file, under the interface of :mod:`lrface.losses.method`;
+The methods with which CRRCD is compared are here too, one per file, with the interface of :mod:`lrface.losses.method`.
 :mod:`lrface.losses.registry` finds them by name.
 """
 

@@ -1,4 +1,4 @@
-"""AB: activation boundaries, on which side of its threshold every neuron of the teacher is."""
+"""AB: activation boundaries, the side of its threshold on which every neuron of the teacher is."""
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,12 @@ from lrface.losses.method import Method, Outputs, Setting, common_stages, method
 
 @method("ab")
 class AB(Method):
-    """A hinge that asks of each regressed neuron the sign of the teacher's, by ``margin``, before the activation.
+    """Hinge loss: each regressed neuron, before the activation, shall have the teacher's sign with at least ``margin``.
 
     Heo et al., "Knowledge transfer via distillation of activation boundaries formed by hidden neurons", AAAI 2019
-    (arXiv 1811.03233), Eq. 6. It is a stage before: the student's trunk learns it, then the task alone. Reference:
-    RepDistiller after the authors' code: stages weigh 2^(i - last), the sum is divided by the batch and multiplied by
-    3 / 1000, weight 1.
+    (arXiv 1811.03233), Eq. 6. It is a preliminary stage: the student's trunk learns with this loss first, and then with the
+    task alone. Reference: RepDistiller, which follows the authors' code. Stages have the weights 2^(i - last). The sum is
+    divided by the batch size and multiplied by 3 / 1000. The default weight is 1.
     """
 
     needs = ("preacts",)
@@ -23,7 +23,7 @@ class AB(Method):
     staged = True
 
     def __init__(self, setting: Setting, margin: float = 1.0) -> None:
-        """``margin``: by how much a neuron must be on the right side."""
+        """``margin``: the distance from the threshold that a neuron must have. Raises LrfaceError unless it is above 0."""
         super().__init__()
         self.margin = positive_float("margin", margin)
         self.stages = common_stages(setting, self.name)

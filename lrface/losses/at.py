@@ -1,4 +1,4 @@
-"""AT: attention transfer, where a network looks rather than what it sees."""
+"""AT: attention transfer, which compares where two networks have strong activations."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,18 +10,18 @@ from lrface.losses.method import Method, Outputs, Setting, common_stages, method
 
 @method("at")
 class AT(Method):
-    """Squared difference of unit attention maps, the mean over channels of f^p, summed over the stages.
+    """Squared difference of unit attention maps (the mean over channels of f^p), summed over the stages.
 
     Zagoruyko and Komodakis, "Paying more attention to attention", ICLR 2017 (arXiv 1612.03928), Eq. 2. Reference:
-    RepDistiller and the authors' code, p 2, weight 1000, all stages after the stem. They take the mean over positions
-    and batch where the paper takes the norm: ``paper: true`` (then use the paper's weight, 500).
+    RepDistiller and the authors' code: p 2, weight 1000, all stages after the stem. They take the mean over positions and
+    batch, where the paper takes the norm: ``paper: true`` (then use the paper's weight, 500).
     """
 
     needs = ("maps",)
     weight = 1000.0
 
     def __init__(self, setting: Setting, p: float = 2, paper: bool = False) -> None:
-        """``p``: the exponent. ``paper``: the norm of the difference instead of its mean square."""
+        """``p``: the exponent. ``paper``: use the norm of the difference instead of its mean square."""
         super().__init__()
         self.p, self.paper = positive_float("p", p), paper
         self.stages = common_stages(setting, self.name)

@@ -12,24 +12,30 @@ from lrface.losses.checks import positive_int
 
 
 def bank_bytes(images: int, dim: int) -> int:
-    """Memory of the two banks, in bytes."""
+    """Memory of the two banks in bytes."""
     return 2 * 4 * images * dim
 
 
 class Banks(nn.Module):
-    """A row for every training sample and either network: an average of its unit embeddings.
+    """For each network a row for every training sample: a running average of its unit embeddings.
 
-    Both banks are buffers, so that a checkpoint carries them. Their start is uniform noise, as in CRD's code.
+    Both banks are buffers, so that a checkpoint contains them. They start as uniform noise, as in CRD's code.
     """
 
     student: Tensor
     teacher: Tensor
 
     def __init__(self, images: int, dim: int, momentum: float, unit: bool = False) -> None:
-        """``unit``: scale the noise to unit length, as CRCD's code does.
+        """Create the banks.
+
+        Args:
+            images: number of training samples.
+            dim: length of the embeddings.
+            momentum: of the running average, from 0 to below 1.
+            unit: scale the noise to unit length, as CRCD's code does.
 
         Raises:
-            LrfaceError: a value is out of range, or the banks do not fit into the memory that is free.
+            LrfaceError: a value is out of range, or the banks do not fit into the free memory.
         """
         super().__init__()
         positive_int("images", images)
@@ -50,7 +56,7 @@ class Banks(nn.Module):
 
     @torch.no_grad()
     def update(self, index: Tensor, student: Tensor, teacher: Tensor) -> None:
-        """Average new unit embeddings ``[B, dim]`` into the rows ``index``."""
+        """Average new unit embeddings ``[B, dim]`` into the rows ``index`` ``[B]``."""
         for bank, new in ((self.student, student), (self.teacher, teacher)):
             mixed = self.momentum * bank[index] + (1 - self.momentum) * new.to(bank)
             bank[index] = F.normalize(mixed)
@@ -60,7 +66,7 @@ class Banks(nn.Module):
 
 
 def free_bytes() -> float:
-    """Free memory of the machine; unlimited where the system does not tell."""
+    """Free memory of the machine in bytes; infinite if the system does not report it."""
     try:
         return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (ValueError, OSError, AttributeError):
@@ -68,11 +74,11 @@ def free_bytes() -> float:
 
 
 class Negatives(nn.Module):
-    """Draws training samples of any class but a given sample's own, each with the same chance, with replacement.
+    """Draws training samples of any class but a given sample's own, uniformly and with replacement.
 
-    The samples are sorted by class once: memory for a few times N numbers, where a list of negatives for each class would
-    take N x classes. A label below 0 says that nobody knows the class: such a sample is a class of its own. Draws come
-    from torch's global generator on the CPU, which checkpoints carry.
+    The samples are sorted by class once. This takes memory for a few times N numbers; a list of negatives for each class
+    would take N x classes. A label below 0 means an unknown class: such a sample is a class of its own. The draws use torch's
+    global generator on the CPU, which is part of a checkpoint.
     """
 
     classes: Tensor
@@ -81,7 +87,7 @@ class Negatives(nn.Module):
     size: Tensor
 
     def __init__(self, labels: Tensor, count: int) -> None:
-        """``labels`` int64 ``[N]``; ``count`` negatives a sample. Raises LrfaceError without a second class."""
+        """``labels``: int64 ``[N]``. ``count``: negatives per sample. Raises LrfaceError unless there are two classes."""
         super().__init__()
         self.count = positive_int("negatives", count)
         own = labels.max() + 1 + torch.arange(len(labels))
@@ -95,7 +101,7 @@ class Negatives(nn.Module):
         self.register_buffer("size", sizes, persistent=False)
 
     def forward(self, index: Tensor) -> Tensor:
-        """int64 ``[B, count]`` for the samples ``index`` ``[B]``."""
+        """Draw negatives for the samples ``index`` ``[B]``: int64 ``[B, count]``."""
         own = self.classes[index]
         start, size = self.start[own, None], self.size[own, None]
         uniform = torch.rand(len(index), self.count, dtype=torch.float64).to(index.device)
@@ -105,15 +111,16 @@ class Negatives(nn.Module):
 
 
 def noise_contrast(logits: Tensor, images: int, log_z: Tensor) -> Tensor:
-    """CRD's loss of scores s / T, the first of each row positive: summed over the row, mean over the rows.
+    """CRD's loss for scores s / T: sum over each row, mean over the rows. The first score of a row is the positive.
 
     Args:
         logits: float ``[R, 1 + K]``, not yet divided by Z.
         images: N, of the noise distribution 1 / N.
         log_z: scalar, the logarithm of Z.
 
-    With P = exp(s / T) / Z and c = K / N + 1e-7 (the reference adds the latter) this is -log(P / (P + c)) for the
-    positive and -log(K / N / (P + c)) for a negative, computed without P itself, which leaves the range of a float.
+    With P = exp(s / T) / Z and c = K / N + 1e-7 (the small number is in the reference too), the loss is -log(P / (P + c))
+    for the positive and -log(K / N / (P + c)) for a negative. P itself is not computed, because it can leave the range of a
+    float.
     """
     share = (logits.shape[1] - 1) / images
     log_c = math.log(share + 1e-7)
@@ -124,5 +131,5 @@ def noise_contrast(logits: Tensor, images: int, log_z: Tensor) -> Tensor:
 
 
 def estimated_log_z(logits: Tensor, images: int) -> Tensor:
-    """log(N x mean of exp(s / T)): what the reference takes for log Z, from the first batch."""
+    """log(N x mean of exp(s / T)), the reference's estimate of log Z from the first batch; scalar."""
     return logits.detach().logsumexp((0, 1)) - math.log(logits.numel()) + math.log(images)

@@ -8,10 +8,10 @@ from lrface.losses.method import Method, Outputs, Setting, embedding_sizes, meth
 
 @method("cc")
 class CC(Method):
-    """Correlation of samples, both embeddings mapped to ``dim`` numbers by learned linear layers.
+    """Correlation of samples, after learned linear layers map both embeddings to ``dim`` numbers.
 
     Peng et al., "Correlation congruence for knowledge distillation", ICCV 2019 (arXiv 1904.01802). The reference,
-    RepDistiller after the authors' code, takes the mean over neighbours in the batch of <|d_i|, |d_i+1|> with d the
+    RepDistiller after the authors' code, takes the mean over neighbours in the batch of <|d_i|, |d_i+1|>, where d is the
     difference of the two embeddings; weight 0.02. The paper's Eq. 6 compares the correlation matrices of the batch:
     ``paper: true``, here with the inner product as the correlation.
     """

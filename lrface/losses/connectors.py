@@ -7,14 +7,14 @@ Size = tuple[int, int, int]
 
 
 class MapRegressor(nn.Module):
-    """A convolution and a batch norm from a map of one size to one of another (RepDistiller's ``ConvReg``).
+    """A convolution and a batch norm from a map of one size to a map of another size (RepDistiller's ``ConvReg``).
 
-    A student's map of less than half the teacher's side, as at low resolution, keeps its side, and the teacher's map is
-    averaged down to it by ``target``; the reference has no answer there.
+    At low resolution a student's map can have less than half the teacher's side. It then keeps its side, and ``target``
+    averages the teacher's map down to it. The reference does not handle this case.
 
     Args:
         student, teacher: channels, height and width; maps are square.
-        relu: end in a ReLU, for targets that are themselves behind one.
+        relu: end with a ReLU, for targets that come from a ReLU themselves.
     """
 
     def __init__(self, student: Size, teacher: Size, relu: bool = True) -> None:
@@ -33,18 +33,18 @@ class MapRegressor(nn.Module):
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
-        """float ``[B, c, h, w]`` of the student to the teacher's size."""
+        """Map the student's features, float ``[B, c, h, w]``, to the teacher's size."""
         x = self.bn(self.conv(x))
         return F.relu(x) if self.relu else x
 
 
 def target(teacher: Tensor, found: Tensor) -> Tensor:
-    """The teacher's map, averaged down to the side of what a regressor gives."""
+    """The teacher's map, averaged down to the side of a regressor's output if it is larger."""
     return teacher if teacher.shape[2] <= found.shape[2] else F.adaptive_avg_pool2d(teacher, found.shape[2])
 
 
 def same_side(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Both maps with the smaller of the two sides; the larger one is averaged down."""
+    """Both maps with the smaller of the two sides; the larger map is averaged down."""
     side, other = student.shape[2], teacher.shape[2]
     if side > other:
         return F.adaptive_avg_pool2d(student, other), teacher

@@ -1,8 +1,8 @@
-"""The critic of CRRCD over all pairs and candidates, value and gradient at once: the part of the loss that costs.
+"""The critic of CRRCD over all pairs and candidates, value and gradient in one pass: the expensive part of the loss.
 
-With A anchors, J partners and K candidates there are A x K relations of P numbers and A x J x K scores (at batch 96 and
-512 candidates 25 MB and 19 MB), each passed over some twenty times by a plain forward and backward. Here a few anchors
-at a time go through all of it, gradient included, while their numbers are in the cache.
+With A anchors, J partners and K candidates there are A x K relations of P numbers and A x J x K scores. At batch size 96 and
+512 candidates these are 25 MB and 19 MB, and a plain forward and backward pass reads or writes each some twenty times. Here
+a few anchors at a time pass through the whole computation, gradient included, while their numbers are in the cache.
 """
 
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Norms are held above this: a relation of zeros gets a zero score and a finite gradient.
+# Lower limit of norms: a relation of zeros then has a zero score and a finite gradient.
 NORM_MIN = 1e-6
-# Numbers in a tile's largest tensor: 2^19 float32 are 2 MB, the level-2 caches of two cores. More would leave the
-# cache, fewer would wait for threads more often; an accelerator wants few launches.
+# Numbers in a tile's largest tensor: 2^19 float32 are 2 MB, the level-2 caches of two cores. More would leave the cache;
+# with fewer, threads would wait for each other more often. An accelerator is faster with few large launches.
 _TILE_CPU = 2**19
 _TILE_ACCELERATOR = 2**26
-# exp2 takes a third of the time of exp on a CPU.
+# On a CPU exp2 takes a third of the time of exp.
 _LOG2_E = 1.4426950408889634
 
 
 class Side(NamedTuple):
-    """What the relations unit(weight @ ReLU(anchors[i] - others[k]) + bias) of one side are made of."""
+    """The factors of the relations unit(weight @ ReLU(anchors[i] - others[k]) + bias) of one side."""
 
     anchors: Tensor  # float [A, P]
     others: Tensor  # float [K, P]
@@ -34,9 +34,9 @@ class Side(NamedTuple):
 
 @dataclass(frozen=True)
 class Exclusions:
-    """Who may not be whose negative; a triple (anchor i, partner j, candidate k) is out if any of the three says so.
+    """Invalid negatives: a triple (anchor i, partner j, candidate k) is excluded if any of the three masks excludes it.
 
-    A pair (i, j) that is out is no positive either.
+    An excluded pair (i, j) is not a positive either.
     """
 
     anchor: Tensor  # bool [A, K]
@@ -44,7 +44,7 @@ class Exclusions:
     pair: Tensor  # bool [A, J]
 
     def count(self) -> Tensor:
-        """Valid candidates of each pair, float32 [A, J] (exact below 2^24 candidates)."""
+        """Number of valid candidates of each pair, float32 ``[A, J]`` (exact below 2^24 candidates)."""
         return ((~self.anchor).float() @ (~self.partner).float()).masked_fill_(self.pair, 0)
 
 
@@ -59,7 +59,7 @@ class Critic:
 
 
 class Contrast(NamedTuple):
-    """Scalars, the first three differentiable once; ``log_sum`` is log(sum(exp(l))) over all valid triples."""
+    """Scalars. The first three can be differentiated once; ``log_sum`` is log(sum(exp(l))) over all valid triples."""
 
     positive: Tensor
     negative: Tensor
@@ -68,13 +68,13 @@ class Contrast(NamedTuple):
 
 
 def contrast(query: Side, key: Side, critic: Critic) -> Contrast:
-    """Softplus(-l) of matching pairs and softplus(l) of all others, each 0 without a valid one.
+    """Softplus(-l) of matching pairs and softplus(l) of all others; each is 0 if nothing is valid.
 
     positive: mean of softplus(-l[i, j, j]) over the pairs. negative: ``negative_factor`` x the mean of softplus(l[i, k, j])
-    over the valid candidates of each pair, then over the pairs that have any. total: their sum; its gradient is there
-    already, while that of ``positive`` or ``negative`` alone takes all the work once more.
+    over the valid candidates of each pair, then over the pairs with any. total: their sum. The gradient of ``total`` is
+    computed in the forward pass; that of ``positive`` or ``negative`` alone needs the whole computation once more.
 
-    ``query`` has J others, the partners; the first J of the K others of ``key`` are the same partners.
+    ``query`` has J others, the partners. The first J of the K others of ``key`` are the same partners.
     """
     return Contrast(*_Contrast.apply(critic, *query, *key))
 
@@ -107,7 +107,7 @@ class _Contrast(torch.autograd.Function):
 def _through_tiles(
     critic: Critic, sides: tuple[Tensor, ...], slopes: tuple[float | Tensor, float | Tensor] | None
 ) -> tuple[tuple[Tensor, Tensor, Tensor], list[Tensor]]:
-    """(positive, negative, log_sum), and the gradient of slopes[0] * positive + slopes[1] * negative to all sides."""
+    """(positive, negative, log_sum), and the gradient of slopes[0] * positive + slopes[1] * negative for all sides."""
     (anchors, partners), (candidates, numbers) = critic.exclusions.pair.shape, sides[5].shape
     most = _TILE_CPU if critic.offset.device.type == "cpu" else _TILE_ACCELERATOR
     rows = min(max(1, most // (candidates * max(partners, numbers))), anchors)
@@ -123,7 +123,7 @@ def _through_tiles(
         tile = slice(start, min(start + rows, anchors))
         queries, keys = query.forward(tile), key.forward(tile)
         scores, spare = buffers[:, : len(keys)]
-        torch.bmm(keys, queries.mT, out=scores)  # [a, K, J]: this way round the product is the faster one
+        torch.bmm(keys, queries.mT, out=scores)  # [a, K, J]: the product is faster in this order
         matching = scores.diagonal(dim1=1, dim2=2) + critic.offset
         scores.add_(offset).add_(barred[tile, :, None])
         positive = (F.softplus(-matching) * to_positive[tile]).sum()
@@ -139,8 +139,8 @@ def _through_tiles(
 
 
 def _weights(critic: Critic, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """[A, J] each: 1 for pairs of two samples, else 0; what a pair counts among the positives; what each of its
-    negatives counts.
+    """Three tensors ``[A, J]``: 1 for pairs of two different samples, else 0; the weight of a pair among the positives; the
+    weight of each of its negatives.
     """
     valid = (~critic.exclusions.pair).to(dtype)
     count = critic.exclusions.count().to(dtype)
@@ -150,21 +150,21 @@ def _weights(critic: Critic, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor
 
 
 class _Relations:
-    """The relations of one side, a few anchors at a time, and the way back to what they are made of.
+    """The relations of one side, a few anchors at a time, and the gradients of their factors.
 
-    All large tensors are in buffers: memory that is taken anew for every tile costs more than what is done with it.
+    All large tensors are buffers, because allocating memory for every tile would take longer than the computation.
     """
 
     def __init__(self, side: Side, rows: int, length: float = 1.0) -> None:
-        """For tiles of ``rows`` anchors. Relations are scaled to ``length``; those shorter than ``NORM_MIN`` as if they
-        had that.
+        """Prepare for tiles of ``rows`` anchors. Relations are scaled to ``length``; the norm is taken as at least
+        ``NORM_MIN``.
         """
         self.side, self.length = side, length
         self.grads = [torch.zeros_like(tensor) for tensor in side]
         self._buffers = side.others.new_empty(4, rows, *side.others.shape)
 
     def forward(self, tile: slice) -> Tensor:
-        """Relations [a, K, P] of the anchors of ``tile``."""
+        """Relations ``[a, K, P]`` of the anchors of ``tile``."""
         anchors = self.side.anchors[tile]
         self._relu, self._relations, self._grad, self._spare = self._buffers[:, : len(anchors)]
         torch.sub(anchors[:, None], self.side.others, out=self._relu).relu_()
@@ -175,26 +175,27 @@ class _Relations:
         return self._relations.div_(self._norms)
 
     def backward(self, tile: slice, slopes: Tensor, sources: Tensor) -> None:
-        """Add up ``grads`` from slopes @ sources, [a, K, J] @ [a, J, P], to the relations that ``forward`` gave last."""
+        """Add to ``grads``: slopes @ sources, [a, K, J] @ [a, J, P], is the gradient of the last relations from ``forward``."""
         to_anchors, to_others, to_weight, to_bias = self.grads
         grad, flat = self._grad, self._grad.flatten(0, 1)
         torch.bmm(slopes, sources, out=grad)
-        # Through the normalisation: the part along the relation itself goes, the rest shrinks by the length.
+        # Gradient through the normalisation: the part along the relation vanishes, the rest is divided by the norm.
         along = torch.mul(grad, self._relations, out=self._spare).sum(-1, keepdim=True)
         grad.addcmul_(self._relations, along, value=-1 / self.length**2).div_(self._norms)
         to_weight.addmm_(flat.T, self._relu.flatten(0, 1))
         to_bias.add_(flat.sum(0))
         torch.mm(flat, self.side.weight, out=self._spare.flatten(0, 1))
-        self._spare.mul_(self._relu.sign_())  # the sign of a ReLU is 0 or 1, its slope
+        self._spare.mul_(self._relu.sign_())  # the sign of a ReLU is 0 or 1, which is its slope
         to_anchors[tile] = self._spare.sum(1)
         to_others.sub_(self._spare.sum(0))
 
 
 def _sum_softplus(values: Tensor, spare: Tensor) -> Tensor:
-    """sum of softplus over dimension 1 of [a, K, J], as max(l, 0) + log1p(exp(-|l|)). Overwrites ``spare``.
+    """Sum of softplus over dimension 1 of ``[a, K, J]``, as max(l, 0) + log1p(exp(-|l|)). Overwrites ``spare``.
 
-    log1p is what costs on a CPU, and log1p(a) + log1p(b) = log1p(a + b + a b): the dimension is folded in half while it
-    can be, six times at most (each e is at most 1, so that 64 of them stay below 2^64), and log1p taken then.
+    log1p is the expensive part on a CPU, and log1p(a) + log1p(b) = log1p(a + b + a b). So the dimension is folded in half as
+    often as possible, at most six times, and log1p is taken afterwards. Each e is at most 1, so products of 64 stay below
+    2^64.
     """
     e = torch.abs(values, out=spare).mul_(-_LOG2_E).exp2_()
     for _ in range(6):
@@ -207,7 +208,7 @@ def _sum_softplus(values: Tensor, spare: Tensor) -> Tensor:
 
 
 def _log_sum_exp(values: Tensor, valid: Tensor, spare: Tensor) -> Tensor:
-    """log(sum(exp(values[i, :, j]))) over all pairs (i, j) that are ``valid`` (1, or else 0); -inf without one.
+    """log(sum(exp(values[i, :, j]))) over all pairs (i, j) that are ``valid`` (1, else 0); -inf without a valid pair.
 
     Overwrites ``spare``.
     """

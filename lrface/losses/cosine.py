@@ -1,4 +1,4 @@
-"""Embedding regression: the simplest distillation, and the baseline that relational losses are compared with."""
+"""Embedding regression: the simplest distillation, and the baseline for relational losses."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,9 +10,9 @@ class CosineRegression(nn.Module):
     """Mean of 1 - cos(student, teacher), in [0, 2]."""
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Scalar loss of embeddings ``student`` [B, D] against ``teacher`` [B, D] (detached; neither normalised).
+        """Scalar loss of embeddings ``student`` ``[B, D]`` against ``teacher`` ``[B, D]`` (detached; neither normalised).
 
-        Raises LrfaceError when the shapes differ.
+        Raises LrfaceError if the shapes differ.
         """
         check_matrix("student", student)
         check_matrix("teacher", teacher, *student.shape)

@@ -13,12 +13,12 @@ from lrface.losses.bank import Banks, Negatives, bank_bytes, estimated_log_z, no
 from lrface.losses.checks import positive_float
 from lrface.losses.method import Method, Outputs, Setting, embedding_sizes, method, part
 
-#: Added to every number of a relation, as the reference does: one of a sample with itself then has a direction.
+#: Added to every number of a relation, as in the reference, so that a sample's relation with itself has a direction.
 _SHIFT = 1e-6
 
 
 class _Products(NamedTuple):
-    """Inner products that the relations of all anchors are made of."""
+    """Inner products from which the relations of all anchors are computed."""
 
     candidates: Tensor  # [B, 1 + K]: query . candidate
     origins: Tensor  # [B, A]: query . origin
@@ -28,16 +28,16 @@ class _Products(NamedTuple):
 
 @method("crcd")
 class CRCD(Method):
-    """CRD's contrast between relations: the direction from an anchor to a sample, seen by either network.
+    """CRD's contrast between relations: the direction from an anchor to a sample, in the space of either network.
 
-    Zhu et al., "Complementary relation contrastive distillation", CVPR 2021 (arXiv 2103.16367). Reference: the
-    authors' partial code (Lechatelia/CRCD): relations are unit(x - anchor) of unit embeddings of 128 numbers, anchors
-    are the batch's rows of the bank, 500 negatives, temperature 0.05, weight 1. Candidates are drawn as for CRD.
-    ``gradient`` adds the paper's second element, the same contrast of the gradients of the cross-entropy by the
-    embedding, with weight 1; the authors' code has it off in its contrastive form.
+    Zhu et al., "Complementary relation contrastive distillation", CVPR 2021 (arXiv 2103.16367). Reference: the authors'
+    partial code (Lechatelia/CRCD). Relations are unit(x - anchor) of unit embeddings of 128 numbers, anchors are the batch's
+    rows of the bank; 500 negatives, temperature 0.05, weight 1. Candidates are drawn as for CRD. ``gradient`` adds the
+    paper's second element with weight 1: the same contrast of the gradients of the cross-entropy with respect to the
+    embedding. The authors' code does not use it in its contrastive form.
 
-    The code makes all B x B x (K + 1) relations of 128 numbers. Here their inner products come from those of the
-    embeddings, an anchor at a time, and are made again on the way back: B x (K + 1) numbers.
+    The authors' code makes all B x B x (K + 1) relations of 128 numbers. Here their inner products are computed from those
+    of the embeddings, one anchor at a time, and again in the backward pass. This takes B x (K + 1) numbers.
     """
 
     needs = ("embedding",)
@@ -48,7 +48,7 @@ class CRCD(Method):
         self, setting: Setting, dim: int = 128, negatives: int = 500, temperature: float = 0.05,
         momentum: float = 0.5, gradient: bool = False,
     ) -> None:  # fmt: skip
-        """``dim``: of the projections. ``momentum``: of the banks. ``gradient``: contrast gradients too."""
+        """``dim``: length of the projections. ``momentum``: of the banks. ``gradient``: contrast gradients too."""
         super().__init__()
         ours, theirs = embedding_sizes(setting, self.name)
         self.temperature = positive_float("temperature", temperature)
@@ -75,7 +75,7 @@ class CRCD(Method):
         return total
 
     def contrast(self, student: Tensor, teacher: Tensor, index: Tensor, chosen: Tensor, element: int = 0) -> Tensor:
-        """The loss for given candidates int64 ``[B, 1 + K]`` of each sample, itself first."""
+        """The loss for given candidates int64 ``[B, 1 + K]`` of each sample; the first one is the sample itself."""
         ours = F.normalize(self.student_maps[element](student))
         theirs = F.normalize(self.teacher_maps[element](teacher))
         self._seen[element] = (index, ours.detach(), theirs.detach())
@@ -87,7 +87,7 @@ class CRCD(Method):
         return parts[0] + parts[1]
 
     def _side(self, query: Tensor, bank: Tensor, index: Tensor, chosen: Tensor, place: tuple[int, int]) -> Tensor:
-        """The loss of one side: the query's relations to every anchor, a row of the bank, against the candidates'."""
+        """The loss of one side: the query's relations to every anchor (a row of the bank), against the candidates' relations."""
         origins = bank[index] - _SHIFT
         found = _Products((query @ bank.T).gather(1, chosen), query @ origins.T, origins @ bank.T, bank.square().sum(1))
 
@@ -109,12 +109,12 @@ class CRCD(Method):
     def _logits(
         self, query: Tensor, found: "_Products", origin: Tensor, number: int, index: Tensor, chosen: Tensor
     ) -> Tensor:
-        """Cosines / T, ``[B, 1 + K]``, of query - origin with the candidates - origin; the origin is anchor - shift."""
+        """Cosines / T, ``[B, 1 + K]``, of query - origin with candidates - origin, where origin = anchor - shift."""
         square, along = origin.square().sum(), found.anchors[number][chosen]
         ours = query - origin
         own_length = torch.linalg.vector_norm(ours, dim=1, keepdim=True).clamp_min(1e-12)
         inner = found.candidates - found.origins[:, number, None] - along + square
-        # The relation of an anchor with itself is the shift alone, which differences of squares would lose.
+        # The relation of an anchor with itself is only the shift. A difference of squares would lose it.
         smallest = len(origin) * _SHIFT**2
         lengths = (found.squares[chosen] - 2 * along + square).clamp_min(smallest).sqrt()
         itself = ours.sum(1, keepdim=True) / (own_length * math.sqrt(len(origin)))
@@ -129,7 +129,7 @@ class CRCD(Method):
 
 
 def _slopes(who: str, outputs: Outputs, labels: Tensor) -> Tensor:
-    """Gradient of the mean cross-entropy by the embedding, ``[B, D]``: (softmax - one hot) @ W / B."""
+    """Gradient of the mean cross-entropy with respect to the embedding, ``[B, D]``: (softmax - one hot) @ W / B."""
     if outputs.logits is None or outputs.classifier is None:
         raise LrfaceError(f"crcd with gradient needs the {who}'s logits and classifier, which it does not give")
     probabilities = outputs.logits.softmax(1)

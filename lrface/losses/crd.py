@@ -13,12 +13,12 @@ from lrface.losses.method import Method, Outputs, Setting, embedding_sizes, meth
 
 @method("crd")
 class CRD(Method):
-    """Noise-contrastive estimation of which teacher embedding belongs to which student embedding, both ways.
+    """Noise-contrastive estimation of which teacher embedding belongs to which student embedding, in both directions.
 
     Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020 (arXiv 1910.10699), Eq. 10 and 18-19.
-    Reference: RepDistiller, weight 0.8, two banks of N x 128, 16,384 negatives of other classes, temperature 0.07,
-    momentum 0.5, Z fixed from the first batch. It draws negatives without replacement where a class has enough; here
-    with replacement. Scores come from one product with the whole bank, so that no [B, K, 128] is made.
+    Reference: RepDistiller: weight 0.8, two banks of N x 128, 16,384 negatives of other classes, temperature 0.07, momentum
+    0.5, Z fixed after the first batch. It draws negatives without replacement if a class has enough; here they are drawn
+    with replacement. Scores come from one product with the whole bank, so that no [B, K, 128] tensor is needed.
     """
 
     needs = ("embedding",)
@@ -29,7 +29,7 @@ class CRD(Method):
         self, setting: Setting, dim: int = 128, negatives: int = 16_384, temperature: float = 0.07,
         momentum: float = 0.5,
     ) -> None:  # fmt: skip
-        """``dim``: of the projections. ``momentum``: of the banks."""
+        """``dim``: length of the projections. ``momentum``: of the banks."""
         super().__init__()
         ours, theirs = embedding_sizes(setting, self.name)
         self.temperature = positive_float("temperature", temperature)
@@ -50,7 +50,7 @@ class CRD(Method):
         return self.contrast(part(student, "embedding"), part(teacher, "embedding"), index, chosen)
 
     def contrast(self, student: Tensor, teacher: Tensor, index: Tensor, chosen: Tensor) -> Tensor:
-        """The loss for given candidates int64 ``[B, 1 + K]`` of each sample, itself first."""
+        """The loss for given candidates int64 ``[B, 1 + K]`` of each sample; the first one is the sample itself."""
         ours, theirs = F.normalize(self.student_map(student)), F.normalize(self.teacher_map(teacher))
         self._seen = (index, ours.detach(), theirs.detach())
         parts = []

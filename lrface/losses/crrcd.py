@@ -26,9 +26,9 @@ Reduction = Literal["sum", "mean"]
 
 
 class CRRCDTerms(NamedTuple):
-    """The two parts of the loss, to be logged apart, and the loss itself, their sum (scalars).
+    """The two parts of the loss, for separate logging, and the loss itself, which is their sum (scalars).
 
-    All three can be differentiated; the gradient of ``total`` is there already, that of a part alone costs twice.
+    All three can be differentiated. The gradient of ``total`` is already computed; that of one part alone costs twice.
     """
 
     positive: Tensor
@@ -46,17 +46,17 @@ class CRRCD(nn.Module):
         negative = n * mean over valid (i, j, k) of softplus(l[i, j, k])        (without n under "mean")
 
     - Pairs: all (i, j) of the batch that are two different samples.
-    - Candidates k: the ``negatives`` newest samples. The batch itself comes first (its last rows, should it alone be
-      larger), with gradient; then the queue from its newest sample to its oldest, without. A candidate is no negative
-      of (i, j) if it is sample i or sample j, nor, under "supervised" sampling, if it has the label of j.
-    - The negatives' mean is taken over the valid candidates of each pair, then over the pairs that have any.
-    - A term without a single valid pair is 0, and can still be differentiated.
-    - Embeddings are scaled to unit mean square (length sqrt(D)) first: teachers and students come with any norm.
+    - Candidates k: the ``negatives`` newest samples. The batch comes first, with gradient (only its last rows if the batch
+      alone is larger). Then follows the queue without gradient, from its newest sample to its oldest. A candidate is not a
+      negative of (i, j) if it is sample i or sample j, nor, with "supervised" sampling, if it has the label of j.
+    - The mean of the negatives is taken over the valid candidates of each pair, then over the pairs with any.
+    - A term without a valid pair is 0 and can still be differentiated.
+    - Embeddings are first scaled to unit mean square (length sqrt(D)), because teachers and students have any norm.
 
-    Nothing here fills the queue. ``terms`` and ``forward`` only read it: the training loop calls ``enqueue`` after the
-    step, with the samples of all processes when there are several, so that every process holds the same queue. The
-    normaliser "crd" does keep its running estimate up to date in ``terms``, in training mode only; each process has
-    its own unless the buffers are broadcast.
+    This class does not fill the queue by itself. ``terms`` and ``forward`` only read it. The training loop calls ``enqueue``
+    after the step. With several processes it passes the samples of all of them, so that every process has the same queue.
+    The normaliser "crd" updates its running estimate in ``terms``, in training mode only. Each process has its own estimate
+    unless the buffers are broadcast.
     """
 
     log_z: Tensor
@@ -75,13 +75,24 @@ class CRRCD(nn.Module):
         negative_reduction: Reduction = "sum",
         normaliser_momentum: float = 0.99,
     ) -> None:
-        """Set up the relation modules (learned with the student, thrown away after training) and an empty queue.
+        """Create the relation modules (trained with the student, not needed afterwards) and an empty queue.
 
-        cardinality: m, the number of training samples. negatives: n. temperature: tau. queue: take candidates from
-        earlier batches too, or from the current batch alone. normaliser: "paper" is Eq. 10 as printed; "crd" divides
-        exp(s / tau) by Z = m * mean of exp(s / tau) over the negatives, as CRD's published code does (its Z is that of
-        the first batch; here ``normaliser_momentum`` averages on: 1 keeps the first). negative_reduction: "sum" is the
-        paper's factor n. Raises LrfaceError for a value out of range.
+        Args:
+            cardinality: m, the number of training samples.
+            teacher_dim, student_dim: lengths of the embeddings.
+            projected_dim: length of the relations.
+            negatives: n, the number of candidates.
+            temperature: tau.
+            sampling: "supervised" excludes candidates with the partner's label; "unsupervised" does not.
+            queue: take candidates also from earlier batches; otherwise only from the current batch.
+            normaliser: "paper" is Eq. 10 as printed. "crd" divides exp(s / tau) by Z = m * mean of exp(s / tau) over the
+                negatives, as CRD's published code does.
+            negative_reduction: "sum" uses the paper's factor n, "mean" does not.
+            normaliser_momentum: CRD's Z is that of the first batch. Here it is a running average with this momentum; 1 keeps
+                the first value.
+
+        Raises:
+            LrfaceError: a value is out of range.
         """
         super().__init__()
         self.cardinality = positive_int("cardinality", cardinality)
@@ -103,15 +114,20 @@ class CRRCD(nn.Module):
         self.register_buffer("log_z", torch.tensor(math.nan))  # NaN until the first batch with a negative
 
     def forward(self, student: Tensor, teacher: Tensor, labels: Tensor, index: Tensor) -> Tensor:
-        """The loss, positive + negative (scalar): see ``terms``."""
+        """The loss, positive + negative (scalar); see ``terms``."""
         return self.terms(student, teacher, labels, index).total
 
     def terms(self, student: Tensor, teacher: Tensor, labels: Tensor, index: Tensor) -> CRRCDTerms:
-        """Both parts of the loss, float32 (float64 if the module is), under any autocast.
+        """Compute both parts of the loss, float32 (float64 if the module is), under any autocast. The queue does not change.
 
-        student: float [B, student_dim], with gradient. teacher: float [B, teacher_dim], detached. labels: integer [B],
-        identities. index: integer [B], each sample's number in the data set: rows with the same number are the same
-        sample. Raises LrfaceError for wrong shapes or types. Does not change the queue.
+        Args:
+            student: float ``[B, student_dim]``, with gradient.
+            teacher: float ``[B, teacher_dim]``, detached here.
+            labels: integer ``[B]``, identities.
+            index: integer ``[B]``, number of each sample in the data set. Rows with the same number are the same sample.
+
+        Raises:
+            LrfaceError: wrong shapes or types.
         """
         check_matrix("student", student, columns=self.student_dim)
         check_matrix("teacher", teacher, rows=len(student), columns=self.teacher_dim)
@@ -140,10 +156,10 @@ class CRRCD(nn.Module):
             return CRRCDTerms(found.positive, found.negative, found.total)
 
     def enqueue(self, student: Tensor, labels: Tensor, index: Tensor) -> None:
-        """Remember student embeddings [B, student_dim] with integer labels [B] and index [B]; the last row is newest.
+        """Add student embeddings ``[B, student_dim]`` with integer labels ``[B]`` and index ``[B]`` to the queue.
 
-        Call it once a step, after ``terms``, with the samples of all processes in the same order everywhere. Does
-        nothing in evaluation mode or without a queue. Raises LrfaceError for wrong shapes or types.
+        The last row is the newest. Call it once per step, after ``terms``, with the samples of all processes in the same order
+        everywhere. It does nothing in evaluation mode or without a queue. Raises LrfaceError for wrong shapes or types.
         """
         if self.training and self.queue is not None:
             self.queue.push(student.detach(), labels, index)
@@ -170,16 +186,16 @@ class CRRCD(nn.Module):
         return Exclusions(anchor=same_sample.T, partner=partner, pair=index[:, None] == index)
 
     def _offset(self, teacher_side: Side, cross_side: Side, exclusions: Exclusions) -> Tensor:
-        """What is added to s / tau: -log(n / m), and -log Z with the normaliser "crd"."""
+        """The number added to s / tau: -log(n / m), and -log Z with the normaliser "crd"."""
         offset = teacher_side.bias.new_tensor(math.log(self.cardinality) - math.log(self.negatives))
         if self.normaliser == "paper":
             return offset
         log_z = self.log_z.to(offset.dtype)
-        if bool(log_z.isnan()):  # no estimate yet: this batch's own, which takes one more pass
+        if bool(log_z.isnan()):  # no estimate yet: use this batch's own, which takes one more pass
             critic = Critic(self.temperature, torch.zeros_like(offset), exclusions, 1)
             with torch.no_grad():
                 log_sum = contrast(teacher_side, cross_side, critic).log_sum
-            # Without one negative there is nothing to normalise: Z of scores 0 keeps the positives' loss finite.
+            # Without any negative there is nothing to normalise. The Z of scores 0 keeps the positive part finite.
             log_z = self._batch_log_z(log_sum, exclusions).nan_to_num(math.log(self.cardinality))
         return offset - log_z
 
@@ -191,7 +207,7 @@ class CRRCD(nn.Module):
 
     @torch.no_grad()
     def _update_log_z(self, log_sum: Tensor, exclusions: Exclusions) -> None:
-        """One step of the running average of Z, taken on its logarithm so that it cannot overflow."""
+        """Update the running average of Z. It is computed on the logarithm, so that it cannot overflow."""
         if self.normaliser == "paper" or not self.training:
             return
         batch = self._batch_log_z(log_sum, exclusions).to(self.log_z)
@@ -202,9 +218,9 @@ class CRRCD(nn.Module):
 
 
 def _unit_mean_square(embeddings: Tensor) -> Tensor:
-    """Rows of length sqrt(D): directions alone, in the scale that the default initialisation of a linear layer expects.
+    """Scale rows to length sqrt(D). Only directions remain, at the scale for which linear layers are initialised.
 
-    At length 1 the projections would be smaller than the initial biases, and all relations would start out alike.
+    At length 1 the projections would be smaller than the initial biases, and all relations would be alike at the start.
     """
     return F.normalize(embeddings) * math.sqrt(embeddings.shape[1])
 

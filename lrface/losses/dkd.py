@@ -10,18 +10,18 @@ from lrface.losses.method import Method, Outputs, Setting, method, part
 
 @method("dkd")
 class DKD(Method):
-    """KD's two parts with weights of their own: true class against the rest, and the rest among themselves.
+    """The two parts of KD with separate weights: the true class against the rest, and the rest among themselves.
 
-    Zhao et al., "Decoupled knowledge distillation", CVPR 2022 (arXiv 2203.08679), Eq. 7. Reference: mdistiller, alpha 1,
-    beta 8 (by pair from 2 to 8), temperature 4, weight 1. It also lets the loss grow over the first 20 epochs; here its
-    weight is the same from the start.
+    Zhao et al., "Decoupled knowledge distillation", CVPR 2022 (arXiv 2203.08679), Eq. 7. Reference: mdistiller: alpha 1,
+    beta 8 (2 to 8, depending on the pair of networks), temperature 4, weight 1. It also increases the loss over the first
+    20 epochs; here the weight is constant.
     """
 
     needs = ("logits",)
     weight = 1.0
 
     def __init__(self, setting: Setting, alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0) -> None:
-        """``alpha``, ``beta``: weights of the target and of the non-target part."""
+        """``alpha``, ``beta``: weights of the target and of the non-target part. Raises LrfaceError for a temperature <= 0."""
         super().__init__()
         self.alpha, self.beta = float(alpha), float(beta)
         self.temperature = positive_float("temperature", temperature)
@@ -36,7 +36,7 @@ class DKD(Method):
 
 
 def _binary(logits: Tensor, target: Tensor) -> Tensor:
-    """Logarithms of the probabilities of the true class and of all others, ``[B, 2]``."""
+    """Logarithms of the probabilities of the true class and of all others together, ``[B, 2]``."""
     logs = logits.log_softmax(1)
     return torch.stack([logs[target], logs.masked_fill(target, -torch.inf).logsumexp(1)], 1)
 

@@ -1,4 +1,4 @@
-"""FitNet: regress a teacher's hidden layer, the hint."""
+"""FitNet: regression of a hidden layer of the teacher, the hint."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,16 +12,15 @@ class FitNet(Method):
     """Mean squared error between a regressed student map and the teacher's map of one stage.
 
     Romero et al., "FitNets: Hints for thin deep nets", ICLR 2015 (arXiv 1412.6550), Eq. 3, without its factor 1/2.
-    Reference: RepDistiller, weight 100, stage 2, a convolution with batch norm and ReLU as the regressor, trained
-    together with the student. The paper trains student and regressor on the hint first, and without it afterwards:
-    ``paper: true``.
+    Reference: RepDistiller: weight 100, stage 2, a convolution with batch norm and ReLU as the regressor, trained together
+    with the student. The paper trains student and regressor on the hint first, and then without it: ``paper: true``.
     """
 
     needs = ("maps",)
     weight = 100.0
 
     def __init__(self, setting: Setting, stage: int = 2, paper: bool = False) -> None:
-        """``stage``: 0 is the stem. ``paper``: the hint is a stage of its own before the training."""
+        """``stage``: 0 is the stem. ``paper``: use the hint only in a preliminary stage before the training."""
         super().__init__()
         self.stage, self.staged = stage, paper
         student = stage_of(setting.student, stage, "student", self.name)

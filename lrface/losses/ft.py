@@ -1,4 +1,4 @@
-"""FT: factor transfer, a paraphrase of the teacher that the student learns to translate to."""
+"""FT: factor transfer. The student learns to translate its features into a paraphrase of the teacher's."""
 
 from collections import OrderedDict
 from itertools import pairwise
@@ -25,12 +25,12 @@ def _layers(widths: list[int], norm: bool, up: bool = False) -> nn.Sequential:
 
 @method("ft")
 class FT(Method):
-    """L1 distance of unit factors: of the teacher's paraphraser, and of the student's translator.
+    """L1 distance of unit factors: those of the teacher's paraphraser and those of the student's translator.
 
     Kim, Park and Kwak, "Paraphrasing complex network: network compression via factor transfer", NeurIPS 2018
-    (arXiv 1802.04977), Eq. 1-3. A stage before trains the paraphraser to rebuild the teacher's last map from its
-    factor; it is fixed afterwards. Reference: RepDistiller, weight 200, half of the teacher's channels. It reduces each
-    factor to its mean square over channels first, as attention transfer does, which the paper does not: ``paper: true``.
+    (arXiv 1802.04977), Eq. 1-3. A preliminary stage trains the paraphraser to rebuild the teacher's last map from its
+    factor; afterwards it is fixed. Reference: RepDistiller: weight 200, half of the teacher's channels. RepDistiller first
+    reduces each factor to its mean square over channels, as attention transfer does. The paper does not: ``paper: true``.
     """
 
     needs = ("maps",)
@@ -38,7 +38,7 @@ class FT(Method):
     staged = True
 
     def __init__(self, setting: Setting, rate: float = 0.5, stage: int = -1, paper: bool = False) -> None:
-        """``rate``: channels of the factor, as part of the teacher's. ``stage``: whose maps, -1 the last."""
+        """``rate``: channels of the factor as a fraction of the teacher's. ``stage``: of the maps; -1 is the last."""
         super().__init__()
         inner = stage_of(setting.student, stage, "student", self.name)[0]
         outer = stage_of(setting.teacher, stage, "teacher", self.name)[0]

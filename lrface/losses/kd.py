@@ -9,8 +9,8 @@ from lrface.losses.checks import at_least_float32, check_matrix, full_precision,
 class KD(nn.Module):
     """rho^2 * CE(softmax(z_t / rho), softmax(z_s / rho)), mean over the batch.
 
-    Eq. 12 says cross-entropy, not Kullback-Leibler divergence: the value therefore includes the teacher's entropy
-    (its minimum is above 0), while the gradients of both are the same.
+    Eq. 12 is a cross-entropy and not a Kullback-Leibler divergence. The value therefore includes the teacher's entropy, and
+    its minimum is above 0. The gradients are the same.
     """
 
     def __init__(self, temperature: float = 4.0) -> None:
@@ -19,9 +19,9 @@ class KD(nn.Module):
         self.temperature = positive_float("temperature", temperature)
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-        """Scalar loss of ``student_logits`` [B, C] against ``teacher_logits`` [B, C] (detached).
+        """Scalar loss of ``student_logits`` ``[B, C]`` against ``teacher_logits`` ``[B, C]`` (detached).
 
-        Raises LrfaceError when the shapes differ.
+        Raises LrfaceError if the shapes differ.
         """
         check_matrix("student_logits", student_logits)
         check_matrix("teacher_logits", teacher_logits, *student_logits.shape)

@@ -1,4 +1,4 @@
-"""Logit Standardization: KD that compares how logits spread, and not how large they are."""
+"""Logit standardization: KD that compares the shape of the logits and not their magnitude."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,10 +11,10 @@ _EPS = 1e-7
 
 @method("logit_standard")
 class LogitStandard(Method):
-    """KD of logits from which each sample's mean is taken, and which are divided by each sample's deviation.
+    """KD of standardised logits: each sample's mean is subtracted, and the result is divided by its standard deviation.
 
     Sun et al., "Logit standardization in knowledge distillation", CVPR 2024 (arXiv 2403.01427), Algorithm 1:
-    temperature^2 x KL of the softmax of z / temperature with z = (logits - mean) / (deviation + 1e-7). Defaults are the
+    temperature^2 x KL of the softmax of z / temperature with z = (logits - mean) / (deviation + 1e-7). The defaults are the
     authors': temperature 2, weight 9.
     """
 
@@ -22,7 +22,7 @@ class LogitStandard(Method):
     weight = 9.0
 
     def __init__(self, setting: Setting, temperature: float = 2.0) -> None:
-        """``temperature``: of the softmax of standardised logits."""
+        """``temperature``: of the softmax of the standardised logits. Raises LrfaceError unless it is above 0."""
         super().__init__()
         self.temperature = positive_float("temperature", temperature)
 
@@ -32,6 +32,6 @@ class LogitStandard(Method):
 
     def _log_probabilities(self, logits: Tensor) -> Tensor:
         centred = logits - logits.mean(1, keepdim=True)
-        # The root of a sum above 0: logits that are all the same have a finite slope too.
+        # The root of a sum above 0, so that logits that are all equal have a finite slope too.
         deviation = (centred.square().sum(1, keepdim=True) / (logits.shape[1] - 1)).clamp_min(_EPS**2).sqrt()
         return (centred / ((deviation + _EPS) * self.temperature)).log_softmax(1)

@@ -16,17 +16,17 @@ from lrface.losses.checks import (
     positive_int,
 )
 
-# 1 - cos^2 is held above this. The slope of the sine is infinite at cos = +-1, and float32 cosines stray past 1 anyway.
+# Lower limit of 1 - cos^2. The slope of the sine is infinite at cos = +-1, and float32 cosines can slightly exceed 1.
 _SINE_SQUARED_MIN = 1e-7
 
 
 class _MarginSoftmax(nn.Module):
-    """Softmax over scale * cosine to one weight vector per class; a subclass lowers the cosine of the true class."""
+    """Softmax over scale * cosine to one weight vector per class. A subclass reduces the cosine of the true class."""
 
     max_margin: float
 
     def __init__(self, num_classes: int, embedding_dim: int = 512, scale: float = 64.0, margin: float = 0.5) -> None:
-        """``weight`` is [num_classes, embedding_dim]. Raises LrfaceError for a value out of range."""
+        """``weight`` is ``[num_classes, embedding_dim]``. Raises LrfaceError for a value out of range."""
         super().__init__()
         self.num_classes = positive_int("num_classes", num_classes)
         self.embedding_dim = positive_int("embedding_dim", embedding_dim)
@@ -35,22 +35,22 @@ class _MarginSoftmax(nn.Module):
             raise LrfaceError(f"margin is {margin!r}: give a number from 0 to {self.max_margin:.4g}")
         self.margin = float(margin)
         self.weight = nn.Parameter(torch.empty(num_classes, embedding_dim))
-        # The spread arcface_torch uses. Only directions count; the small norm lets the first steps turn them fast.
+        # The standard deviation of arcface_torch. Only directions count; with a small norm the first steps turn them fast.
         nn.init.normal_(self.weight, std=0.01)
 
     def with_margin(self, cosine: Tensor) -> Tensor:
-        """The penalised cosine of the true class, elementwise; same shape."""
+        """The reduced cosine of the true class, elementwise; same shape."""
         raise NotImplementedError
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """scale * cosine [B, num_classes] without a margin, float32: for KD and for use as a classifier."""
+        """scale * cosine ``[B, num_classes]`` without a margin, float32 or float64: for KD and for use as a classifier."""
         return self.scale * self._cosine(embeddings)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy (scalar) of ``embeddings`` [B, D], not normalised, with integer ``labels`` [B].
+        """Mean cross-entropy (scalar) of ``embeddings`` ``[B, D]``, not normalised, with integer ``labels`` ``[B]``.
 
-        Raises LrfaceError for wrong shapes, and on the CPU for a label outside [0, num_classes) (on an accelerator that
-        check would make every step wait for the device, whose own assertion reports it).
+        Raises LrfaceError for wrong shapes, and on the CPU for a label outside [0, num_classes). On an accelerator this check
+        would make every step wait for the device, whose own assertion reports the error.
         """
         cosine = self._cosine(embeddings)
         check_ids("labels", labels, len(embeddings))
@@ -80,8 +80,8 @@ class _MarginSoftmax(nn.Module):
 class ArcFace(_MarginSoftmax):
     """Additive angular margin: cos(theta + margin) for the true class, ``margin`` in radians.
 
-    Where theta + margin would pass pi, cos(theta) - margin * sin(margin) takes over and keeps the penalty monotonic, as
-    in arcface_torch's ``CombinedMarginLoss`` with easy_margin off.
+    Where theta + margin exceeds pi, cos(theta) - margin * sin(margin) is used instead, so that the penalty stays monotonic.
+    This follows arcface_torch's ``CombinedMarginLoss`` with easy_margin off.
     """
 
     max_margin = math.pi / 2

@@ -1,4 +1,4 @@
-"""What every distillation method of this package has in common: its input, its interface, and its name."""
+"""The common input, interface and naming of all distillation methods of this package."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from lrface.errors import LrfaceError
 from lrface.losses.checks import at_least_float32, check_ids, check_matrix, full_precision
 
-#: What a method may ask of both networks: the fields of :class:`Outputs`.
+#: The parts that a method may read of both networks: the fields of :class:`Outputs`.
 PARTS = ("logits", "embedding", "maps", "preacts", "classifier")
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one network says of a batch. A part that the network does not give is None.
+    """The outputs of one network for a batch. A part that the network does not give is None.
 
     Attributes:
         logits: float ``[B, C]``.
-        embedding: float ``[B, D]``, what the last linear layer reads (for faces: the embedding).
-        maps: feature maps float ``[B, c, h, w]``: the stem's first, then one a stage, after the activation.
+        embedding: float ``[B, D]``, the input of the last linear layer (for faces: the embedding).
+        maps: feature maps float ``[B, c, h, w]`` after the activation: first the stem's, then one per stage.
         preacts: the same maps before their activation.
         classifier: float ``[C, D]``, the weight of the last linear layer.
     """
@@ -33,7 +33,7 @@ class Outputs:
     classifier: Tensor | None = None
 
     def convert(self, change: Callable[[Tensor], Tensor]) -> "Outputs":
-        """The same with every tensor of the batch changed; the classifier, which is not of the batch, stays."""
+        """Apply ``change`` to every tensor of the batch. The classifier does not belong to the batch and stays."""
         return replace(
             self,
             logits=None if self.logits is None else change(self.logits),
@@ -43,21 +43,21 @@ class Outputs:
         )
 
     def detach(self) -> "Outputs":
-        """The same without gradient, as a teacher's outputs are."""
+        """The same outputs without gradient, as a teacher's outputs are used."""
         found = self.convert(Tensor.detach)
         return found if found.classifier is None else replace(found, classifier=found.classifier.detach())
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a network's outputs: None where it does not give the part."""
+    """Sizes of a network's outputs; None for a part that it does not give."""
 
     embedding: int | None = None
     maps: tuple[tuple[int, int, int], ...] | None = None  # channels, height, width
 
     @classmethod
     def of(cls, outputs: Outputs) -> "Shape":
-        """The sizes of a batch that went through the network."""
+        """The sizes of the outputs of a batch."""
         maps = outputs.maps
         return cls(
             None if outputs.embedding is None else int(outputs.embedding.shape[1]),
@@ -67,7 +67,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a method is built for.
+    """The networks and the training set for which a method is built.
 
     Attributes:
         student, teacher: sizes of their outputs.
@@ -85,21 +85,21 @@ class Setting:
 
 
 class Method(nn.Module, ABC):
-    """A distillation loss with whatever it trains beside the student.
+    """A distillation loss, with all modules that are trained beside the student.
 
-    A subclass sets ``needs`` and ``weight``, takes a :class:`Setting` and its own options, and writes ``loss``.
-    Everything that it computes is in float32 at least; the teacher's outputs carry no gradient.
+    A subclass sets ``needs`` and ``weight``, takes a :class:`Setting` and its own options, and implements ``loss``. All
+    computations are at least in float32. The teacher's outputs have no gradient.
     """
 
-    #: Its usual lower-case name; set by :func:`method`.
+    #: Its usual name in lower case; set by :func:`method`.
     name: ClassVar[str] = ""
-    #: Parts of :class:`Outputs` that it reads of both networks, of ``PARTS``.
+    #: The parts of :class:`Outputs` that it reads of both networks; each is one of ``PARTS``.
     needs: ClassVar[tuple[str, ...]] = ()
-    #: The weight that the reference code gives it beside a cross-entropy of weight 1.
+    #: The weight of the reference code, beside a cross-entropy of weight 1.
     weight: ClassVar[float] = 1.0
-    #: Whether its batches hold each image four times, turned by 0, 90, 180 and 270 degrees, one after the other.
+    #: Whether its batches contain each image four times, rotated by 0, 90, 180 and 270 degrees, one after the other.
     rotated: ClassVar[bool] = False
-    #: Whether a stage of its own comes before the training (see ``before``).
+    #: Whether it has a preliminary stage before the training (see ``before``).
     staged: bool = False
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor, index: Tensor) -> Tensor:
@@ -109,31 +109,31 @@ class Method(nn.Module, ABC):
             student: with gradient.
             teacher: of the same samples; detached here.
             labels: integer ``[B]``, classes.
-            index: integer ``[B]``, each sample's number in the training set.
+            index: integer ``[B]``, the number of each sample in the training set.
 
         Raises:
-            LrfaceError: a part is missing or of the wrong shape.
+            LrfaceError: a part is missing or has the wrong shape.
         """
         return self._call(self.loss, student, teacher, labels, index)
 
     def before(self, student: Outputs, teacher: Outputs, labels: Tensor, index: Tensor) -> Tensor:
-        """The loss of the stage before, for methods that have one (``staged``). Arguments as for ``forward``."""
+        """The loss of the preliminary stage, for methods that have one (``staged``). Arguments as for ``forward``."""
         return self._call(self.first_loss, student, teacher, labels, index)
 
     @abstractmethod
     def loss(self, student: Outputs, teacher: Outputs, labels: Tensor, index: Tensor) -> Tensor:
-        """What a subclass computes; its input is checked, and cast to the precision that it works in."""
+        """Compute the loss; implemented by subclasses. The input is already checked and cast to the working precision."""
 
     def first_loss(self, student: Outputs, teacher: Outputs, labels: Tensor, index: Tensor) -> Tensor:
-        """What a subclass with a stage before computes in it."""
+        """Compute the loss of the preliminary stage; implemented by subclasses that have one."""
         raise LrfaceError(f"{self.name} has no stage before the training")
 
     def remember(self) -> None:
-        """After the step: keep what later steps compare with. Most methods keep nothing."""
+        """Update the memory of the method after a step. Most methods have none."""
 
     @property
     def note(self) -> str:
-        """A line for the log before the training, such as the memory of a bank; empty for most."""
+        """A line for the log at the start of the training, such as the memory of a bank; empty for most methods."""
         return ""
 
     def _call(
@@ -146,7 +146,7 @@ class Method(nn.Module, ABC):
             return loss(student.convert(cast), teacher.convert(cast).detach(), labels.long(), index.long())
 
     def _check(self, student: Outputs, teacher: Outputs, labels: Tensor, index: Tensor) -> Tensor:
-        """Raise LrfaceError unless all that is needed is there; gives one of the student's tensors."""
+        """Raise LrfaceError unless all needed parts are there. Returns one of the student's tensors."""
         rows = len(labels)
         some: Tensor | None = None
         for who, outputs in (("student", student), ("teacher", teacher)):
@@ -182,7 +182,7 @@ Kind = TypeVar("Kind", bound=type[Method])
 
 
 def method(name: str) -> Callable[[Kind], Kind]:
-    """Class decorator: make a method known by a name. Raises LrfaceError for a name in use or an unknown need."""
+    """Class decorator that registers a method under a name. Raises LrfaceError if the name is in use or a need is unknown."""
 
     def enter(kind: Kind) -> Kind:
         if _METHODS.get(name, kind).__qualname__ != kind.__qualname__:
@@ -203,7 +203,7 @@ def registered() -> dict[str, type[Method]]:
 
 
 def part(outputs: Outputs, name: str) -> Any:
-    """A part that is known to be there, for a type checker's sake."""
+    """A part that is known to be there; for the type checker."""
     value = getattr(outputs, name)
     assert value is not None
     return value
@@ -221,7 +221,7 @@ def stage_of(shape: Shape, stage: int, who: str, name: str) -> tuple[int, int, i
 
 
 def common_stages(setting: Setting, name: str) -> int:
-    """How many stages after the stem both networks have. Raises LrfaceError if there is none."""
+    """Number of stages after the stem that both networks have. Raises LrfaceError if there is none."""
     counts = [len(shape.maps or ()) - 1 for shape in (setting.student, setting.teacher)]
     if min(counts) < 1:
         raise LrfaceError(f"{name} needs feature maps of both networks by stage")
@@ -229,7 +229,7 @@ def common_stages(setting: Setting, name: str) -> int:
 
 
 def embedding_sizes(setting: Setting, name: str) -> tuple[int, int]:
-    """Lengths of the student's and the teacher's embeddings. Raises LrfaceError where one gives none."""
+    """Lengths of the student's and the teacher's embeddings. Raises LrfaceError if a network gives none."""
     for who, shape in (("student", setting.student), ("teacher", setting.teacher)):
         if shape.embedding is None:
             raise LrfaceError(f"{name} needs the {who}'s embedding, which it does not give")
@@ -239,5 +239,5 @@ def embedding_sizes(setting: Setting, name: str) -> tuple[int, int]:
 
 
 def zero_of(tensor: Tensor) -> Tensor:
-    """A zero that can still be differentiated, for a batch without anything to compare."""
+    """A zero that can be differentiated, for a batch without anything to compare."""
     return (tensor * 0).sum()

@@ -1,4 +1,4 @@
-"""PKT: probabilistic knowledge transfer, the neighbours of every sample of the batch."""
+"""PKT: probabilistic knowledge transfer, the neighbours of every sample in the batch."""
 
 import torch
 from torch import Tensor
@@ -10,18 +10,18 @@ _EPS = 1e-7
 
 @method("pkt")
 class PKT(Method):
-    """Kullback-Leibler divergence of the batch's affinities, cosines scaled to 0..1 and to sum 1 in each row.
+    """Kullback-Leibler divergence of the batch's affinities: cosines scaled to 0..1, and to the sum 1 in each row.
 
     Passalis and Tefas, "Learning deep representations with probabilistic knowledge transfer", ECCV 2018
-    (arXiv 1803.10837), Eq. 3-6. Reference: RepDistiller and the authors' code, weight 30,000, the mean over all pairs,
-    where the paper has the sum: ``paper: true``.
+    (arXiv 1803.10837), Eq. 3-6. Reference: RepDistiller and the authors' code: weight 30,000, the mean over all pairs. The
+    paper has the sum: ``paper: true``.
     """
 
     needs = ("embedding",)
     weight = 30_000.0
 
     def __init__(self, setting: Setting, paper: bool = False) -> None:
-        """``paper``: the sum over the pairs instead of their mean."""
+        """``paper``: take the sum over the pairs instead of their mean."""
         super().__init__()
         embedding_sizes(setting, self.name)
         self.paper = paper

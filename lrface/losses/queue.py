@@ -1,4 +1,4 @@
-"""First in, first out memory of student embeddings, from which contrastive losses draw their negatives."""
+"""First-in, first-out memory of student embeddings, from which contrastive losses draw their negatives."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from lrface.losses.checks import at_least_float32, check_ids, check_matrix, posi
 
 @dataclass(frozen=True)
 class Samples:
-    """K samples, newest first; slots of a queue that nothing was ever put in have ``filled`` False."""
+    """K samples, newest first. ``filled`` is False for slots of the queue that are still empty."""
 
     embeddings: Tensor  # float [K, D]
     labels: Tensor  # int64 [K]
@@ -21,8 +21,8 @@ class Samples:
 class SampleQueue(nn.Module):
     """Ring buffer of (embedding, label, sample id); the oldest sample leaves first.
 
-    All state is in buffers, so that ``state_dict`` carries it and ``.to(device)`` moves it. Positions are tensors too:
-    no method waits for an accelerator, and all shapes are the same at every step, full or not.
+    The whole state is in buffers, so that ``state_dict`` contains it and ``.to(device)`` moves it. Positions are tensors too:
+    no method waits for an accelerator. All shapes are the same at every step, whether the queue is full or not.
     """
 
     embeddings: Tensor
@@ -44,7 +44,7 @@ class SampleQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, embeddings: Tensor, labels: Tensor, index: Tensor) -> None:
-        """Add float [B, dim], int [B], int [B]: the last row is the newest. Of a batch above capacity the newest stay.
+        """Add float ``[B, dim]``, int ``[B]``, int ``[B]``; the last row is the newest. Only the newest ``capacity`` rows stay.
 
         Raises LrfaceError for wrong shapes or types.
         """

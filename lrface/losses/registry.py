@@ -1,4 +1,4 @@
-"""Distillation methods by name. A file of this package that defines one is found by itself: nothing to enter here."""
+"""Distillation methods by name. A method in any file of this package is found automatically."""
 
 import difflib
 import inspect
@@ -21,7 +21,7 @@ def methods() -> dict[str, type[Method]]:
 
 
 def method_class(name: str) -> type[Method]:
-    """The class of a method. Raises LrfaceError for an unknown name; the nearest right one is named."""
+    """The class of a method. Raises LrfaceError for an unknown name; the message names the nearest one."""
     known = methods()
     if name not in known:
         raise LrfaceError(f"unknown distillation method {name!r}: {_advice(name, list(known))}")
@@ -34,7 +34,7 @@ def create_method(name: str, setting: Setting, options: Mapping[str, Any] | None
     Args:
         name: as in ``methods()``.
         setting: sizes of the networks' outputs, and the labels.
-        options: keywords of the method's class.
+        options: keyword arguments of the method's class.
 
     Raises:
         LrfaceError: an unknown name or option, a value out of range, or networks that do not suit the method.

@@ -13,16 +13,16 @@ _EPS = 1e-12
 class RKD(Method):
     """Huber losses of all distances, in units of their mean, and of all angles between three samples.
 
-    Park et al., "Relational knowledge distillation", CVPR 2019 (arXiv 1904.05068), Eq. 4-8. Reference: RepDistiller and
-    the authors' code, weights 25 (distance) and 50 (angle) within the method, weight 1. A batch of one sample has no
-    relation: the loss is 0.
+    Park et al., "Relational knowledge distillation", CVPR 2019 (arXiv 1904.05068), Eq. 4-8. Reference: RepDistiller and the
+    authors' code: weights 25 (distance) and 50 (angle) within the method, weight 1. A batch of one sample has no relation,
+    and its loss is 0.
     """
 
     needs = ("embedding",)
     weight = 1.0
 
     def __init__(self, setting: Setting, distance: float = 25.0, angle: float = 50.0) -> None:
-        """Weights of the two parts."""
+        """``distance``, ``angle``: weights of the two parts."""
         super().__init__()
         embedding_sizes(setting, self.name)
         self.distance, self.angle = float(distance), float(angle)
@@ -34,7 +34,7 @@ class RKD(Method):
 
 
 def _distances(embeddings: Tensor) -> Tensor:
-    """All distances ``[B, B]`` in units of the mean of those above 0."""
+    """All distances ``[B, B]``, divided by the mean of those above 0."""
     squares = embeddings.square().sum(1)
     found = (squares[:, None] + squares - 2 * embeddings @ embeddings.T).clamp_min(_EPS).sqrt()
     found = found.masked_fill(torch.eye(len(found), dtype=torch.bool, device=found.device), 0)
@@ -43,6 +43,6 @@ def _distances(embeddings: Tensor) -> Tensor:
 
 
 def _angles(embeddings: Tensor) -> Tensor:
-    """Cosines ``[B, B, B]``: of the angle at the first sample between the other two."""
+    """Cosines ``[B, B, B]`` of the angles at the first sample between the other two."""
     unit = F.normalize(embeddings[None] - embeddings[:, None], dim=2)
     return unit @ unit.mT

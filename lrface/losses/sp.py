@@ -11,14 +11,14 @@ class SP(Method):
     """Squared difference of the batch's similarity matrices, each row scaled to unit length, divided by B^2.
 
     Tung and Mori, "Similarity-preserving knowledge distillation", ICCV 2019 (arXiv 1907.09682), Eq. 1-4. Reference:
-    RepDistiller, weight 3000, the map of the last stage.
+    RepDistiller: weight 3000, the map of the last stage.
     """
 
     needs = ("maps",)
     weight = 3000.0
 
     def __init__(self, setting: Setting, stage: int = -1) -> None:
-        """``stage``: whose map; 0 is the stem, -1 the last."""
+        """``stage``: of the map; 0 is the stem, -1 the last. Raises LrfaceError if a network has no such stage."""
         super().__init__()
         self.stage = stage
         stage_of(setting.student, stage, "student", self.name)

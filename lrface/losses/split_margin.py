@@ -1,7 +1,7 @@
-"""A margin softmax whose classes are split over processes, for identities too many for the memory of one.
+"""A margin softmax whose classes are split over processes, for more identities than fit into the memory of one.
 
-Each process holds the centres of some classes. The embeddings of all processes are gathered, each process computes their
-cosines to its own centres, and the softmax is put together from the maxima and sums of all: the full softmax of
+Each process holds the centres of some classes. The embeddings of all processes are gathered, and each process computes their
+cosines to its own centres. The softmax is combined from the maxima and sums of all processes. This is the full softmax of
 PartialFC (An et al. 2021, https://arxiv.org/abs/2010.05222) with the sampling rate 1.
 """
 
@@ -16,35 +16,40 @@ from lrface.losses.margin import ArcFace, CosFace
 
 
 class SplitMargin(nn.Module):
-    """The head of some processes that have its classes together.
+    """The part of a margin head that one process holds.
 
-    The value is that of the unsplit head on the whole batch, the same in all processes. So are the gradients of the centres.
-    Those of a process's embeddings are multiplied by the number of processes, because DistributedDataParallel averages
-    the gradients of the network over the processes. DDP must leave the centres alone: see :meth:`own`.
+    The value is that of the unsplit head on the whole batch, the same in all processes. The gradients of the centres equal
+    those of the unsplit head too. The gradients of a process's embeddings are multiplied by the number of processes, because
+    DistributedDataParallel averages the gradients of the network over the processes. DDP must ignore the centres; see
+    :meth:`own`.
 
     Args:
-        head: the unsplit head, the same in all processes; its centres are cut, and it is not to be used afterwards.
+        head: the unsplit head, the same in all processes. Its centres are divided, and it must not be used afterwards.
         group: of ``torch.distributed``; None: all processes.
+
+    Raises:
+        LrfaceError: there are fewer classes than processes.
     """
 
     def __init__(self, head: ArcFace | CosFace, group: dist.ProcessGroup | None = None) -> None:
         super().__init__()
-        self._group, self._head = group, [head]  # in a list, or its centres would be parameters of this one
+        # In a list, because its centres would otherwise become parameters of this module.
+        self._group, self._head = group, [head]
         self.rank, self.world = dist.get_rank(group), dist.get_world_size(group)
         self.first, self.stop = share(head.num_classes, self.rank, self.world)
         self.num_classes, self.scale = head.num_classes, head.scale
         self.weight = nn.Parameter(head.weight.detach()[self.first : self.stop].clone())
-        head.weight = nn.Parameter(head.weight.new_empty(0, head.embedding_dim))  # frees them
+        head.weight = nn.Parameter(head.weight.new_empty(0, head.embedding_dim))  # frees the memory of the centres
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy (scalar) of the embeddings of all processes.
 
         Args:
-            embeddings: float ``[B, D]`` of this process, not normalised; as many in each process.
-            labels: integer ``[B]``, below 0 for a face that does not count.
+            embeddings: float ``[B, D]`` of this process, not normalised; the same B in all processes.
+            labels: integer ``[B]``; a label below 0 means that the face does not count.
 
         Raises:
-            LrfaceError: wrong shapes, or on the CPU a label that is no class.
+            LrfaceError: wrong shapes, or on the CPU a label that is not a class.
         """
         check_matrix("embeddings", embeddings, columns=self.weight.shape[1])
         check_ids("labels", labels, len(embeddings))
@@ -66,13 +71,17 @@ class SplitMargin(nn.Module):
             )
 
     def _penalised(self, cosine: Tensor, labels: Tensor) -> Tensor:
-        """With the margin where the true class is one of this process's."""
+        """Apply the margin where the true class belongs to this process."""
         mine = ((labels >= self.first) & (labels < self.stop)).nonzero()[:, 0]
         columns = labels[mine] - self.first
         return cosine.index_put((mine, columns), self._head[0].with_margin(cosine[mine, columns]))
 
     def whole(self, own: Tensor | None = None) -> Tensor:
-        """The centres of all classes ``[num_classes, D]``, in every process; or other rows of classes of which each has its own."""
+        """Gather the centres of all classes, ``[num_classes, D]``, in every process.
+
+        Args:
+            own: other rows to gather instead, one for each class of this process.
+        """
         own = self.weight.detach() if own is None else own
         sizes = [share(self.num_classes, rank, self.world) for rank in range(self.world)]
         longest = max(stop - first for first, stop in sizes)
@@ -88,7 +97,7 @@ class SplitMargin(nn.Module):
 
 
 def share(classes: int, rank: int, world: int) -> tuple[int, int]:
-    """The classes ``first`` to ``stop`` (exclusive) of one process; the shares differ by one class at most.
+    """The classes ``first`` to ``stop`` (exclusive) of one process. The numbers of classes differ by at most one.
 
     Raises:
         LrfaceError: there are fewer classes than processes.
@@ -105,7 +114,7 @@ def _gather(tensor: Tensor, group: dist.ProcessGroup | None) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """The rows of all processes; backward, the sum of what all processes say of the own rows, times their number."""
+    """Gathers the rows of all processes. Backward: the sum of all processes' gradients of the own rows, times their number."""
 
     @staticmethod
     def forward(ctx, rows, group):
@@ -121,7 +130,7 @@ class _Gather(torch.autograd.Function):
 
 
 class _SplitCrossEntropy(torch.autograd.Function):
-    """Mean cross-entropy of logits ``[N, C]`` of which each process has some columns, with ``labels`` counted from its first."""
+    """Mean cross-entropy of logits ``[N, C]`` whose columns are split over processes; ``labels`` count from the own columns."""
 
     @staticmethod
     def forward(ctx, logits, labels, group):

@@ -17,15 +17,16 @@ def _head(dim: int) -> nn.Sequential:
 
 @method("sskd")
 class SSKD(Method):
-    """KD of turned images, and of which turned image the network believes to be which plain one.
+    """KD of rotated images, and of the similarities that show which plain image each rotated image belongs to.
 
-    Xu et al., "Knowledge distillation meets self-supervision", ECCV 2020 (arXiv 2006.07114), Eq. 2-8. A stage before
-    trains the teacher's head on that pretext task; the teacher itself stays. Reference: the authors' code; weights 0.9
-    (KD, plain images), 2.7 (turned images) and 10 (self-supervision) beside a cross-entropy of weight 0.1, temperatures
-    4, 4 and 0.5. Of the teacher's wrong answers the worst ranked are left out: all are kept of the turned images, three
-    quarters of the pretext task. Weight 1, as the weights are within the method: give the cross-entropy 0.1.
+    Xu et al., "Knowledge distillation meets self-supervision", ECCV 2020 (arXiv 2006.07114), Eq. 2-8. A preliminary stage
+    trains a head of the teacher on this pretext task; the teacher itself does not change. Reference: the authors' code. Its
+    weights are 0.9 (KD, plain images), 2.7 (rotated images) and 10 (self-supervision) beside a cross-entropy of weight 0.1,
+    and its temperatures are 4, 4 and 0.5. The worst of the teacher's wrong answers are left out: all are kept for the rotated
+    images, and three quarters for the pretext task. The default weight is 1, because the method has weights of its own; give
+    the cross-entropy the weight 0.1.
 
-    Batches hold every image in four turns, one after the other.
+    Batches contain every image in four rotations, one after the other.
     """
 
     needs = ("logits", "embedding")
@@ -37,7 +38,7 @@ class SSKD(Method):
         self, setting: Setting, kd: float = 0.9, turned: float = 2.7, pretext: float = 10.0,
         temperature: float = 4.0, pretext_temperature: float = 0.5, keep_turned: float = 1.0, keep_pretext: float = 0.75,
     ) -> None:  # fmt: skip
-        """``kd``, ``turned``, ``pretext``: weights. ``keep_...``: parts of the teacher's wrong answers that count."""
+        """``kd``, ``turned``, ``pretext``: weights. ``keep_...``: fractions of the teacher's wrong answers that count."""
         super().__init__()
         ours, theirs = embedding_sizes(setting, self.name)
         for name, value in (("keep_turned", keep_turned), ("keep_pretext", keep_pretext)):
@@ -67,24 +68,24 @@ class SSKD(Method):
 
 
 def _apart(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Plain ``[B, ...]`` and turned ``[3 B, ...]`` rows."""
+    """Split rows into plain ``[B, ...]`` and rotated ``[3 B, ...]`` images."""
     turns = rows.unflatten(0, (-1, TURNS))
     return turns[:, 0], turns[:, 1:].flatten(0, 1)
 
 
 def _similarities(embeddings: Tensor) -> Tensor:
-    """Cosines ``[3 B, B]`` of turned images with plain ones."""
+    """Cosines ``[3 B, B]`` of rotated images with plain ones."""
     plain, turned = _apart(embeddings)
     return F.normalize(turned, eps=1e-8) @ F.normalize(plain, eps=1e-8).T
 
 
 def _owners(similarities: Tensor) -> Tensor:
-    """Which plain image each turned one is of, int64 ``[3 B]``."""
+    """The plain image of each rotated one, int64 ``[3 B]``."""
     return torch.arange(similarities.shape[1], device=similarities.device).repeat_interleave(TURNS - 1)
 
 
 def _kept(teacher: Tensor, labels: Tensor, part_of_wrong: float) -> Tensor:
-    """Rows that count: all where the teacher ranks the label first, and the given part of the others, best ranked first."""
+    """The rows that count: all that the teacher gets right, and a fraction of the others, those with the best rank first."""
     rank = (teacher.argsort(1, descending=True) == labels[:, None]).int().argmax(1)
     right = int((rank == 0).sum())
     count = right + int((len(rank) - right) * part_of_wrong)
@@ -92,6 +93,6 @@ def _kept(teacher: Tensor, labels: Tensor, part_of_wrong: float) -> Tensor:
 
 
 def _soft(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Kullback-Leibler divergence times the squared temperature, mean over the rows; 0 without any."""
+    """Kullback-Leibler divergence times the squared temperature, mean over the rows; 0 without rows."""
     ours, theirs = (student / temperature).log_softmax(1), (teacher / temperature).log_softmax(1)
     return temperature**2 * F.kl_div(ours, theirs, log_target=True, reduction="sum") / max(len(ours), 1)

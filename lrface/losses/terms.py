@@ -1,4 +1,4 @@
-"""The methods that a recipe names under ``loss.methods``, with their weights."""
+"""The methods under ``loss.methods`` of a recipe, with their weights."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from lrface.losses.registry import create_method, method_class, methods
 
 
 class Terms(NamedTuple):
-    """Methods by name, as a module, and what each weighs."""
+    """Methods by name, as a module, and the weight of each."""
 
     methods: nn.ModuleDict
     weights: dict[str, float]
@@ -21,12 +21,12 @@ def build_terms(section: Mapping[str, Mapping[str, Any]], setting: Setting, give
     """Build the methods of ``loss.methods``.
 
     Args:
-        section: options by method, ``weight`` among them; the method's own weight is the default.
-        setting: what they are built for.
+        section: options of each method, including ``weight``; the default is the method's own weight.
+        setting: the networks and the training set.
         given: the parts of :class:`lrface.losses.method.Outputs` that both networks give.
 
     Raises:
-        LrfaceError: an unknown method or option, a value out of range, or a method that needs what is not given.
+        LrfaceError: an unknown method or option, a value out of range, or a method that needs a part that is not given.
     """
     made, weights = nn.ModuleDict(), {}
     for name, options in section.items():
@@ -45,7 +45,7 @@ def build_terms(section: Mapping[str, Mapping[str, Any]], setting: Setting, give
 
 
 def able(kind: type[Method], given: Collection[str]) -> bool:
-    """Whether networks that give these parts suffice for a method."""
+    """Whether networks that give these parts are sufficient for a method."""
     return set(kind.needs) <= set(given) and (not kind.rotated or set(given) == set(PARTS))
 
 

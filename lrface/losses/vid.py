@@ -13,19 +13,19 @@ from lrface.losses.method import Method, Outputs, Setting, common_stages, method
 
 
 class Regressor(nn.Module):
-    """Mean and, by channel, variance of the teacher's map given the student's."""
+    """Predicts the teacher's map from the student's: its mean, and a variance for each channel."""
 
     def __init__(self, student: int, teacher: int, variance: float, eps: float) -> None:
         super().__init__()
         widths = (student, teacher, teacher, teacher)
         layers = [nn.Conv2d(a, b, 1, bias=False) for a, b in pairwise(widths)]
         self.mean = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
-        # The inverse of the softplus: the variance starts at `variance`.
+        # The inverse of the softplus, so that the variance starts at `variance`.
         self.log_scale = nn.Parameter(torch.full((teacher,), math.log(math.expm1(variance - eps))))
         self.eps = eps
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Mean negative log-likelihood, without its constant."""
+        """Mean negative log-likelihood without its constant; scalar."""
         student, teacher = same_side(student, teacher)
         variance = F.softplus(self.log_scale)[:, None, None] + self.eps
         return 0.5 * ((self.mean(student) - teacher).square() / variance + variance.log()).mean()
@@ -33,17 +33,17 @@ class Regressor(nn.Module):
 
 @method("vid")
 class VID(Method):
-    """Negative log-likelihood of the teacher's maps under Gaussians that are regressed from the student's.
+    """Negative log-likelihood of the teacher's maps, under Gaussians that are regressed from the student's maps.
 
     Ahn et al., "Variational information distillation for knowledge transfer", CVPR 2019 (arXiv 1904.05835), Eq. 5-6.
-    Reference: RepDistiller after the authors' code, weight 1, all stages after the stem, variance 5 at the start.
+    Reference: RepDistiller after the authors' code: weight 1, all stages after the stem, variance 5 at the start.
     """
 
     needs = ("maps",)
     weight = 1.0
 
     def __init__(self, setting: Setting, variance: float = 5.0, eps: float = 1e-5) -> None:
-        """``variance``: at the start. ``eps``: the smallest one."""
+        """``variance``: at the start. ``eps``: the lower limit. Raises LrfaceError unless variance > eps > 0."""
         super().__init__()
         variance, eps = positive_float("variance", variance), positive_float("eps", eps)
         positive_float("variance - eps", variance - eps)

@@ -16,15 +16,15 @@ from lrface.losses.method import Method, Outputs, Setting, embedding_sizes, meth
 class WCoRD(Method):
     """CRD in the dual form of the Wasserstein distance, and its primal form within the batch.
 
-    Chen et al., "Wasserstein contrastive representation distillation", CVPR 2021 (arXiv 2012.08674). The authors
-    published no code and the paper's full text was not at hand: this is our reading of its abstract form, default weights
-    included, and only an oracle of the same reading checks it.
+    Chen et al., "Wasserstein contrastive representation distillation", CVPR 2021 (arXiv 2012.08674). The authors published
+    no code, and the full text of the paper was not available. This is an interpretation of its abstract, including the
+    default weights. The tests compare it only with a second implementation of the same interpretation.
 
-    - Global, dual: the mean critic of the negatives less that of the positives. The critic is the inner product of the
-      two projections, spectrally normalised linear maps of unit embeddings, divided by the temperature; negatives come
-      from CRD's banks. Both ways are summed. Weight ``dual``, 0.8.
-    - Local, primal: sum(P * C) over the batch, C = 1 - cosine of the projections, P the plan of ``iterations`` steps of
-      Sinkhorn with entropy ``epsilon`` and equal marginals, taken without gradient. Weight ``primal``, 0.05.
+    - Global, dual: the mean critic of the negatives minus that of the positives. The critic is the inner product of the two
+      projections (spectrally normalised linear maps of unit embeddings) divided by the temperature. Negatives come from
+      CRD's banks. Both directions are summed. Weight ``dual``, 0.8.
+    - Local, primal: sum(P * C) over the batch. C = 1 - cosine of the projections. P is the plan after ``iterations`` steps of
+      Sinkhorn with entropy ``epsilon`` and equal marginals, computed without gradient. Weight ``primal``, 0.05.
     """
 
     needs = ("embedding",)
@@ -34,7 +34,7 @@ class WCoRD(Method):
         self, setting: Setting, dim: int = 128, negatives: int = 16_384, temperature: float = 0.07,
         momentum: float = 0.5, dual: float = 0.8, primal: float = 0.05, epsilon: float = 0.1, iterations: int = 50,
     ) -> None:  # fmt: skip
-        """``dim``: of the projections. ``momentum``: of the banks. ``dual``, ``primal``: weights of the two parts."""
+        """``dim``: length of the projections. ``momentum``: of the banks. ``dual``, ``primal``: weights of the two parts."""
         super().__init__()
         ours, theirs = embedding_sizes(setting, self.name)
         self.temperature, self.epsilon = positive_float("temperature", temperature), positive_float("epsilon", epsilon)
@@ -64,7 +64,7 @@ class WCoRD(Method):
         return self.dual * total + self.primal * self.transport(ours, theirs)
 
     def transport(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The primal part: the cost of moving one batch of projections to the other."""
+        """The primal part: the cost of transporting one batch of projections to the other; scalar."""
         cost = 1 - F.normalize(student) @ F.normalize(teacher).T
         return (sinkhorn(cost.detach(), self.epsilon, self.iterations) * cost).sum()
 

@@ -1,4 +1,4 @@
-"""Backbones by name, what they cost, and their weights on disk.
+"""Backbones by name, their cost, and their weights on disk.
 
 Every model takes float32 ``[B, 3, H, W]`` RGB scaled as ``(v / 255 - 0.5) / 0.5``, with ``H == W == model.input_size``,
 and gives float32 ``[B, model.embedding_dim]``, not normalised.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lrface.models.registry import ModelSpec, create, names, spec_of
     from lrface.models.weights import load_arcface_torch, load_model, save_model
 
-#: Where the names are. They need torch: imported only when they are asked for, so that a model in ONNX opens without it.
+#: Modules of the names that need torch. They are imported on first use, so that an ONNX model opens without torch.
 _LAZY = {
     "cost": ("Cost", "describe"),
     "registry": ("ModelSpec", "create", "names", "spec_of"),

@@ -1,7 +1,7 @@
-"""The model card that travels in every model file, and the safetensors header that it lies in. Needs no torch.
+"""The model card in every model file, and the safetensors header that holds it. Needs no torch.
 
-A model file of ours is a safetensors file whose metadata has two keys. ``lrface`` is a JSON object, the card, with at
-least ``{"format": 1, "model": {"name": ..., "kw": {...}}, "preprocessing": {...}}``; ``sha256`` is the seal, over
+An lrface model file is a safetensors file whose metadata has two keys. ``lrface`` is the card, a JSON object with at least
+``{"format": 1, "model": {"name": ..., "kw": {...}}, "preprocessing": {...}}``. ``sha256`` is the seal: the digest of
 everything else in the file. ONNX files carry their card under the same key, and no seal.
 """
 
@@ -22,7 +22,7 @@ SEAL_KEY = "sha256"
 
 
 class TensorPlace(NamedTuple):
-    """Where a tensor lies in a safetensors file: dtype as the format names it (``F16``), shape, first byte, bytes."""
+    """The position of a tensor in a safetensors file: dtype in the format's notation (``F16``), shape, first byte, bytes."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -31,10 +31,10 @@ class TensorPlace(NamedTuple):
 
 
 def parse_card(path: str | Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    """The card of the safetensors file ``path``, from the file's metadata.
+    """Read the card of the safetensors file ``path`` from the file's metadata.
 
     Raises:
-        LrfaceError: there is none, or none that this version can use.
+        LrfaceError: there is no card, or this version cannot use it.
     """
     text = (metadata or {}).get(CARD_KEY)
     if text is None:
@@ -56,21 +56,21 @@ def parse_card(path: str | Path, metadata: Mapping[str, str] | None) -> dict[str
 
 
 def read_header(path: str | Path) -> tuple[dict[str, Any], dict[str, TensorPlace]]:
-    """The card of a safetensors file, and where each of its tensors lies; no tensor is read.
+    """Read the card of a safetensors file and the position of each tensor. No tensor is read.
 
     Raises:
-        LrfaceError: the file is missing, not a whole safetensors file, or has no usable card.
+        LrfaceError: the file is missing, is not a complete safetensors file, or has no usable card.
     """
     import safetensors
 
     try:
-        with safetensors.safe_open(path, framework="np") as file:  # checks the header against the file
+        with safetensors.safe_open(path, framework="np") as file:  # this checks the header against the file
             card = parse_card(path, file.metadata())
     except safetensors.SafetensorError as error:
         raise LrfaceError(f"{path} is not a whole safetensors file: {error}") from error
     except OSError as error:
         raise LrfaceError(f"cannot read {path}: {error.strerror or error}") from error
-    with open(path, "rb") as content:  # safetensors tells no offsets
+    with open(path, "rb") as content:  # safetensors does not give the offsets
         header = _raw_header(content)
         size = content.tell() - 8
     header.pop("__metadata__", None)
@@ -87,10 +87,10 @@ def read_header(path: str | Path) -> tuple[dict[str, Any], dict[str, TensorPlace
 
 
 def check_seal(path: str | Path) -> None:
-    """Make sure that a safetensors file is as it was written. One without a seal passes: others write none.
+    """Check that a safetensors file is unchanged. A file without a seal passes, because other programs write none.
 
     Raises:
-        LrfaceError: it has been changed since, or cannot be read.
+        LrfaceError: the file has been changed since it was written, or cannot be read.
     """
     try:
         with open(path, "rb") as content:
@@ -106,14 +106,14 @@ def check_seal(path: str | Path) -> None:
 
 
 def sealed(content: bytes) -> bytes:
-    """The contents of a safetensors file, with a seal."""
+    """The contents of a safetensors file, with a seal added."""
     file = io.BytesIO(content)
     header = _raw_header(file)
     return _sealed_header(header, file) + content[file.tell() :]
 
 
 def write_card(path: str | Path, card: Mapping[str, Any]) -> None:
-    """Give a safetensors file of ours another card and seal, atomically; its tensors are copied byte by byte.
+    """Replace the card and the seal of an lrface model file, atomically. The tensors are copied byte by byte.
 
     Raises:
         LrfaceError: see :func:`read_header`; or the file was changed, the card does not fit JSON, or the file cannot be
@@ -135,20 +135,20 @@ def write_card(path: str | Path, card: Mapping[str, Any]) -> None:
 
 
 def _raw_header(file: IO[bytes]) -> Any:
-    """A safetensors file's header as it stands; the file is left where the tensors begin."""
+    """Read a safetensors file's header as it is; the file is then positioned at the tensors."""
     return json.loads(file.read(int.from_bytes(file.read(8), "little")))
 
 
 def _sealed_header(header: dict[str, Any], tensors: IO[bytes]) -> bytes:
-    """The beginning of a file up to the tensors, with a seal; ``tensors`` is left where it was."""
+    """The beginning of a file up to the tensors, with a seal. The position of ``tensors`` does not change."""
     sealed = {**header, "__metadata__": {**header.get("__metadata__", {}), SEAL_KEY: _seal(header, tensors)}}
     text = json.dumps(sealed, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the format wants tensors to begin at a multiple of 8
+    text += b" " * (-len(text) % 8)  # the format requires tensors to begin at a multiple of 8
     return len(text).to_bytes(8, "little") + text
 
 
 def _seal(header: dict[str, Any], tensors: IO[bytes]) -> str:
-    """SHA-256 of a header, but for the seal, and of the rest of a file, which is left where it was."""
+    """SHA-256 of a header without its seal and of the rest of the file. The position of ``tensors`` does not change."""
     metadata = {key: text for key, text in header.get("__metadata__", {}).items() if key != SEAL_KEY}
     digest, start = (
         hashlib.sha256(json.dumps({**header, "__metadata__": metadata}, sort_keys=True).encode()),
@@ -161,5 +161,5 @@ def _seal(header: dict[str, Any], tensors: IO[bytes]) -> str:
 
 
 def places_digest(places: Mapping[str, TensorPlace]) -> str:
-    """SHA-256 that names where every tensor lies: two files with the same one can stand in for each other."""
+    """SHA-256 of the positions of all tensors. Two files with the same digest are interchangeable for a graph."""
     return hashlib.sha256(json.dumps(sorted(places.items())).encode()).hexdigest()

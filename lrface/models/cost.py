@@ -1,4 +1,4 @@
-"""What a network costs."""
+"""The cost of a network: parameters and multiply-accumulates."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class Cost(NamedTuple):
-    """Size of a network, and its work for one image."""
+    """Number of parameters, and of multiply-accumulates for one image."""
 
     parameters: int
     macs: int
@@ -17,8 +17,8 @@ class Cost(NamedTuple):
 def describe(model: nn.Module, input_size: int) -> Cost:
     """Count parameters, and multiply-accumulates for one ``[3, input_size, input_size]`` image.
 
-    Convolutions and matrix products count; norms, activations and interpolation do not, as in most papers. The model
-    keeps its mode and its weights.
+    Convolutions and matrix products count. Norms, activations and interpolation do not, as in most papers. The model's mode
+    and weights do not change.
     """
     parameter = next(model.parameters())
     training = model.training

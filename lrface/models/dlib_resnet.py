@@ -1,9 +1,9 @@
-"""dlib's face recognition ResNet as an ONNX embedder, a teacher that installs from a package index.
+"""dlib's face recognition ResNet as an ONNX embedder: a teacher that can be installed from a package index.
 
-The network is ``dlib_face_recognition_resnet_model_v1.dat`` (Davis King, CC0): 29 convolutions, 128-d, for dlib's face
-chip of 150 pixels. The file is dlib's own serialisation; its topology is that of ``dnn_face_recognition_ex.cpp``. The
-ONNX file takes any batch size and carries the input's normalisation and the affine layers, folded into the
-convolutions. ``tools/convert_dlib.py`` writes it where it is told; :func:`cached_file` keeps it for whoever asks for it by name.
+The network is ``dlib_face_recognition_resnet_model_v1.dat`` (Davis King, CC0): 29 convolutions, 128-d embeddings, for dlib's
+face chip of 150 pixels. The file has dlib's own serialisation. The topology follows ``dnn_face_recognition_ex.cpp``. The ONNX
+file takes any batch size. It includes the normalisation of the input; the affine layers are folded into the convolutions.
+``tools/convert_dlib.py`` writes it to a given path, and :func:`cached_file` keeps it in the user's cache.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ METADATA: dict[str, Any] = {
     "source_sha256": SHA256,
     "licence": "CC0",
 }
-#: Channels of the residual blocks, and whether a block halves the map.
+#: For each residual block its number of channels, and whether it halves the map.
 BLOCKS = [
     (width, halves and block == 0)
     for width, blocks, halves in ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
@@ -43,24 +43,24 @@ BLOCKS = [
 ]
 TOLERANCE = 1e-4
 
-#: What a user is told who lacks a package.
+#: The advice in errors about a missing package.
 INSTALL = "pip install 'lrface[sharp]'"
 
 
 class Reader:
-    """dlib's serialisation: integers of variable length, floats as mantissa and exponent, tensors as raw float32."""
+    """Reads dlib's serialisation: integers of variable length, floats as mantissa and exponent, tensors as raw float32."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.at = content, 0
 
     def seek(self, name: str) -> bool:
-        """Go behind the next layer called ``name``; whether there is one."""
+        """Move behind the next layer called ``name``; False if there is none."""
         found = self.content.find(bytes([1, len(name)]) + name.encode(), self.at)
         self.at = found + 2 + len(name) if found >= 0 else self.at
         return found >= 0
 
     def integer(self) -> int:
-        """A control byte (length, sign in the highest bit), then the magnitude, little-endian."""
+        """Read an integer: a control byte (length, sign in the highest bit), then the magnitude, little-endian."""
         control = self.content[self.at]
         length = control & 0x0F
         value = int.from_bytes(self.content[self.at + 1 : self.at + 1 + length], "little")
@@ -72,7 +72,7 @@ class Reader:
         return float(mantissa * 2.0**exponent)
 
     def tensor(self) -> np.ndarray:
-        """Version 2 of dlib's tensors, flat."""
+        """Read a tensor of dlib's format version 2, as flat float32."""
         version, *shape = (self.integer() for _ in range(5))
         if version != 2:
             raise LrfaceError(f"a tensor of dlib's format {version}, not 2: this is another file")
@@ -83,7 +83,12 @@ class Reader:
 
 
 def read_weights(content: bytes) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
-    """The input's means ``[3]``, 29 convolutions (filters, biases) with their affine layers folded in, ``[256, 128]``."""
+    """Read the network's weights from the contents of dlib's file.
+
+    Returns:
+        The means of the input, float32 ``[3]``; 29 convolutions (filters, biases) with their affine layers folded in; and
+        the final matrix ``[256, 128]``.
+    """
     reader = Reader(content)
     reader.seek("input_rgb_image_sized")
     means = np.array([reader.number() for _ in range(3)], np.float32)
@@ -102,14 +107,14 @@ def read_weights(content: bytes) -> tuple[np.ndarray, list[tuple[np.ndarray, np.
 
 
 class Graph:
-    """Writes ONNX nodes one after another."""
+    """Collects ONNX nodes one by one."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.weights: list[Any] = []
 
     def constant(self, values: np.ndarray) -> str:
-        """A weight's name."""
+        """Add a weight; returns its name."""
         from onnx import numpy_helper
 
         name = f"w{len(self.weights)}"
@@ -117,7 +122,7 @@ class Graph:
         return name
 
     def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """The name of the node's result."""
+        """Add a node; returns the name of its result."""
         from onnx import helper
 
         name = f"v{len(self.nodes)}"
@@ -125,21 +130,21 @@ class Graph:
         return name
 
     def convolution(self, x: str, layer: tuple[np.ndarray, np.ndarray], stride: int) -> str:
-        """dlib pads convolutions of stride 1 only."""
+        """Add a convolution. dlib pads only convolutions of stride 1."""
         filters, biases = map(self.constant, layer)
         side = layer[0].shape[2]
         pad = side // 2 if stride == 1 else 0
         return self.add("Conv", x, filters, biases, kernel_shape=[side] * 2, strides=[stride] * 2, pads=[pad] * 4)
 
     def pad(self, x: str, channels: int = 0, side: int = 0) -> str:
-        """Zeros behind the last channel, below and to the right."""
+        """Add zeros after the last channel, below and to the right."""
         if not channels and not side:
             return x
         return self.add("Pad", x, self.constant(np.array([0, 0, 0, 0, 0, channels, side, side], np.int64)))
 
 
 def build(means: np.ndarray, convolutions: list[tuple[np.ndarray, np.ndarray]], matrix: np.ndarray) -> Any:
-    """The ONNX model, float32 ``[n, 3, 150, 150]`` of 0 to 255 -> ``[n, 128]``."""
+    """Make the ONNX model: float32 ``[n, 3, 150, 150]`` of 0 to 255 -> ``[n, 128]``."""
     from onnx import TensorProto, checker, helper
 
     graph = Graph()
@@ -151,7 +156,7 @@ def build(means: np.ndarray, convolutions: list[tuple[np.ndarray, np.ndarray]], 
     for (width, down), first, second in zip(BLOCKS, convolutions[1::2], convolutions[2::2], strict=True):
         y = graph.add("Relu", graph.convolution(x, first, 2 if down else 1))
         y = graph.convolution(y, second, 1)
-        if down:  # dlib adds maps of different extent as if zeros surrounded the smaller one
+        if down:  # dlib adds maps of different sizes as if the smaller one were padded with zeros
             x = graph.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
             convolved, side = (side - 3) // 2 + 1, side // 2
             y, x = graph.pad(y, side=side - convolved), graph.pad(x, channels=width - channels)
@@ -168,7 +173,7 @@ def build(means: np.ndarray, convolutions: list[tuple[np.ndarray, np.ndarray]], 
 
 
 def difference_from_dlib(weights: Path, model: bytes) -> float | None:
-    """Largest relative difference from dlib's own run on smoothed noise; None if dlib is not installed."""
+    """Largest relative difference from dlib's own result on smoothed noise; None if dlib is not installed."""
     try:
         import dlib
     except ImportError:
@@ -186,7 +191,7 @@ def difference_from_dlib(weights: Path, model: bytes) -> float | None:
 
 
 def find_weights() -> Path:
-    """The file inside the installed package. Raises LrfaceError if there is none."""
+    """Find the weights in the installed package. Raises LrfaceError if there are none."""
     from importlib import metadata
 
     try:
@@ -199,10 +204,10 @@ def find_weights() -> Path:
 
 
 def convert_file(weights: Path, out: Path, sha256: str = SHA256) -> str:
-    """Convert, check and write; return one line that says how the check went.
+    """Convert, check and write. Returns one line about the check.
 
     Raises:
-        LrfaceError: another file than expected, a difference above ``TOLERANCE``, or ``out`` cannot be written.
+        LrfaceError: the file is not the expected one, the difference exceeds ``TOLERANCE``, or ``out`` cannot be written.
     """
     if (found := file_digest(weights)) != sha256:
         raise LrfaceError(f"{weights} is not the file of {PACKAGE} 0.3.0: sha256 {found[:16]}..., not {sha256[:16]}")
@@ -218,7 +223,7 @@ def convert_file(weights: Path, out: Path, sha256: str = SHA256) -> str:
 
 
 def cached_file() -> Path:
-    """The network as an ONNX file in the user's cache, converted when it is asked for first.
+    """The network as an ONNX file in the user's cache. It is converted at the first call.
 
     Raises:
         LrfaceError: a package of the extra ``sharp`` is missing, or the cache cannot be written.

@@ -1,6 +1,6 @@
-"""A network that turns aligned crops into embeddings, wherever its weights come from and whatever runs it.
+"""Networks that turn aligned crops into embeddings, independent of the origin of the weights and of the runtime.
 
-Teachers, students, peers in a benchmark: all are an :class:`Embedder`, opened by :func:`open_embedder`.
+Teachers, students and other models in a benchmark are all an :class:`Embedder`, opened by :func:`open_embedder`.
 """
 
 import contextlib
@@ -22,21 +22,21 @@ from lrface.models.card import check_seal, places_digest, read_header
 from lrface.models.preprocessing import Preprocessing
 from lrface.runtimes import RUNTIMES
 
-#: How an opened model is named, besides the names of the shipped ones.
+#: How a user can name a model, besides the names of the shipped ones.
 SPECS = "MODEL.safetensors (ours), MODEL.onnx, MODEL.pt or .pth (arcface_torch), insightface:PACK (buffalo_l, ...)"
 
-#: What the recognition networks in insightface's packs are called, by the data that they were trained on.
+#: Names of the recognition networks in insightface's packs: the data sets on which they were trained.
 PACK_NETWORKS = ("w600k", "glint360k", "webface")
 
-#: ``MODEL.graph.onnx`` beside ``MODEL.safetensors`` is its graph, which has no weights of its own.
+#: ``MODEL.graph.onnx`` beside ``MODEL.safetensors`` is the model's graph; it has no weights of its own.
 GRAPH_SUFFIX = ".graph.onnx"
 
-#: What the card of an exported file says of its input where preprocessing and flip are inside the graph.
+#: The input entry in the card of an exported file that contains preprocessing and flip in its graph.
 WHOLE_INPUT = "uint8 RGB [n, height, width, 3]"
 
 
 class _Network(Protocol):
-    """What differs between runtimes."""
+    """The part that differs between runtimes."""
 
     def __call__(self, batch: np.ndarray) -> np.ndarray: ...
 
@@ -46,12 +46,12 @@ class Embedder:
 
     Args:
         network: normalised float32 batch -> float32 ``[n, embedding_dim]``.
-        preprocessing: what the network wants.
-        digest: names the weights, as their SHA-256 does.
-        card: what the model file says of itself.
+        preprocessing: how crops become the network's input.
+        digest: digest of the weights.
+        card: the card of the model file.
 
     Attributes:
-        fingerprint: names the weights together with the preprocessing.
+        fingerprint: digest of the weights together with the preprocessing.
     """
 
     def __init__(self, network: _Network, preprocessing: Preprocessing, digest: str, card: dict[str, Any]) -> None:
@@ -67,22 +67,22 @@ class Embedder:
         return self.embed([np.zeros((TEMPLATE_SIZE, TEMPLATE_SIZE, 3), np.uint8)]).shape[1]
 
     def member(self, resolution: float) -> "Embedder":
-        """The network for a face of so many pixels of detail: this one, as it has no family."""
+        """The network for a face with this many pixels of detail. A single model has only one; see :mod:`lrface.models.family`."""
         return self
 
     def member_name(self, resolution: float) -> str:
-        """Its name."""
+        """The name of the network that :meth:`member` gives."""
         return str(self.card.get("name", "unnamed"))
 
     def single(self, fingerprint: str) -> "Embedder | None":
-        """This network, if that is its fingerprint."""
+        """This network if it has this fingerprint, else None."""
         return self if fingerprint == self.fingerprint else None
 
     def compact(self, crop: np.ndarray) -> np.ndarray:
-        """An aligned crop as small as :meth:`embed` allows, so that many can be held; its embedding stays the same."""
+        """Reduce an aligned crop as far as possible without changing its embedding, so that many can be kept in memory."""
         if self.preprocessing.crop not in OTHER_CROPS:
             return self.preprocessing.fit(crop)
-        # What is fitted once more would be cut twice.
+        # A crop fitted now would be fitted again by embed, and so be cut twice.
         return crop if len(crop) <= TEMPLATE_SIZE else resize(crop, TEMPLATE_SIZE)
 
     def embed(self, crops: Sequence[np.ndarray] | np.ndarray, batch_size: int = 64, flip: bool = False) -> np.ndarray:
@@ -90,11 +90,11 @@ class Embedder:
 
         Args:
             crops: uint8 RGB images ``[h, w, 3]`` of any size, aligned to the template.
-            batch_size: how many go through the network at once.
-            flip: mirror them.
+            batch_size: number of crops in one pass of the network.
+            flip: mirror the crops first.
 
         Returns:
-            float32 ``[n, embedding_dim]``, as the network gives them: not normalised.
+            float32 ``[n, embedding_dim]``, the network's output, not normalised; ``[0, 0]`` without crops.
         """
         results = []
         for start in range(0, len(crops), batch_size):
@@ -113,18 +113,18 @@ def open_embedder(
     """Open a model.
 
     Args:
-        spec: a shipped model's name, a file or ``insightface:PACK``, see ``SPECS``; the default shipped model if None.
+        spec: name of a shipped model, a file, or ``insightface:PACK``, see ``SPECS``; if None, the default shipped model.
         device: ``cpu`` or ``cuda``.
-        threads: CPU threads; the runtime's own default if None. torch counts them for the whole process.
-        declared: preprocessing of an ONNX file that does not carry its own: ``input_size``, ``mean``, ``scale``,
-            ``colour``, ``layout``, ``crop``.
-        runtime: one of :data:`lrface.runtimes.RUNTIMES`. ``auto`` is ONNX Runtime for ONNX files, and for safetensors
-            files on the CPU that have a graph beside them, as the shipped ones do; else torch.
+        threads: number of CPU threads; the runtime's default if None. With torch it applies to the whole process.
+        declared: preprocessing of an ONNX file that has no card: ``input_size``, ``mean``, ``scale``, ``colour``,
+            ``layout``, ``crop``.
+        runtime: one of :data:`lrface.runtimes.RUNTIMES`. ``auto`` is ONNX Runtime for ONNX files, and on the CPU for
+            safetensors files with a graph beside them, as the shipped ones have; otherwise torch.
 
     Raises:
-        LrfaceError: no such file, not a model, a shipped or a safetensors model that has been changed since it was
-            written, an ONNX file of which nobody says how it wants its input, or a runtime that is not installed or
-            cannot run this kind of file.
+        LrfaceError: no such file, not a model, a shipped or sealed model that has been changed since it was written, an
+            ONNX file without a card and without ``declared``, or a runtime that is not installed or cannot run this kind
+            of file.
     """
     if runtime not in RUNTIMES:
         raise LrfaceError(f"unknown runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}")
@@ -203,12 +203,12 @@ def _open_onnx(path: Path, device: str, threads: int | None, declared: dict[str,
         raise LrfaceError(
             f"{path} does its own preprocessing, for programs without lrface: lrface wants an export without --whole"
         )
-    # Our exports carry a whole card; other files a preprocessing record alone.
+    # An lrface export has a whole card, other files have only a preprocessing record.
     return Embedder(network, Preprocessing.from_card(card.get("preprocessing", card), path), digest, card)
 
 
 def _open_graph(path: Path, device: str, threads: int | None, runtime: str) -> tuple[_Network, dict[str, Any] | None]:
-    """A network in a runtime of ONNX files, and what the file says of itself."""
+    """Open a network in a runtime for ONNX files. Returns it with the file's own record, or None if it has none."""
     network: Any
     if runtime == "openvino":
         from lrface.runtimes.openvino import OpenVinoNetwork
@@ -230,23 +230,23 @@ def _open_graph(path: Path, device: str, threads: int | None, runtime: str) -> t
 
 
 def _onnx_digest(path: Path) -> str:
-    """SHA-256 of the file and, in case the weights lie there, of the data file that exporters write beside it."""
+    """SHA-256 of the file, and of the data file that exporters may write beside it for the weights."""
     beside = (path.with_name(name) for name in (f"{path.name}.data", f"{path.name}_data", f"{path.stem}.data"))
     return " ".join([shipped.checked_digest(path), *(file_digest(file) for file in beside if file.is_file())])
 
 
 def _insightface_pack(name: str) -> Path:
-    """The recognition network of a model pack of insightface, downloaded by insightface on first use."""
+    """The recognition network in a model pack of insightface, which insightface downloads at first use."""
     try:
         from insightface.utils import storage
     except ImportError as error:
         raise LrfaceError("insightface is not installed: pip install 'lrface[insightface]'") from error
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # it prints, and our standard output may be JSON
+        with contextlib.redirect_stdout(sys.stderr):  # insightface prints, and standard output may be lrface's JSON
             folder = Path(storage.ensure_available("models", name))
-    except Exception as error:  # requests, zip and OS errors alike
+    except Exception as error:  # errors of requests, zip files and the system
         raise LrfaceError(f"the insightface pack {name!r} could not be downloaded: {error}") from error
-    files = sorted(folder.rglob("*.onnx"))  # antelopev2 is packed with a folder inside
+    files = sorted(folder.rglob("*.onnx"))  # antelopev2 has a folder inside its archive
     networks = [file for file in files if file.stem.startswith(PACK_NETWORKS)]
     if not networks:
         raise LrfaceError(f"the insightface pack {name!r} in {folder} holds no recognition network")

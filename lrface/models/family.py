@@ -1,15 +1,15 @@
-"""A family: models for faces of different detail that share one embedding space, opened as one.
+"""Families: several models for faces of different detail that share one embedding space and are opened as one.
 
-The family's file, JSON, names its members in order of detail, with the least pixels of detail that each is for, and says what
-similarities mean by the detail of both faces::
+The family's JSON file lists its members in order of detail. Each has the least pixels of detail for which it is used. The
+family's card has the thresholds and the calibration by the detail of both faces::
 
-    {"format": 1, "name": "lrface", "dim": 512,
+    {"format": 2, "name": "lrface", "dim": 512,
      "members": [{"model": NAME, "fingerprint": HEX, "detail": 0}, ...],
      "card": {"thresholds": {...}, "quality": {...}, ...},
-     "sharp": {"map": FILE, "detail": 48, "teachers": [FINGERPRINT, ...], "card": {...}}}
+     "sharp": {"map": FILE, "detail": 18, "teachers": [NAME, ...], "card": {...}}}
 
-``sharp`` is the top rung, for whoever has the teachers' files: the teachers that taught the space embed the sharpest faces
-themselves. A member is opened when the first face comes that it is for.
+``sharp`` is an optional top member for users who have the teachers' files: a student and the teachers embed the sharpest faces
+together, see :mod:`lrface.models.fusion`. A member is opened when its first face arrives.
 """
 
 import hashlib
@@ -20,20 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lrface.errors import LrfaceError
 from lrface.files import file_digest, read_json
 from lrface.models import dlib_resnet
 from lrface.models.embedder import Embedder, open_embedder
+from lrface.models.fusion import Fusion, TeacherNetwork
 from lrface.models.preprocessing import Preprocessing
+from lrface.models.shipped import find
 from lrface.models.teacher_map import TeacherMap
 
-FORMAT = 1
+FORMAT = 2
 
-#: Side of the crops that teachers are given.
+#: Side in pixels of the crops that the teachers get.
 SHARP_SIDE = 112
 
-#: How the top rung is called where members are named.
+#: Name of the top member in lists of members.
 SHARP = "teachers"
 
 
@@ -42,10 +45,10 @@ class Member:
     """One model of a family.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
         fingerprint: see :class:`lrface.models.embedder.Embedder`.
-        detail: the least pixels of detail that it is for.
-        opener: opens it.
+        detail: the least pixels of detail for which it is used.
+        opener: opens the model.
     """
 
     name: str
@@ -55,10 +58,10 @@ class Member:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """The model, opened once.
+        """The model, opened at first use.
 
         Raises:
-            LrfaceError: it cannot be opened, or is not the one that the family was made of.
+            LrfaceError: it cannot be opened, or differs from the model with which the family was made.
         """
         embedder = self.opener()
         if embedder.fingerprint != self.fingerprint:
@@ -70,31 +73,36 @@ class Member:
 
 
 class Family:
-    """Models that share one space; of what one :class:`lrface.models.embedder.Embedder` has, what comparing faces needs.
+    """Models that share one embedding space. It has the part of :class:`lrface.models.embedder.Embedder` for comparing faces.
 
     Args:
-        name: of the family.
-        members: in any order; one is for all faces, from 0 pixels of detail on.
-        dim: length of the embeddings.
-        card: ``thresholds`` and ``quality`` as a model's card has them, of the family.
+        name: name of the family.
+        members: in any order; one must begin at 0 pixels of detail.
+        dim: length of the members' embeddings.
+        card: ``thresholds`` and ``quality`` of the family, in the form of a model's card.
+        fusion: how the last member, the teachers, is fused with the one before it. None if there are no teachers.
 
     Attributes:
-        fingerprint: names the members and what each is for.
+        dim: length of the family's embeddings.
+        fingerprint: digest of the members and their ranges of detail.
 
     Raises:
-        LrfaceError: no member is for the smallest faces.
+        LrfaceError: no member begins at 0 pixels.
     """
 
-    def __init__(self, name: str, members: Sequence[Member], dim: int, card: Mapping[str, Any]) -> None:
+    def __init__(
+        self, name: str, members: Sequence[Member], dim: int, card: Mapping[str, Any], fusion: Fusion | None = None
+    ) -> None:
         self.members = tuple(sorted(members, key=lambda member: member.detail))
         if not self.members or self.members[0].detail > 0:
             raise LrfaceError(f"the family {name} has no member for the smallest faces: one must begin at 0 pixels")
-        self.name, self.dim, self.card = name, dim, {**card, "name": name}
+        self.name, self.card, self.fusion = name, {**card, "name": name}, fusion
+        self.dim = fusion.dim if fusion else dim
         described = " ".join(f"{member.fingerprint} {member.detail:g}" for member in self.members)
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
     def member(self, resolution: float) -> Embedder:
-        """The model for a face of ``resolution`` pixels of detail.
+        """The model for a face with ``resolution`` pixels of detail.
 
         Raises:
             LrfaceError: it cannot be opened.
@@ -102,14 +110,44 @@ class Family:
         return self._fitting(resolution).embedder
 
     def member_name(self, resolution: float) -> str:
-        """Its name."""
+        """The name of the model that :meth:`member` gives."""
         return self._fitting(resolution).name
 
     def _fitting(self, resolution: float) -> Member:
         return next(member for member in reversed(self.members) if member.detail <= max(resolution, 0.0))
 
+    def embed(
+        self, crops: Sequence[np.ndarray], resolutions: Sequence[float], embed: Callable[..., np.ndarray]
+    ) -> NDArray[np.float32]:
+        """Embed faces, each with the member for its detail.
+
+        Args:
+            crops: uint8 RGB of any size.
+            resolutions: pixels of detail of each face.
+            embed: function of a member's embedder and crops that returns L2-normalised embeddings float32 ``[k, d]``.
+
+        Returns:
+            float32 ``[n, dim]``, L2-normalised.
+
+        Raises:
+            LrfaceError: a member cannot be opened.
+        """
+        chosen = [self._fitting(resolution) for resolution in resolutions]
+        result = np.empty((len(crops), self.dim), np.float32)
+        for member in {id(each): each for each in chosen}.values():
+            rows = [row for row, each in enumerate(chosen) if each is member]
+            few = [crops[row] for row in rows]
+            found = embed(member.embedder, few)
+            if self.fusion is None:
+                result[rows] = found
+            elif member is self.members[-1]:
+                result[rows] = self.fusion.sharp(embed(self.members[-2].embedder, few), found)
+            else:
+                result[rows] = self.fusion.students(found)
+        return result
+
     def single(self, fingerprint: str) -> Embedder | None:
-        """The member of this fingerprint, None if there is none: for a gallery that was made with it alone.
+        """The member with this fingerprint, or None. Used for a gallery that was made with this member alone.
 
         Raises:
             LrfaceError: it cannot be opened.
@@ -129,12 +167,12 @@ def open_family(
 
     Args:
         path: its file, ``*.json``.
-        sharp: the teachers in the family's order, to embed the sharpest faces: files, or ``dlib`` for the network that the extra
-            ``sharp`` installs. None: the students embed all.
+        sharp: the teachers in the family's order, for the sharpest faces: files, or ``dlib`` for the network that the
+            extra ``sharp`` installs. If empty, the students embed all faces.
         device, threads, runtime: see :func:`lrface.models.embedder.open_embedder`.
 
     Raises:
-        LrfaceError: the file is damaged, or the teachers are not those that taught the family.
+        LrfaceError: the file is damaged, or the teachers are not the ones that taught the family.
     """
     record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
@@ -144,21 +182,23 @@ def open_family(
         for each in record["members"]:
             opener = partial(open_embedder, str(each["model"]), device, threads, runtime=runtime)
             members.append(Member(str(each["model"]), str(each["fingerprint"]), float(each["detail"]), opener))
-        name, dim, card = str(record["name"]), int(record["dim"]), dict(record["card"])
+        name, dim, card, fusion = str(record["name"]), int(record["dim"]), dict(record["card"]), None
         if sharp:
             top = record.get("sharp")
             if top is None:
                 raise LrfaceError(f"the family {name} has no top rung for teachers: leave --sharp out")
-            members.append(_teachers(Path(path), top, sharp, device, threads))
+            fusion = Fusion(TeacherMap.load(Path(path).with_name(str(top["map"]))))
+            members.append(_teachers(Path(path), top, fusion.mapping, sharp, device, threads))
             card = dict(top["card"])
-        return Family(name, members, dim, card)
+        return Family(name, members, dim, card, fusion)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LrfaceError(f"{path} is a damaged family of models: {error}") from error
 
 
-def _teachers(path: Path, top: dict[str, Any], files: Sequence[str | Path], device: str, threads: int | None) -> Member:
-    """The top rung: it is checked at once that these are the teachers, so that no other network fuses unnoticed."""
-    mapping = TeacherMap.load(path.with_name(str(top["map"])))
+def _teachers(
+    path: Path, top: dict[str, Any], mapping: TeacherMap, files: Sequence[str | Path], device: str, threads: int | None
+) -> Member:
+    """Open the top member. The teachers' fingerprints are checked at once, so that no other networks are used by mistake."""
     teachers = [open_embedder(_teacher_file(file), device, threads) for file in files]
     if tuple(teacher.fingerprint for teacher in teachers) != mapping.fingerprints:
         raise LrfaceError(
@@ -166,28 +206,25 @@ def _teachers(path: Path, top: dict[str, Any], files: Sequence[str | Path], devi
             f"in this order: {', '.join(map(str, top['teachers']))}"
         )
     digest = file_digest(path.with_name(str(top["map"])))
-    embedder = Embedder(TeacherNetwork(teachers, mapping), Preprocessing(SHARP_SIDE), digest, {"name": SHARP})
+    embedder = Embedder(TeacherNetwork(teachers), Preprocessing(SHARP_SIDE), f"{digest} {FORMAT}", {"name": SHARP})
     return Member(SHARP, embedder.fingerprint, float(top["detail"]), lambda: embedder)
 
 
-def _teacher_file(name: str | Path) -> Path:
-    """A teacher's file: ``dlib`` is the network of the package face-recognition-models."""
-    return dlib_resnet.cached_file() if str(name) == "dlib" and not Path(name).exists() else Path(name)
-
-
-class TeacherNetwork:
-    """Teachers and their map as one network on aligned crops.
+def family_files(path: str | Path, sharp: Sequence[str | Path] = ()) -> tuple[Path, ...]:
+    """All files that a family reads: its own, its map, its members and the teachers.
 
     Args:
-        teachers: in the map's order.
-        mapping: onto the family's space.
+        path, sharp: see :func:`open_family`.
+
+    Raises:
+        LrfaceError: a file is missing or damaged.
     """
+    record = read_json(path)
+    members = [find(str(each["model"])) or Path(str(each["model"])) for each in record["members"]]
+    top = [Path(path).with_name(str(record["sharp"]["map"])), *map(_teacher_file, sharp)] if sharp else []
+    return (Path(path), *members, *top)
 
-    def __init__(self, teachers: Sequence[Embedder], mapping: TeacherMap) -> None:
-        self._teachers, self._mapping = teachers, mapping
 
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """float32 ``[n, 3, 112, 112]``, -1 to 1, to float32 ``[n, dim]``."""
-        pixels = np.clip(np.rint(batch * 127.5 + 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
-        crops = list(np.ascontiguousarray(pixels))
-        return self._mapping([teacher.embed(crops, max(len(crops), 1)) for teacher in self._teachers])
+def _teacher_file(name: str | Path) -> Path:
+    """The file of a teacher; ``dlib`` is the network in the package face-recognition-models."""
+    return dlib_resnet.cached_file() if str(name) == "dlib" and not Path(name).exists() else Path(name)

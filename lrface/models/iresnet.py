@@ -1,8 +1,8 @@
-"""IResNet, the high-resolution teacher of the face-recognition field.
+"""IResNet, the usual high-resolution teacher in face recognition.
 
-Parameter and buffer names and shapes are those of insightface ``recognition/arcface_torch/backbones/iresnet.py``, so
-that its state dicts load as they are. Each of four stages halves the image, and a fully connected head reads the last
-map by position.
+Parameters and buffers have the names and shapes of insightface ``recognition/arcface_torch/backbones/iresnet.py``, so that its
+state dicts can be loaded unchanged. Each of the four stages halves the image. A fully connected head reads the last map by
+position.
 
 At 112 px, 512-d, width 64 (millions of parameters, billions of multiply-accumulates for one image):
 
@@ -29,7 +29,7 @@ REDUCTION = 16  # four stages of stride 2
 
 
 class IBasicBlock(nn.Module):
-    """Residual block of two 3x3 convolutions with a batch norm before each and one after; the second one strides."""
+    """Residual block of two 3x3 convolutions, with a batch norm before each and one after. The second one has the stride."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -58,13 +58,13 @@ class IResNet(nn.Module):
         embedding_dim: length of the embedding.
         dropout: probability of dropping an input of the fully connected layer while training.
         input_size: side of the square input in pixels, at least 16; 112 gives the 7x7 map of the published weights.
-        width: channels of the first stage; each further stage doubles them. 64 is the published network.
+        width: channels of the first stage; each further stage doubles them. The published network has 64.
 
     Shapes:
         float32 ``[B, 3, input_size, input_size]`` -> ``[B, embedding_dim]``, not normalised.
 
     Raises:
-        LrfaceError: an argument is out of range, or ``forward`` is given another image size.
+        LrfaceError: an argument is out of range, or ``forward`` gets another image size.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class IResNet(nn.Module):
         side = -(-input_size // REDUCTION)
         self.fc = nn.Linear(8 * width * side * side, embedding_dim)
         self.features = nn.BatchNorm1d(embedding_dim)
-        # The norm's scale stays 1, so that every dimension of the embedding has the same variance.
+        # The scale of the norm stays 1, so that every dimension of the embedding has the same variance.
         self.features.weight.requires_grad_(False)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # arcface_torch's choice: under batch norm the scale of a kernel sets its effective learning rate.
+                # As in arcface_torch. Under batch norm the scale of a kernel determines its effective learning rate.
                 nn.init.normal_(module.weight, std=0.1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,15 +1,15 @@
-"""MobileFaceNet (Chen, Liu, Gao, Han 2018, arXiv 1804.07573, table 1), the field's small network for 112 px faces.
+"""MobileFaceNet (Chen, Liu, Gao, Han 2018, arXiv 1804.07573, table 1), a small network for faces of 112 px.
 
-Inverted residuals with PReLU; a depthwise convolution as large as the last map weighs every place of the face by
-itself, where a classifier would take the mean.
+It has inverted residuals with PReLU. A depthwise convolution as large as the last map weighs every position of the face
+separately, where a classifier would take the mean.
 
 | input | embedding | parameters | MACs |
 | --- | --- | --- | --- |
 | 112 px | 128 | 1.00 M | 221 M |
 | 112 px | 512 | 1.20 M | 221 M |
 
-As a low-resolution student it does not pay: on a CPU its depthwise convolutions take five times as long for the same
-work as the plain ones of :mod:`lrface.models.resnet`.
+It is a poor low-resolution student: on a CPU its depthwise convolutions take five times as long for the same work as the
+plain ones of :mod:`lrface.models.resnet`.
 """
 
 import torch
@@ -25,7 +25,7 @@ REDUCTION = 16
 
 
 class Bottleneck(nn.Module):
-    """Expand, filter each channel by itself, project; added to its input where the shapes allow."""
+    """Expand, filter each channel separately, project. The input is added to the result if the shapes are equal."""
 
     def __init__(self, in_channels: int, channels: int, expansion: int, stride: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class MobileFaceNet(nn.Module):
         float32 ``[B, 3, input_size, input_size]`` -> ``[B, embedding_dim]``, not normalised.
 
     Raises:
-        LrfaceError: an argument is out of range, or ``forward`` is given another image size.
+        LrfaceError: an argument is out of range, or ``forward`` gets another image size.
     """
 
     def __init__(self, *, embedding_dim: int = 512, input_size: int = 112, dropout: float = 0.0) -> None:

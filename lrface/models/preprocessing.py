@@ -1,4 +1,4 @@
-"""From an aligned crop to a network's input. This record travels inside every model file."""
+"""The way from an aligned crop to a network's input. Every model file contains this record."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -13,16 +13,19 @@ from lrface.faces.degrade import Degradation, resize
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a network wants its faces. All of ours: RGB, ``(v - 127.5) / 127.5``, planes first.
+    """How a network takes its faces. All lrface networks take RGB, ``(v - 127.5) / 127.5``, channels first.
 
     Attributes:
         input_size: side of the input in pixels.
-        mean, scale: a pixel ``v`` of 0 to 255 becomes ``(v - mean) * scale``.
+        mean, scale: a pixel value ``v`` from 0 to 255 becomes ``(v - mean) * scale``.
         colour: ``RGB`` or ``BGR``.
         layout: ``NCHW`` or ``NHWC``.
-        crop: which alignment the network knows: ``arcface``, the template of :mod:`lrface.faces.align`, or one of its
-            ``OTHER_CROPS``, into which aligned crops are turned.
+        crop: the alignment of the network: ``arcface``, the template of :mod:`lrface.faces.align`, or one of its
+            ``OTHER_CROPS``, to which aligned crops are converted.
         degradation: for a low-resolution network, how a larger crop is reduced to its input; None otherwise.
+
+    Raises:
+        LrfaceError: a value that makes no sense, or a degradation with another size than ``input_size``.
     """
 
     input_size: int
@@ -54,10 +57,10 @@ class Preprocessing:
 
     @classmethod
     def from_card(cls, card: Any, where: object) -> "Preprocessing":
-        """Read the record of a model file called ``where``; keys that other versions or tools added are left alone.
+        """Read the record of a model file called ``where``. Keys that other versions or tools added are ignored.
 
         Raises:
-            LrfaceError: it lacks the input size or says something that makes no sense.
+            LrfaceError: the input size is missing, or a value makes no sense.
         """
         if not isinstance(card, dict):
             raise LrfaceError(f"{where} carries a preprocessing record that is not a mapping")
@@ -70,13 +73,19 @@ class Preprocessing:
             raise LrfaceError(f"{where} carries a preprocessing record that cannot be used: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
+        """The fields as a dictionary that JSON can hold."""
         return asdict(self)
 
     def fit(self, image: np.ndarray) -> np.ndarray:
-        """An aligned crop uint8 RGB ``[h, w, 3]`` of any size, at the input's size.
+        """Bring an aligned crop to the size of the input.
 
-        A low-resolution network sees the crop through its degradation; a smaller image is enlarged bilinearly.
+        For a low-resolution network this is its degradation. A smaller image is enlarged bilinearly.
+
+        Args:
+            image: uint8 RGB ``[h, w, 3]`` of any size.
+
+        Returns:
+            uint8 RGB ``[input_size, input_size, 3]``.
         """
         if self.degradation is not None:
             return self.degradation(image)
@@ -85,7 +94,7 @@ class Preprocessing:
         return resize(image, self.input_size)
 
     def batch(self, images: np.ndarray) -> np.ndarray:
-        """Input of the network, float32, from uint8 RGB ``[n, input_size, input_size, 3]``."""
+        """Make the network's input, float32 in its layout, from uint8 RGB ``[n, input_size, input_size, 3]``."""
         pixels = images[..., ::-1] if self.colour == "BGR" else images
         values = (pixels.astype(np.float32) - np.float32(self.mean)) * np.float32(self.scale)
         return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if self.layout == "NCHW" else values)

@@ -1,4 +1,4 @@
-"""Backbones by name."""
+"""Creating backbones by name."""
 
 import difflib
 import inspect
@@ -24,25 +24,25 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What ``create`` needs to build a model again: its name and every keyword, defaults written out."""
+    """The name and all keywords, including the defaults, with which ``create`` can build a model again."""
 
     name: str
     kw: dict[str, Any]
 
 
 def names() -> list[str]:
-    """The names that ``create`` knows, sorted."""
+    """The names that ``create`` accepts, sorted."""
     return sorted(_BUILDERS)
 
 
 def create(name: str, **kw: Any) -> nn.Module:
-    """Build a backbone with fresh weights, in training mode; ``spec_of`` tells later how it was made.
+    """Build a backbone with fresh weights, in training mode. ``spec_of`` later gives its name and keywords.
 
     Example:
         >>> create("resnet18", stem="upsample", embedding_dim=256)
 
     Raises:
-        LrfaceError: unknown name or keyword (the nearest right one is named), or a value out of range.
+        LrfaceError: unknown name or keyword (the message names the nearest one), or a value out of range.
     """
     if name not in _BUILDERS:
         raise LrfaceError(f"unknown model {name!r}: {_advice(name, names())}")
@@ -57,13 +57,13 @@ def create(name: str, **kw: Any) -> nn.Module:
         model = builder(**bound.kwargs)
     except LrfaceError as error:
         raise LrfaceError(f"model {name}: {error}") from error
-    # Defaults are recorded too: a checkpoint must not change its meaning when a default does.
+    # Defaults are recorded too, so that a checkpoint keeps its meaning if a default changes.
     model.spec = ModelSpec(name, bound.kwargs)  # type: ignore[assignment]
     return model
 
 
 def spec_of(model: nn.Module) -> ModelSpec:
-    """How ``create`` made this model.
+    """The name and keywords with which ``create`` made this model.
 
     Raises:
         LrfaceError: the model was not made by ``create``, or is still inside a wrapper (DDP, torch.compile).

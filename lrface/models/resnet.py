@@ -1,7 +1,7 @@
-"""ResNet18 for low resolution, the student, and ResNet16, the small one.
+"""ResNet18 for low resolution, the student, and ResNet16, a smaller one.
 
-The blocks are torchvision's and the trunk carries torchvision's names (``conv1``, ``bn1``, ``layer1`` .. ``layer4``).
-The head is the face-recognition one: an aligned face has its eyes and mouth in known places, so the last map is
+The blocks are torchvision's, and the trunk has torchvision's names (``conv1``, ``bn1``, ``layer1`` .. ``layer4``). The head is
+the usual one for face recognition: in an aligned face the eyes and the mouth have known positions, so the last map is
 flattened and not averaged.
 
 Cost of one 16 px face, 512-d (millions of parameters and of multiply-accumulates):
@@ -13,8 +13,8 @@ Cost of one 16 px face, 512-d (millions of parameters and of multiply-accumulate
 | upsample | 64 | 15.37 M | 489.0 M |
 | native (resnet16) | 32, 64, 96, 128 | 1.29 M | 20.8 M |
 
-resnet16 is made for latency: channels in multiples of 16, which processors take in one block, and growing slowly, so
-that the work is done where the pixels are. It runs in a fifth of the time of a depthwise network of the same size.
+resnet16 is made for low latency. Its channels are multiples of 16, which processors handle in one block, and they grow slowly,
+so that most of the work is done at high resolution. It needs a fifth of the time of a depthwise network of the same size.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from torchvision.models.resnet import BasicBlock
 from lrface.errors import LrfaceError
 from lrface.models.checks import check_count, check_dropout, check_input
 
-ENLARGED = 112  # side of the image that the "upsample" stem makes
+ENLARGED = 112  # side of the enlarged image of the "upsample" stem
 STEMS = ("native", "upsample")
 
 
@@ -36,13 +36,13 @@ class LowResolutionResNet(nn.Module):
 
     Args:
         depths: residual blocks in each of the four stages.
-        stem: ``"native"``: a 3x3 convolution and no pooling, so that the first stage works on the pixels as they are;
-            ``"upsample"``: the image is enlarged to 112 px (bilinear, half-pixel centres) and goes through
-            torchvision's stem (7x7 of stride 2, then 3x3 max pooling of stride 2).
-        stride: of the native stem. A stem of stride s has a convolution of side 3s: what the 3x3 one sees in an image
-            reduced by s, it sees in the image itself, and it can learn to see more. So a network of 16 px becomes one of
-            32 px at the same cost.
-        width: channels of the first stage, which each further stage doubles; or the four stages' channels.
+        stem: ``"native"``: a 3x3 convolution without pooling, so that the first stage works at the input's resolution.
+            ``"upsample"``: the image is enlarged to 112 px (bilinear, half-pixel centres) and passes torchvision's stem
+            (7x7 of stride 2, then 3x3 max pooling of stride 2).
+        stride: of the native stem. A stem of stride s has a convolution of side 3s. It covers the same part of the image as
+            the 3x3 one does after a reduction by s, and it can learn to use more detail. So a network for 16 px becomes one
+            for 32 px at the same cost.
+        width: channels of the first stage, which each further stage doubles; or the channels of all four stages.
         embedding_dim: length of the embedding.
         input_size: side of the square input in pixels, at least 8 times the stride.
         dropout: probability of dropping an input of the fully connected layer while training.
@@ -51,7 +51,7 @@ class LowResolutionResNet(nn.Module):
         float32 ``[B, 3, input_size, input_size]`` -> ``[B, embedding_dim]``, not normalised.
 
     Raises:
-        LrfaceError: an argument is out of range, or ``forward`` is given another image size.
+        LrfaceError: an argument is out of range, or ``forward`` gets another image size.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class LowResolutionResNet(nn.Module):
         self.layer3 = _stage(channels[1], channels[2], depths[2], stride=2)
         self.layer4 = _stage(channels[2], channels[3], depths[3], stride=2)
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(channels[3] * side * side, embedding_dim, bias=False)  # the norm that follows has the bias
+        self.fc = nn.Linear(channels[3] * side * side, embedding_dim, bias=False)  # the norm that follows has a bias
         self.features = nn.BatchNorm1d(embedding_dim)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # torchvision's
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # as in torchvision
 
     def forward(self, x: Tensor) -> Tensor:
         check_input(x, self.input_size)

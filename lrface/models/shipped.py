@@ -1,11 +1,11 @@
-"""The models that are part of the package: their names, their files, and the checksums that these must have.
+"""The models in the package: their names, their files, and the checksums of these files.
 
-``weights/shipped.json``, written by ``tools/ship.py``::
+``tools/ship.py`` writes ``weights/shipped.json``::
 
     {"format": 1, "default": NAME, "models": {NAME: FILE, ...}, "sha256": {FILE: HEX, ...},
      "families": {NAME: FILE, ...}, "family": NAME}
 
-``families`` and ``family``, the one that is opened when nothing is named, may be missing.
+``families`` and ``family``, the default family, may be missing.
 """
 
 from pathlib import Path
@@ -21,15 +21,15 @@ FORMAT = 1
 
 
 def names() -> list[str]:
-    """The shipped models, sorted."""
+    """The names of the shipped models, sorted."""
     return sorted(listing()["models"])
 
 
 def default() -> str:
-    """The model that is used when none is named.
+    """The name of the default model.
 
     Raises:
-        LrfaceError: this installation has none.
+        LrfaceError: this installation has no model.
     """
     name: str | None = listing()["default"]
     if name is None:
@@ -38,7 +38,7 @@ def default() -> str:
 
 
 def find(name: str) -> Path | None:
-    """The file of the shipped model ``name``; None if no model is called so.
+    """The file of the shipped model ``name``; None if there is no such model.
 
     Raises:
         LrfaceError: the file is missing.
@@ -52,8 +52,13 @@ def find(name: str) -> Path | None:
     return path
 
 
+def families() -> list[str]:
+    """Names of the shipped families."""
+    return sorted(listing().get("families", {}))
+
+
 def find_family(name: str | None) -> Path | None:
-    """The file of the shipped family ``name``; of the one to open when nothing is named if None. None if there is none.
+    """The file of the shipped family ``name``, or of the default family if ``name`` is None; None if there is none.
 
     Raises:
         LrfaceError: the file is missing or was changed since it was shipped.
@@ -70,13 +75,13 @@ def find_family(name: str | None) -> Path | None:
 
 
 def checked_digest(path: str | Path) -> str:
-    """SHA-256 of any model file; one of the package must have the checksum that it was shipped with.
+    """SHA-256 of any model file. A file of the package must have the checksum with which it was shipped.
 
     Raises:
         LrfaceError: the file cannot be read, or it was shipped and has been changed since.
     """
     digest = file_digest(path)
-    real = Path(path).resolve()  # a link to a shipped file is that file
+    real = Path(path).resolve()  # a link to a shipped file counts as that file
     shipped = listing()["sha256"].get(real.name) if real.parent == WEIGHTS.resolve() else None
     if shipped and shipped != digest:
         raise LrfaceError(
@@ -87,7 +92,7 @@ def checked_digest(path: str | Path) -> str:
 
 
 def faults() -> list[str]:
-    """What is wrong with the shipped files, a sentence each; nothing if all are there and unchanged."""
+    """Check the shipped files: one sentence for each missing or changed file; empty if all are in order."""
     found = []
     for file in listing()["sha256"]:
         try:
@@ -98,10 +103,10 @@ def faults() -> list[str]:
 
 
 def listing() -> dict[str, Any]:
-    """What ``shipped.json`` says; of no models if it is missing.
+    """The contents of ``shipped.json``; a list without models if the file is missing.
 
     Raises:
-        LrfaceError: it is of another version.
+        LrfaceError: the file belongs to another version.
     """
     path = WEIGHTS / LISTING
     if not path.is_file():

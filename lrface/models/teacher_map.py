@@ -1,11 +1,11 @@
-"""The map from teachers' embeddings onto the space of a family of students.
+"""The map from teachers' embeddings to the embedding space of a family of students.
 
-A student that was taught by two teachers lives in a space of its own: theirs, joined and projected, then whitened, and without
-what few pixels do not show. This map leads from the teachers into that space. So more students can be taught the same space,
-and a sharp face that the teachers themselves embed can be compared with a small one that a student embeds.
+A student with two teachers has its own embedding space. Their embeddings were joined and projected, then whitened, and the
+student lost what is not visible in few pixels. This map leads from the teachers into that space. So more students can be
+trained for the same space, and a sharp face embedded by the teachers can be compared with a small face embedded by a student.
 
-A map file is a safetensors file: ``centre.0``, ``centre.1``, ... float32 ``[d_k]``; ``matrix`` float32 ``[dim, sum of d_k]``;
-``bias`` float32 ``[dim]``; the teachers' fingerprints and where the map comes from are in its metadata.
+A map file is a safetensors file with ``centre.0``, ``centre.1``, ... float32 ``[d_k]``; ``matrix`` float32
+``[dim, sum of d_k]``; and ``bias`` float32 ``[dim]``. Its metadata has the teachers' fingerprints and the origin of the map.
 """
 
 import json
@@ -20,21 +20,21 @@ from numpy.typing import NDArray
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, looked_in
 
-#: Key of the file's metadata.
+#: Key in the file's metadata.
 METADATA = "teacher_map"
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class TeacherMap:
-    """Centre each teacher's unit embedding, join them, apply a linear map.
+    """Centre each teacher's unit embedding, join them, and apply a linear map.
 
     Attributes:
         fingerprints: of the teachers, in order; see :class:`lrface.models.embedder.Embedder`.
-        centres: float32 ``[d_k]`` of each teacher: the mean of its unit embeddings.
+        centres: for each teacher float32 ``[d_k]``, the mean of its unit embeddings.
         matrix: float32 ``[dim, sum of d_k]``.
         bias: float32 ``[dim]``.
-        facts: where it comes from, for people.
+        facts: origin of the map, for human readers.
     """
 
     fingerprints: tuple[str, ...]
@@ -45,14 +45,14 @@ class TeacherMap:
 
     @property
     def dim(self) -> int:
-        """Length of the embeddings that it gives."""
+        """Length of the mapped embeddings."""
         return len(self.bias)
 
     def __call__(self, parts: Sequence[np.ndarray]) -> NDArray[np.float32]:
         """Map embeddings.
 
         Args:
-            parts: of each teacher, float32 ``[..., d_k]``, of any length.
+            parts: for each teacher float32 ``[..., d_k]``; the vectors may have any norm.
 
         Returns:
             float32 ``[..., dim]``, not normalised.
@@ -74,7 +74,7 @@ class TeacherMap:
             )
 
     def save(self, path: str | Path) -> None:
-        """Write the map file, atomically."""
+        """Write the map file, atomically. Raises LrfaceError if it cannot be written."""
         from safetensors.numpy import save
 
         tensors = {f"centre.{number}": centre for number, centre in enumerate(self.centres)}
@@ -90,7 +90,7 @@ class TeacherMap:
         """Read a map file.
 
         Raises:
-            LrfaceError: it is missing, or is no map file.
+            LrfaceError: the file is missing, damaged, or not a map file.
         """
         import safetensors
 
@@ -122,9 +122,16 @@ class TeacherMap:
 
 
 def join(parts: Sequence[np.ndarray], centres: Sequence[np.ndarray]) -> NDArray[np.float32]:
-    """Unit embeddings of each teacher without their centres, each of unit length again, side by side.
+    """Join the teachers' embeddings: normalise each, subtract its centre, normalise again, and put them side by side.
 
-    Scaled so that the whole has unit length: its cosines are the mean of the teachers' centred cosines.
+    The result is scaled to unit length. Its cosines are the means of the teachers' centred cosines.
+
+    Args:
+        parts: for each teacher float32 ``[..., d_k]``.
+        centres: for each teacher ``[d_k]``.
+
+    Returns:
+        float32 ``[..., sum of d_k]``.
     """
     rows = [_unit(_unit(part) - centre) for part, centre in zip(parts, centres, strict=True)]
     return (np.concatenate(rows, axis=-1) / np.sqrt(len(rows))).astype(np.float32)
@@ -133,14 +140,14 @@ def join(parts: Sequence[np.ndarray], centres: Sequence[np.ndarray]) -> NDArray[
 def fit_map(
     parts: Sequence[np.ndarray], student: np.ndarray, ridge: float, power: float = 1.0
 ) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.float32], NDArray[np.float32]]:
-    """Ridge regression of a student's embeddings on the teachers' of the same faces.
+    """Ridge regression of a student's embeddings on the teachers' embeddings of the same faces.
 
     Args:
-        parts: of each teacher, float32 ``[n, d_k]``.
+        parts: for each teacher float32 ``[n, d_k]``.
         student: float32 ``[n, dim]``, normalised.
-        ridge: added to the covariance of the joined embeddings, in units of its mean variance.
-        power: of the map's singular values. The regression shrinks directions that the student sees badly; less than 1
-            gives a part of them back to sharp faces.
+        ridge: regularisation, added to the covariance of the joined embeddings, in units of its mean variance.
+        power: exponent of the map's singular values. The regression shrinks directions that the student cannot see well;
+            an exponent below 1 restores a part of them for sharp faces.
 
     Returns:
         Centres, matrix and bias, see :class:`TeacherMap`.

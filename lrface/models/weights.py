@@ -1,6 +1,6 @@
-"""Weights on disk: our own safetensors files with a model card, and arcface_torch's state dicts.
+"""Weights on disk: lrface's safetensors files with a model card, and arcface_torch's state dicts.
 
-A model file is a safetensors file with a card (:mod:`lrface.models.card`). It holds no code and needs no pickle.
+An lrface model file is a safetensors file with a card (:mod:`lrface.models.card`). It holds no code and needs no pickle.
 """
 
 import json
@@ -29,8 +29,8 @@ def save_model(path: str | Path, model: nn.Module, card: Mapping[str, Any], half
         path: the file, usually ``*.safetensors``.
         model: made by ``create``; its name and keywords are written into the card as ``model``.
         card: anything that JSON can hold; ``preprocessing`` must be a mapping.
-        half: store kernels and matrices as float16, half the bytes. Vectors (norm scales and statistics) stay float32:
-            a running variance can leave the range of float16, and they weigh nothing.
+        half: store kernels and matrices as float16, in half the bytes. Vectors (scales and statistics of norms) stay
+            float32, because a running variance can leave the range of float16, and vectors are small.
 
     Raises:
         LrfaceError: the model was not made by ``create``, a weight is not finite, the card lacks ``preprocessing`` or
@@ -58,8 +58,8 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn
         The model (float32, evaluation mode, on ``device``) and its card.
 
     Raises:
-        LrfaceError: the file is missing, is not a safetensors file, has no usable card, holds tensors of another
-            architecture than its card names, holds weights that are not finite, or has been changed since it was written.
+        LrfaceError: the file is missing, is not a safetensors file, has no usable card, has tensors of another
+            architecture than the card names, has weights that are not finite, or was changed since it was written.
     """
     _check_file(path)
     try:
@@ -76,11 +76,11 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn
 
 
 def build_model(path: str | Path, spec: Any, state: Mapping[str, Tensor]) -> nn.Module:
-    """A model of tensors that lie in another kind of file than ``save_model`` writes.
+    """Build a model from tensors of another kind of file than ``save_model`` writes.
 
     Args:
         path: the file, for errors.
-        spec: ``{"name": ..., "kw": {...}}``, as a card has it.
+        spec: ``{"name": ..., "kw": {...}}``, as in a card.
         state: a tensor for each parameter and buffer.
 
     Returns:
@@ -99,18 +99,18 @@ def build_model(path: str | Path, spec: Any, state: Mapping[str, Tensor]) -> nn.
 def load_arcface_torch(path: str | Path, name: str | None = None) -> nn.Module:
     """Read an IResNet state dict of insightface's ``arcface_torch``.
 
-    ``backbone.pth``, ``model.pt`` and whole training checkpoints are read. A ``module.`` prefix is dropped; embedding
-    length, width and input size are read from the shapes.
+    ``backbone.pth``, ``model.pt`` and whole training checkpoints can be read. A ``module.`` prefix is removed. Embedding
+    length, width and input size are derived from the shapes.
 
     Args:
-        path: the file; it is read without running any code that it may hold.
-        name: ``iresnet18`` .. ``iresnet100``; by default told from the number of blocks.
+        path: the file. It is read without running any code that it may contain.
+        name: ``iresnet18`` .. ``iresnet100``; by default derived from the number of blocks.
 
     Returns:
         The model, float32, in evaluation mode, on the CPU.
 
     Raises:
-        LrfaceError: the file is missing, is no state dict, is of another architecture, or holds weights that are not
+        LrfaceError: the file is missing, is not a state dict, has another architecture, or has weights that are not
             finite.
     """
     _check_file(path)
@@ -146,7 +146,7 @@ def _check_finite(path: str | Path, state: Mapping[str, Tensor]) -> None:
 
 
 def _create_empty(path: str | Path, name: str, kw: dict[str, Any]) -> nn.Module:
-    """The architecture without memory: no time goes into drawing weights, and a hostile card gets no terabyte."""
+    """Create the architecture without memory: no weights are drawn, and a malicious card cannot allocate a terabyte."""
     try:
         with torch.device("meta"):
             return create(name, **kw)
@@ -172,12 +172,12 @@ def _check_shapes(path: str | Path, model: nn.Module, found: Mapping[str, tuple[
 
 
 def _fill(path: str | Path, model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """Give the empty model these tensors, as copies in the model's own types."""
+    """Load these tensors into the empty model, as copies in the model's own types."""
     wanted = model.state_dict()
     for name, tensor in state.items():
         if tensor.is_complex() or tensor.is_floating_point() != wanted[name].is_floating_point():
             raise LrfaceError(f"{path}: {name} has the type {tensor.dtype}, not {wanted[name].dtype}")
-    # A copy, because safetensors maps the file: a model must outlive it.
+    # Copies, because safetensors maps the file into memory and the model must outlive the file.
     own = {name: tensor.to(wanted[name].dtype, copy=True).contiguous() for name, tensor in state.items()}
     _check_finite(path, own)
     model.load_state_dict(own, strict=True, assign=True)
@@ -187,10 +187,10 @@ def _fill(path: str | Path, model: nn.Module, state: Mapping[str, Tensor]) -> nn
 def _read_state_dict(path: str | Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or hostile pickle can raise anything
+    except Exception as error:  # a damaged or malicious pickle can raise anything
         raise LrfaceError(f"{path} is not a PyTorch state dict (plain tensors saved by torch.save)") from error
     if isinstance(content, Mapping):
-        for key in ("state_dict_backbone", "state_dict"):  # arcface_torch's and other training checkpoints
+        for key in ("state_dict_backbone", "state_dict"):  # training checkpoints of arcface_torch and others
             if isinstance(content.get(key), Mapping):
                 content = content[key]
                 break
@@ -207,7 +207,7 @@ def _count_blocks(state: Mapping[str, Tensor], stage: int) -> int:
 
 
 def _iresnet_keywords(path: str | Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Keywords that the shapes of the first and the last layer imply."""
+    """The keywords that follow from the shapes of the first and the last layer."""
     stem, head = shapes.get("conv1.weight", ()), shapes.get("fc.weight", ())
     if len(stem) != 4 or len(head) != 2 or stem[0] == 0:
         raise LrfaceError(f"{path} is not an IResNet: conv1.weight or fc.weight is missing or misshapen")

@@ -1,4 +1,4 @@
-"""What a step gets: pixels of the student, and what the teacher says of the same pictures at full size."""
+"""Training batches: the student's pixels, and the teacher's outputs for the same pictures at full size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from lrface.train.objective import layout_of
 
 
 class ObjectBatch:
-    """One step's samples on the training device. Not a dataclass: mixed precision would convert what is in it.
+    """The samples of one step, on the training device. It is not a dataclass: mixed precision would convert its fields.
 
     Attributes:
-        pixels: float32 ``[b, 3, s, s]``, or ``[4 b, ...]`` with each picture in four turns.
+        pixels: float32 ``[b, 3, s, s]``, or ``[4 b, ...]`` if each picture comes in four orientations.
         labels: int64 ``[b]``.
-        index: int64 ``[b]``, numbers among the training pictures.
-        teacher: its outputs, of the same augmented pictures; None without one.
+        index: int64 ``[b]``, positions among the training pictures.
+        teacher: outputs of the teacher for the same augmented pictures; None without a teacher.
     """
 
     def __init__(self, pixels: Tensor, labels: Tensor, index: Tensor, teacher: Outputs | None) -> None:
@@ -32,16 +32,16 @@ class ObjectBatch:
 
 @dataclass
 class ObjectBatches:
-    """The order of a run: a function of the seed, the epoch and the step alone. All pictures lie on the device.
+    """The batches of a run. They depend only on the seed, the epoch and the step. All pictures lie on the device.
 
     Attributes:
-        pictures: to train on.
-        view: of the student; the teacher sees the pictures as they are.
+        pictures: training pictures.
+        view: of the student. The teacher gets the pictures at their own size.
         teacher: or None.
         section: the augmentation.
-        rotated: give each picture in four turns.
+        rotated: give each picture in four orientations.
         batch_size, seed, device: of the run.
-        cache: what the teacher says, if it is not to be asked at every step.
+        cache: stored outputs of the teacher; None: the teacher runs at every step.
     """
 
     pictures: Pictures
@@ -63,11 +63,11 @@ class ObjectBatches:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch; the pictures that do not fill a batch wait for another epoch's order."""
+        """Number of steps in an epoch. Pictures that do not fill a last batch are dropped in this epoch."""
         return len(self.pictures) // self.batch_size
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[ObjectBatch]:
-        """The batches of an epoch from ``first_step`` on."""
+        """The batches of an epoch, from step ``first_step`` on."""
         order = torch.randperm(len(self.pictures), generator=seeded(self.seed, epoch, 0))
         for step in range(first_step, self.steps):
             index = order[step * self.batch_size : (step + 1) * self.batch_size]

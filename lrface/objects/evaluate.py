@@ -1,4 +1,4 @@
-"""Accuracy and features of an object network."""
+"""Accuracy and features of object networks."""
 
 import numpy as np
 import torch
@@ -13,7 +13,11 @@ BATCH = 500
 
 @torch.no_grad()
 def run_network(network: ObjectNetwork, pictures: Pictures, view: View, device: torch.device) -> tuple[np.ndarray, ...]:
-    """Logits float32 ``[N, classes]`` and embeddings float32 ``[N, dim]``; the network's mode is left as it was."""
+    """Run a network in evaluation mode; its own mode is restored afterwards.
+
+    Returns:
+        Logits float32 ``[N, classes]`` and embeddings float32 ``[N, dim]``.
+    """
     was, found = network.training, []
     network.eval()
     for start in range(0, len(pictures), BATCH):
@@ -27,6 +31,6 @@ def run_network(network: ObjectNetwork, pictures: Pictures, view: View, device: 
 
 
 def accuracy(network: ObjectNetwork, pictures: Pictures, view: View, device: torch.device) -> float:
-    """Part of the pictures whose class has the largest logit."""
+    """Share of the pictures whose class has the largest logit, 0 to 1."""
     logits, _ = run_network(network, pictures, view, device)
     return float((logits.argmax(1) == pictures.labels).mean())

@@ -1,4 +1,4 @@
-"""Object networks on disk: safetensors with a card in JSON. No pickle."""
+"""Object networks on disk: safetensors files with a JSON card, and no pickle."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,13 @@ KEY = "lrface-objects"
 
 
 def save_network(path: Path, network: ObjectNetwork, card: dict[str, Any]) -> None:
-    """Write a network atomically; ``card`` has at least ``network`` (its name), ``classes`` (names) and ``view``."""
+    """Write a network atomically.
+
+    Args:
+        path: the file.
+        network: its weights are written.
+        card: has at least ``network`` (its name), ``classes`` (names) and ``view``.
+    """
     import safetensors.torch
 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -21,10 +27,10 @@ def save_network(path: Path, network: ObjectNetwork, card: dict[str, Any]) -> No
 
 
 def load_network(path: str | Path) -> tuple[ObjectNetwork, dict[str, Any]]:
-    """Read a network, in evaluation mode on the CPU, and its card.
+    """Read a network (in evaluation mode, on the CPU) and its card.
 
     Raises:
-        LrfaceError: the file is missing or damaged, or is no object network of this version.
+        LrfaceError: the file is missing or damaged, or is not an object network of this version.
     """
     import safetensors
 

@@ -1,4 +1,4 @@
-"""The training loop of faces, with the held-out pictures' accuracy as its validation."""
+"""The training loop of faces, validated by the accuracy on held-out pictures."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from lrface.train.loop import Loop
 
 
 class ObjectLoop(Loop):
-    """See :class:`lrface.train.loop.Loop`; ``pairs`` are the held-out pictures, ``preprocessing`` the student's view."""
+    """See :class:`lrface.train.loop.Loop`. ``pairs`` are the held-out pictures, ``preprocessing`` is the student's view."""
 
     def _validate(self, pairs: Any) -> dict[str, float]:
         network: Any = self.student()

@@ -1,4 +1,4 @@
-"""The whole objective of an object run: cross-entropy and every distillation term that the recipe names."""
+"""The objective of an object run: cross-entropy and all distillation terms of the recipe."""
 
 from typing import cast
 
@@ -17,23 +17,24 @@ from lrface.train.objective import layout_of
 
 
 class ObjectObjective(nn.Module):
-    """The student with everything that is trained beside it and thrown away afterwards.
+    """The student, and the modules that are trained with it and discarded afterwards.
 
     Args:
         student: the network.
-        section: the recipe's terms.
+        section: the terms of the recipe.
         setting: sizes of both networks' outputs, and the training labels.
 
     Attributes:
-        before: whether the stage before the training goes on, in which only methods with such a stage count.
-        head: None: the networks have classifiers of their own.
+        before: whether the preliminary stage runs. Only methods with such a stage count in it.
+        head: None: the networks have their own classifiers.
     """
 
     def __init__(self, student: ObjectNetwork, section: ObjectLoss, setting: Setting) -> None:
         super().__init__()
         self.layout = layout_of(student)
         self.student = student.to(memory_format=self.layout)
-        self._outputs = [student.outputs]  # in a list, as a compiled one would be a second submodule
+        # A list, because a compiled function would be registered as a second submodule.
+        self._outputs = [student.outputs]
         self.section, self.before, self.head = section, False, None
         self.methods, self.weights = build_terms(section.methods, setting)
         self.rotated = any(each.rotated for each in self.each_method())
@@ -51,7 +52,7 @@ class ObjectObjective(nn.Module):
             )
 
     def compile(self) -> None:
-        """Train with a student compiled by ``torch.compile``; its weights and names stay as they are."""
+        """Compile the student by ``torch.compile``. Its weights and their names do not change."""
         self._outputs = [torch.compile(self.student.outputs, dynamic=False)]
 
     def each_method(self) -> list[Method]:
@@ -59,7 +60,11 @@ class ObjectObjective(nn.Module):
         return [cast(Method, each) for each in self.methods.values()]
 
     def forward(self, batch: ObjectBatch) -> tuple[dict[str, Tensor], Tensor]:
-        """The terms, unweighted, with their weighted sum as ``loss``; and the student's embeddings ``[b, dim]``."""
+        """Compute the loss of a batch.
+
+        Returns:
+            The unweighted terms and their weighted sum as ``loss``, and the student's embeddings ``[b, dim]``.
+        """
         turned = self._outputs[0](batch.pixels.contiguous(memory_format=self.layout))
         plain = _plain(turned, self.rotated)
         found = self._before(batch, turned, plain) if self.before else self._terms(batch, turned, plain)
@@ -74,7 +79,7 @@ class ObjectObjective(nn.Module):
     def _terms(
         self, batch: ObjectBatch, turned: Outputs, plain: Outputs
     ) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
-        """Weight, value and, by name, what is logged of each term."""
+        """For each term: its weight, its value, and the values to log by name."""
         section = self.section
         value = F.cross_entropy(part(plain, "logits").float(), batch.labels)
         result = [(section.classification, value, {"classification": value})]
@@ -111,11 +116,11 @@ class ObjectObjective(nn.Module):
         return result
 
     def critic_parameters(self) -> list[nn.Parameter]:
-        """Of the relation modules of CRRCD; empty without it."""
+        """Parameters of the relation modules of CRRCD; empty without CRRCD."""
         return [] if self.crrcd is None else list(self.crrcd.parameters())
 
     def remember(self, embeddings: Tensor, labels: Tensor, index: Tensor) -> None:
-        """After a step: let its samples enter the queue and the banks."""
+        """Update the queue and the memory banks with the samples of a finished step."""
         if self.before:
             return
         if self.crrcd is not None:
@@ -127,7 +132,7 @@ class ObjectObjective(nn.Module):
 def setting_of(
     student: ObjectNetwork, teacher: ObjectNetwork | None, sides: tuple[int, int], labels: Tensor
 ) -> Setting:
-    """What methods are built for: both networks' sizes for pictures of ``sides`` (student's, teacher's).
+    """The sizes that methods need: shapes of both networks' outputs for pictures of ``sides`` (student's, teacher's).
 
     Raises:
         LrfaceError: teacher and student have different numbers of classes.
@@ -149,5 +154,5 @@ def setting_of(
 
 
 def _plain(outputs: Outputs, rotated: bool) -> Outputs:
-    """Of pictures in four turns, those that are not turned."""
+    """The outputs for the upright pictures only, if the batch has four orientations."""
     return outputs.convert(lambda tensor: tensor[::4]) if rotated else outputs

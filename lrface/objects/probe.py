@@ -1,4 +1,4 @@
-"""Transfer: a linear classifier on the frozen features of a trained network."""
+"""Linear probe: a linear classifier on the frozen features of a trained network, on another set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,20 @@ from lrface.objects.files import load_network
 from lrface.objects.networks import ObjectNetwork
 from lrface.objects.view import View
 
-#: Inverse strengths of the penalty that are tried.
+#: Inverse strengths of the penalty to choose from.
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 HOLDOUT_SEED = 20_000
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a probe found: accuracy on the test set, the chosen strength, its accuracy on held-out training pictures."""
+    """Result of a linear probe.
+
+    Attributes:
+        accuracy: on the test set, 0 to 1.
+        strength: chosen inverse strength of the penalty.
+        held_out: accuracy on held-out training pictures with this strength, 0 to 1.
+    """
 
     accuracy: float
     strength: float
@@ -32,16 +38,16 @@ def linear_probe(
 ) -> Probe:
     """Train a multinomial logistic regression on the embeddings of another set.
 
-    The strength of its penalty is chosen on a fifth of each class of the training pictures; the test set is looked at
-    once. Features are scaled to unit variance by the training pictures. Pictures are brought to the side that the
-    network's teacher saw, then to its own resolution, as in its training.
+    The strength of its penalty is chosen on a fifth of each class of the training pictures. The test set is used only
+    once, at the end. Features are scaled to unit variance by the training pictures. Pictures are resized to the side that
+    the network's teacher used, then to the network's own resolution, as in its training.
 
     Args:
-        model: the network's file.
-        name: of the set, as in ``lrface.objects.data.SETS``.
-        path: where the set lies.
+        model: file of the network.
+        name: of the set, one of ``lrface.objects.data.SETS``.
+        path: folder of the set.
         device: for the features.
-        steps: of the solver (L-BFGS), at most.
+        steps: maximum number of steps of the solver (L-BFGS).
 
     Raises:
         LrfaceError: the network or the set is missing or damaged.

@@ -1,4 +1,4 @@
-"""The recipe of an object run: the schema of face recipes where the two agree, and what is of objects alone."""
+"""The recipe of an object run. It shares the sections of face recipes where both are the same."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -11,33 +11,34 @@ from lrface.train.schema import Section, parse
 
 
 class ObjectData(Section):
-    """The pictures. ``path`` is relative to the data root."""
+    """The data. ``path`` is relative to the data root."""
 
     set: Literal["shapes", "cifar100", "svhn", "stl10", "tinyimagenet"]
-    path: str | None = None  # by default a folder of the set's name; not for shapes
-    per_class: int | None = Field(default=None, ge=2)  # shapes: how many of each class are drawn to train on
-    classes: int | None = Field(default=None, ge=2)  # the first so many alone, for a small budget; by default all
-    side: int | None = Field(default=None, ge=8, le=512)  # what the teacher sees; by default the set's own pixels
-    low: int | None = Field(default=None, ge=8, le=512)  # what the student sees; by default the same as the teacher
+    path: str | None = None  # by default a folder of the set's name; unused for shapes
+    per_class: int | None = Field(default=None, ge=2)  # shapes: number of training pictures of each class
+    classes: int | None = Field(default=None, ge=2)  # use only the first classes, for a small budget; by default all
+    side: int | None = Field(default=None, ge=8, le=512)  # side of the teacher's pictures; by default that of the set
+    # Side of the student's pictures; by default that of the teacher.
+    low: int | None = Field(default=None, ge=8, le=512)
     kernel: Literal["bilinear", "bicubic", "area", "nearest"] = "bilinear"
     antialias: bool = True
-    holdout: int = Field(default=0, ge=0)  # training pictures of each class kept out, to validate on
+    holdout: int = Field(default=0, ge=0)  # number of training pictures of each class that are kept out for validation
 
 
 class ObjectAugment(Section):
-    """What is done to both networks' view alike, before it is made small."""
+    """The augmentation. It is the same for both networks and precedes the reduction to low resolution."""
 
     flip: bool = True
-    crop: int = Field(default=4, ge=0, le=64)  # pixels of black border of which a window is cut
+    crop: int = Field(default=4, ge=0, le=64)  # width of the black border in pixels from which a random window is cut
 
 
 class ObjectTeacher(Section):
-    """The teacher: a file relative to the data root; or else ``network``, trained first, on the pictures at full size."""
+    """The teacher: a file relative to the data root, or ``network``, which is trained first on full-size pictures."""
 
     file: str | None = None
     network: str | None = None
-    epochs: int | None = Field(default=None, ge=1)  # of its training; by default those of the recipe
-    cache: bool = False  # ask it once for every picture and its mirror image, and keep that; needs augment.crop=0
+    epochs: int | None = Field(default=None, ge=1)  # of the teacher's training; by default those of the recipe
+    cache: bool = False  # compute its outputs once for each picture and its mirror image; needs augment.crop=0
 
     @model_validator(mode="after")
     def _agree(self) -> "ObjectTeacher":
@@ -47,13 +48,13 @@ class ObjectTeacher(Section):
 
 
 class ObjectLoss(Section):
-    """The objective: cross-entropy, and each term that is named."""
+    """The objective: cross-entropy and the terms that are given."""
 
     classification: float = Field(default=1.0, ge=0)  # weight of the cross-entropy
     kd: KDSection | None = None
     crrcd: CRRCDSection | None = None
     cosine: RegressionSection | None = None
-    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)  # see lrface.losses.registry; {} for its defaults
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)  # see lrface.losses.registry; {} for the defaults
 
     @property
     def teaches(self) -> bool:
@@ -62,20 +63,20 @@ class ObjectLoss(Section):
 
 
 class BeforeSection(Section):
-    """The stage before the training, for methods that have one."""
+    """The preliminary stage, for methods that have one."""
 
     epochs: int = Field(default=30, ge=1)
     lr: float | None = Field(default=None, gt=0)  # by default optim.lr
 
 
 class ObjectValidation(Section):
-    """Choosing the best epoch, on the training pictures that ``data.holdout`` keeps out."""
+    """Choice of the best epoch, on the training pictures that ``data.holdout`` keeps out."""
 
     every: int = Field(default=1, ge=1)  # epochs
 
 
 class ObjectRecipe(Section):
-    """One run."""
+    """The recipe of one run."""
 
     task: Literal["objects"]
     name: str
@@ -90,7 +91,7 @@ class ObjectRecipe(Section):
     validation: ObjectValidation = ObjectValidation()
     seed: int = 5
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
-    compile: bool = False  # the student by torch.compile: faster steps after a minute; needs a C++ compiler
+    compile: bool = False  # compile the student by torch.compile: faster steps after a minute; needs a C++ compiler
 
     @model_validator(mode="after")
     def _agree(self) -> "ObjectRecipe":
@@ -108,17 +109,25 @@ class ObjectRecipe(Section):
 
 
 def parse_object_recipe(content: Any, where: str) -> ObjectRecipe:
-    """Check a recipe's content; ``where`` is named in errors. Raises LrfaceError for a wrong key or value."""
+    """Check the content of a recipe.
+
+    Args:
+        content: the parsed YAML.
+        where: source of the recipe, for error messages.
+
+    Raises:
+        LrfaceError: a key or a value is wrong.
+    """
     return parse(ObjectRecipe, content, where)
 
 
 def is_object_recipe(content: Any) -> bool:
-    """Whether a YAML mapping describes objects and not faces."""
+    """Whether a YAML mapping is a recipe for objects, not for faces."""
     return isinstance(content, dict) and content.get("task") == "objects"
 
 
 def read_part(data: ObjectData, root: Path, split: str) -> Pictures:
-    """The pictures of a split that a recipe names, at the set's own size; nothing is held out yet.
+    """Read the pictures of a recipe's split at the set's own size. Nothing is held out yet.
 
     Raises:
         LrfaceError: as :func:`lrface.objects.data.open_set`, or the set has fewer classes than ``data.classes``.
@@ -128,5 +137,5 @@ def read_part(data: ObjectData, root: Path, split: str) -> Pictures:
 
 
 def data_path(data: ObjectData, root: Path) -> Path | None:
-    """Where the set lies; None for the generated one."""
+    """Path of the set; None for the generated one."""
     return None if data.set == "shapes" else root / (data.path or data.set)

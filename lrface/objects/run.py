@@ -1,4 +1,4 @@
-"""From an object recipe to a trained network: teacher, the stage before, the training, the test set."""
+"""The training of an object recipe: teacher, preliminary stage, main training, and test."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +25,19 @@ from lrface.train.run import make_fabric
 from lrface.version import code_version
 
 MODEL, RESULT = "model.safetensors", "result.json"
-#: Held-out pictures are the same for every seed of a recipe, so that its runs can be compared.
+#: The held-out pictures are the same for every seed of a recipe, so that its runs can be compared.
 HOLDOUT_SEED = 20_000
 
 
 @dataclass(frozen=True)
 class ObjectOutcome:
-    """What a run left behind.
+    """The result of a run.
 
     Attributes:
-        finished: False if it was interrupted.
-        model: the network after the last epoch.
-        history: accuracy on held-out training pictures, an entry a validated epoch.
-        accuracy: on the test set, after the last epoch; None if it was interrupted.
+        finished: False if the run was interrupted.
+        model: file of the network after the last epoch.
+        history: one entry per validated epoch, with the accuracy on held-out training pictures.
+        accuracy: on the test set after the last epoch, 0 to 1; None if the run was interrupted.
     """
 
     finished: bool
@@ -48,7 +48,7 @@ class ObjectOutcome:
 
 @dataclass(frozen=True)
 class _Sets:
-    """The pictures of a run: to train on, held out (or None), and to report on."""
+    """The pictures of a run: for training, held out (or None), and for the test."""
 
     train: Pictures
     held: Pictures | None
@@ -58,15 +58,15 @@ class _Sets:
 def train_objects(
     recipe: ObjectRecipe, out: str | Path, data_root: str | Path = ".", device: str = "auto", resume: bool = False
 ) -> ObjectOutcome:
-    """Train what an object recipe describes.
+    """Train the network that an object recipe describes.
 
     Args:
         recipe: see :mod:`lrface.objects.recipe`.
-        out: the run's folder: as for faces, with ``result.json`` (accuracy on the test set), and the folders
-            ``teacher/`` (if the recipe trains one) and ``before/`` (if a method has a stage before).
-        data_root: what the recipe's paths are relative to.
+        out: folder of the run, as for faces. It also gets ``result.json`` (accuracy on the test set), ``teacher/`` (if
+            the recipe trains one) and ``before/`` (if a method has a preliminary stage).
+        data_root: the recipe's paths are relative to it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``. One process only.
-        resume: go on from the last checkpoint.
+        resume: continue from the last checkpoint.
 
     Raises:
         LrfaceError: the data, the teacher or the checkpoint do not fit the recipe, or the loss is not finite.
@@ -96,12 +96,12 @@ def train_objects(
     if objective.staged and not (out / LAST).exists() and not run.before(resume):
         return ObjectOutcome(False, out / MODEL, [])
     begun = any((out / place / LAST).exists() for place in ("", "before", "teacher"))
-    return run.main(resume and ((out / LAST).exists() or not begun))  # with nothing begun, loading says so
+    return run.main(resume and ((out / LAST).exists() or not begun))  # if no stage has begun, loading raises the error
 
 
 @dataclass
 class _Run:
-    """The pieces of one run."""
+    """The objects that one run needs."""
 
     recipe: ObjectRecipe
     fabric: Fabric
@@ -113,7 +113,7 @@ class _Run:
     cache: TeacherCache | None
 
     def before(self, resume: bool) -> bool:
-        """The stage before, in a folder of its own. Returns whether its end was reached."""
+        """Run the preliminary stage in its own folder. Returns whether it was finished."""
         section, out = self.recipe.before, self.out / "before"
         optim = self.recipe.optim.model_copy(
             update={"epochs": section.epochs, "lr": section.lr or self.recipe.optim.lr, "average": 0.0}
@@ -127,7 +127,7 @@ class _Run:
         return finished
 
     def main(self, resume: bool) -> ObjectOutcome:
-        """The training, and what it leaves."""
+        """Run the main training, and write its results."""
         loop = self._loop(self.recipe, self.out, self.sets.held)
         finished = self._go(loop, self.out, resume)
         history = loop.progress.history
@@ -150,7 +150,7 @@ class _Run:
                 f"{len(self.sets.train)} training pictures do not fill one batch of {recipe.optim.batch_size}: "
                 "lower optim.batch_size"
             )
-        # The loop asks of a recipe, an objective and batches only what those of objects have too.
+        # The loop uses only those parts of a recipe, an objective and batches that objects have too.
         make: Any = ObjectLoop
         loop: ObjectLoop = make(
             recipe, self.fabric, self.objective, batches, self.view, held, self.sets.train.fingerprint, out
@@ -210,7 +210,7 @@ def _cache(
     recipe: ObjectRecipe, objective: ObjectObjective, teacher: ObjectNetwork | None, pictures: Pictures,
     device: torch.device, out: Path, root: Path,
 ) -> TeacherCache | None:  # fmt: skip
-    """What the teacher says of all pictures, if the recipe wants that kept; beside the teacher."""
+    """Outputs of the teacher for all pictures, if the recipe wants a cache. Its file lies next to the teacher."""
     if teacher is None or recipe.teacher is None or not recipe.teacher.cache:
         return None
     if objective.rotated:
@@ -222,7 +222,7 @@ def _cache(
 
 
 def _teacher(recipe: ObjectRecipe, out: Path, root: Path, device: str) -> ObjectNetwork | None:
-    """The teacher: from its file, from ``teacher/`` of this run, or trained there first; None if interrupted."""
+    """The teacher: from its file, from ``teacher/`` of this run, or trained there now; None if interrupted."""
     section = recipe.teacher
     assert section is not None
     if section.file:

@@ -1,4 +1,4 @@
-"""What the teacher says of every training picture and of its mirror image, computed once and kept beside the teacher."""
+"""Stored outputs of the teacher for every training picture and its mirror image, in a file next to the teacher."""
 
 import hashlib
 from collections.abc import Collection
@@ -18,24 +18,24 @@ from lrface.train.batches import normalise
 from lrface.train.objective import layout_of
 
 BATCH = 250
-#: Parts of the outputs that are lists of maps.
+#: Parts of the outputs that are lists of feature maps.
 LISTS = ("maps", "preacts")
 
 
 class TeacherCache:
-    """Outputs of all training pictures, on the training device.
+    """The teacher's outputs for all training pictures, on the training device.
 
     Args:
-        tensors: float32 ``[2 N, ...]`` by name (``logits``, ``embedding``, ``maps.0`` ...): each picture, then its
-            mirror image.
-        classifier: float ``[C, D]``, of the teacher.
+        tensors: float32 ``[2 N, ...]`` by name (``logits``, ``embedding``, ``maps.0`` ...). Each picture is followed by
+            its mirror image.
+        classifier: float32 ``[C, D]``, weights of the teacher's last layer.
     """
 
     def __init__(self, tensors: dict[str, Tensor], classifier: Tensor) -> None:
         self._tensors, self._classifier = tensors, classifier
 
     def of(self, index: Tensor, mirrored: Tensor) -> Outputs:
-        """Of the pictures ``index`` (int64 ``[b]``), mirrored where ``mirrored`` (bool ``[b]``) says so."""
+        """The outputs for the pictures ``index`` (int64 ``[b]``), or their mirror images where ``mirrored`` (bool ``[b]``)."""
         rows = 2 * index + mirrored.to(index)
         found = {name: tensor[rows] for name, tensor in self._tensors.items()}
         lists = {part: tuple(found[name] for name in sorted(found) if name.startswith(f"{part}.")) for part in LISTS}
@@ -47,17 +47,17 @@ class TeacherCache:
 def cached_outputs(
     teacher: ObjectNetwork, pictures: Pictures, parts: Collection[str], device: torch.device, folder: Path
 ) -> TeacherCache:
-    """The teacher's logits and embeddings of a set, with its maps if ``parts`` names them: from the disk, or computed.
+    """Read the teacher's outputs for a set from the disk, or compute them and write the file.
 
     Args:
         teacher: in evaluation mode, on ``device``.
         pictures: the training pictures at the teacher's size.
-        parts: of :data:`lrface.losses.method.PARTS`, what the methods read.
-        device: where the outputs shall lie.
-        folder: of the file, which is named after the teacher, the pictures and the parts.
+        parts: names from :data:`lrface.losses.method.PARTS` that the methods use. Logits and embeddings are always included.
+        device: on which the outputs are kept.
+        folder: of the file, whose name depends on the teacher, the pictures and the parts.
 
     Raises:
-        LrfaceError: the outputs do not fit into the memory that is free, or cannot be written.
+        LrfaceError: the outputs do not fit into the free memory, the file is damaged, or it cannot be written.
     """
     import safetensors.torch
 
@@ -77,7 +77,7 @@ def cached_outputs(
 
 
 def _flat(outputs: Outputs, kept: list[str]) -> dict[str, Tensor]:
-    """The parts by name, each stage of the maps under a name of its own."""
+    """The parts by name. Each stage of a list of maps has its own name."""
     found: dict[str, Tensor] = {}
     for part in kept:
         value = getattr(outputs, part)

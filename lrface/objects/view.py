@@ -1,4 +1,4 @@
-"""What a network sees of pictures: low resolution, and the augmentation that comes before it, in batches on the device."""
+"""The input of a network: reduction to low resolution and augmentation, in batches on the device."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,12 +12,12 @@ from lrface.faces.degrade import Degradation
 
 @dataclass(frozen=True)
 class View:
-    """The pixels of one network.
+    """The pixels that a network gets.
 
     Attributes:
-        side: of the pictures as they lie in memory.
-        low: what they are reduced to; None: not.
-        kernel, antialias: of :class:`lrface.faces.degrade.Degradation`, the same operators.
+        side: of the pictures in memory, in pixels.
+        low: side after the reduction; None: no reduction.
+        kernel, antialias: as in :class:`lrface.faces.degrade.Degradation`, which uses the same operators.
     """
 
     side: int
@@ -27,17 +27,17 @@ class View:
 
     @property
     def name(self) -> str:
-        """The operator in one word, as tables print it."""
+        """The operator in one word, for tables."""
         if self.low is None:
             return f"{self.side}px"
         return Degradation(self.low, self.kernel, self.antialias).name
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
+        """The fields as a dictionary that JSON can hold."""
         return asdict(self)
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """uint8 ``[b, 3, side, side]`` to uint8 ``[b, 3, low, low]``, rounded to nearest."""
+        """Reduce uint8 ``[b, 3, side, side]`` to uint8 ``[b, 3, low, low]``, rounded to the nearest level."""
         if self.low is None or self.low == pictures.shape[-1]:
             return pictures
         values = pictures.float()
@@ -51,10 +51,16 @@ class View:
 
 
 def augment(pictures: Tensor, border: int, flip: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """uint8 ``[b, 3, s, s]``: each mirrored by a coin, and a window of that size out of a black border around it.
+    """Mirror pictures at random, and cut a random window of the same size from each after adding a black border.
+
+    Args:
+        pictures: uint8 ``[b, 3, s, s]``.
+        border: width of the border in pixels.
+        flip: mirror each picture with probability 0.5.
+        generator: of the random numbers.
 
     Returns:
-        The new pictures, and which were mirrored (bool ``[b]``).
+        The new pictures, and which of them are mirrored (bool ``[b]``).
     """
     count, _, side, _ = pictures.shape
     mirrored = ((torch.rand(count, generator=generator) < 0.5) & flip).to(pictures.device)
@@ -70,10 +76,10 @@ def augment(pictures: Tensor, border: int, flip: bool, generator: torch.Generato
 
 
 def planes(images: Any, device: torch.device) -> Tensor:
-    """uint8 ``[n, s, s, 3]`` of numpy to ``[n, 3, s, s]`` on a device."""
+    """Convert uint8 ``[n, s, s, 3]`` of numpy to a tensor ``[n, 3, s, s]`` on a device."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
 
 
 def turned(pictures: Tensor) -> Tensor:
-    """Each picture in four turns, one after the other: ``[4 b, ...]``."""
+    """The four orientations of each picture, one after the other: ``[4 b, ...]``."""
     return torch.stack([torch.rot90(pictures, turns, (2, 3)) for turns in range(4)], 1).flatten(0, 1)

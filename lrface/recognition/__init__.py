@@ -1,1 +1,1 @@
-"""Using a trained model: compare, name and search faces."""
+"""Using a trained model: compare, identify and search faces."""

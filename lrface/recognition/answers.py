@@ -1,4 +1,4 @@
-"""What an encoder answers: a face with its embedding, and whether two faces are of one person."""
+"""The answers of an encoder: a face with its embedding, and whether two faces are of one person."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from lrface.faces.calibration import rate_weights
 from lrface.faces.quality import Quality
 from lrface.recognition.finder import CroppedFace
 
-#: False accept rate that verification promises unless another is asked for.
+#: Default false accept rate of verification.
 DEFAULT_FAR = 0.01
 
 
@@ -20,10 +20,10 @@ class FoundFace:
 
     Attributes:
         box: left, top, right, bottom in the image's pixels, float32 ``[4]``; it may reach beyond the image.
-        landmarks: float32 ``[5, 2]``; None where the image was taken as the face.
-        score: the detector's confidence; None where the image was taken as the face.
+        landmarks: float32 ``[5, 2]``; None if the whole image was taken as the face.
+        score: the detector's confidence; None if the whole image was taken as the face.
         crop: the aligned face, uint8 RGB ``[112, 112, 3]``, or the image itself.
-        quality: what is known of it.
+        quality: of the face.
         embedding: float32 ``[dim]``, L2-normalised.
     """
 
@@ -36,7 +36,7 @@ class FoundFace:
 
     @classmethod
     def of(cls, cropped: CroppedFace, embedding: np.ndarray) -> "FoundFace":
-        """A face that has been looked at, with its embedding."""
+        """Combine a cropped face with its embedding."""
         landmarks, score = (None, None) if cropped.face is None else (cropped.face.landmarks, cropped.face.score)
         return cls(cropped.box, landmarks, score, cropped.crop, cropped.quality, embedding)
 
@@ -48,18 +48,19 @@ class FoundFace:
 
 @dataclass(frozen=True)
 class Verification:
-    """The answer to: one person or two?
+    """The result of comparing two faces.
 
     Attributes:
         similarity: cosine of the two embeddings, -1 to 1.
         same: whether the similarity is above the threshold.
         threshold: cosine.
-        far: the false accept rate that the threshold was calibrated for; None for a threshold given by hand.
-        notes: what should be known of the two images, such as that one was too small for a detector.
-        probability: of one person, where as many pairs are of one as of two; None if the model is not calibrated for it.
+        far: the false accept rate for which the threshold was calibrated; None if the user gave the threshold.
+        notes: remarks about the two images, such as that one was too small for a detector.
+        probability: that the faces show one person, if this was as likely as not before; None if the model is not
+            calibrated for it.
         resolutions: pixels of detail of the two faces, see :class:`lrface.faces.quality.Quality`.
-        warnings: why the answer is not to be trusted.
-        members: the models that embedded the two faces; None where there was no choice.
+        warnings: reasons why the answer cannot be trusted.
+        members: the models that embedded the two faces; None without a family.
     """
 
     similarity: float
@@ -73,20 +74,20 @@ class Verification:
     members: tuple[str, str] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
+        """The fields as a dictionary that JSON can hold."""
         return asdict(self)
 
 
 def known_thresholds(card: dict[str, Any]) -> dict[float, float]:
-    """False accept rate -> cosine threshold, as calibrated with a model; empty for a card that carries none."""
+    """The calibrated thresholds in a model's card: false accept rate -> cosine; empty if there are none."""
     return {float(far): float(value) for far, value in card.get("thresholds", {}).items()}
 
 
 def threshold_between(known: dict[float, float], far: float) -> float:
-    """The cosine threshold for a rate, interpolated in its logarithm between those that are known.
+    """The cosine threshold for a false accept rate, interpolated in the logarithm of the rate.
 
     Raises:
-        LrfaceError: the rate lies outside those that the model was calibrated for.
+        LrfaceError: the rate lies outside the calibrated ones.
     """
     if not known:
         raise LrfaceError("this model carries no calibrated thresholds: give one with --threshold")

@@ -1,4 +1,4 @@
-"""Who is it? A backbone with a softmax layer over people, as ``lrface finetune`` makes it."""
+"""Identification of known people: a backbone with a softmax layer over people, made by ``lrface finetune``."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,20 +12,20 @@ from lrface.faces.calibration import interpolation_note, rate_weights
 from lrface.recognition.classifier_files import load_classifier
 from lrface.recognition.encoder import FaceEncoder, Image
 
-#: Share of strangers that may be taken for somebody unless another is asked for.
+#: Default share of strangers that is accepted as a known person.
 DEFAULT_FAR = 0.05
 
-#: Images that are held in memory at once.
+#: Number of images in memory at once.
 BATCH = 64
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Somebody whom a face may show.
+    """A person whom a face may show.
 
     Attributes:
         name: of the person.
-        probability: given that the face shows one of the people whom the classifier knows, 0 to 1.
+        probability: 0 to 1, if the face shows one of the people in the classifier.
         similarity: cosine of the embedding to the person's direction, -1 to 1.
     """
 
@@ -36,14 +36,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Identification:
-    """The answer to: who is it?
+    """The result of an identification.
 
     Attributes:
-        name: of the nearest person if their similarity is above the threshold, else None: nobody whom the classifier knows.
+        name: of the nearest person if the similarity is above the threshold, else None: nobody in the classifier.
         threshold: cosine.
-        far: the share of strangers that the threshold was calibrated to take for somebody; None for one given by hand.
+        far: the share of strangers for which the threshold was calibrated; None if the user gave the threshold.
         candidates: the most probable first; at least one.
-        notes: what should be known of the image, such as that it was taken as the face itself.
+        notes: remarks about the image, such as that it was taken as the face itself.
     """
 
     name: str | None
@@ -54,7 +54,7 @@ class Identification:
 
     @property
     def known(self) -> bool:
-        """Whether somebody was named."""
+        """Whether a person was named."""
         return self.name is not None
 
     @property
@@ -68,19 +68,19 @@ class Identification:
         return self.candidates[0].similarity
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields and properties as a dictionary that JSON can hold."""
         return {"known": self.known, "probability": self.probability, "similarity": self.similarity, **asdict(self)}
 
 
 class FaceClassifier:
-    """Names the people whom it was finetuned on.
+    """Names the people on whom it was finetuned.
 
     Args:
         encoder: the backbone, and how faces are cropped.
-        weight: float32 ``[people, dim]``, a direction of unit length for each.
+        weight: float32 ``[people, dim]``, a direction of unit length for each person.
         names: of the people, in the order of ``weight``.
         scale: of the softmax over cosines.
-        card: what the file says of itself.
+        card: the file's card.
     """
 
     def __init__(
@@ -97,14 +97,14 @@ class FaceClassifier:
         """Open a classifier.
 
         Args:
-            path: a file that ``lrface finetune`` wrote.
+            path: a file from ``lrface finetune``.
             detector, face, device, min_face, turn: see :class:`lrface.recognition.encoder.FaceEncoder`.
-            model: where the backbone is, for a classifier that names a model of others instead of carrying it; by
-                default where it was when the classifier was made.
+            model: the backbone, if the file only refers to it (an ONNX file or an insightface pack); by default it is
+                searched where it was when the classifier was made.
 
         Raises:
-            LrfaceError: the file is missing, damaged, changed, of another version or no classifier, or its backbone is
-                not to be had.
+            LrfaceError: the file is missing, damaged, changed, of another version or not a classifier, or its backbone is
+                not available.
         """
         embedder, weight, card = load_classifier(path, device, model)
         encoder = FaceEncoder(embedder, detector, face, device, min_face, turn)
@@ -112,17 +112,17 @@ class FaceClassifier:
 
     @property
     def thresholds(self) -> dict[float, float]:
-        """Share of strangers that may be taken for somebody -> cosine threshold, as calibrated with the classifier."""
+        """The calibrated thresholds: share of strangers that is accepted as a known person -> cosine."""
         return {float(far): float(value) for far, value in self.card["thresholds"].items()}
 
     def threshold(self, far: float | None = None) -> tuple[float, float]:
-        """The cosine threshold for a share of strangers, and that share.
+        """The cosine threshold for a share of accepted strangers, and this share.
 
-        By default the share is ``DEFAULT_FAR``, or the strictest that could be calibrated if that could not. Between two
-        that were calibrated the threshold is interpolated in the logarithm of the share.
+        By default the share is ``DEFAULT_FAR``, or the strictest calibrated one if that is not calibrated. Between two
+        calibrated shares the threshold is interpolated in the logarithm of the share.
 
         Raises:
-            LrfaceError: the share lies outside those that the classifier was calibrated for.
+            LrfaceError: the share lies outside the calibrated ones.
         """
         known = self.thresholds
         if far is None:
@@ -136,10 +136,10 @@ class FaceClassifier:
         return sum(weight * known[share] for share, weight in weights.items()), far
 
     def choose(self, far: float | None, threshold: float | None) -> tuple[float, float | None]:
-        """The cosine to exceed, and the share of strangers that it promises: None for a ``threshold`` given by hand.
+        """The cosine to exceed, and its share of accepted strangers; None for a ``threshold`` that the user gave.
 
         Raises:
-            LrfaceError: the classifier was not calibrated for ``far``, or ``threshold`` is no cosine.
+            LrfaceError: the classifier is not calibrated for ``far``, or ``threshold`` is not a cosine.
         """
         if threshold is None:
             return self.threshold(far)
@@ -150,21 +150,21 @@ class FaceClassifier:
     def identify(
         self, images: Sequence[Image], top: int = 5, far: float | None = None, threshold: float | None = None
     ) -> list[Identification]:
-        """Tell who the main face of each image is.
+        """Identify the main face of each image.
 
         Args:
             images: paths, encoded bytes, or uint8 RGB ``[h, w, 3]``: photos, aligned crops, or tiny native faces.
-            top: how many candidates to name, at most.
-            far: share of strangers that may be taken for somebody; one of :attr:`thresholds`.
+            top: largest number of candidates.
+            far: share of strangers that may be accepted, within the range of :attr:`thresholds`.
             threshold: a cosine to use instead.
 
         Raises:
-            ImageError: an image cannot be read or shows no face; it is named.
-            LrfaceError: there are no images, the classifier was not calibrated for ``far``, or the detector cannot be had.
+            ImageError: an image cannot be read or shows no face; the message names it.
+            LrfaceError: there are no images, the classifier is not calibrated for ``far``, or the detector is not available.
         """
         if not len(images):
             raise LrfaceError("there are no images to identify")
-        self.choose(far, threshold)  # a mistake there should not come out after a thousand photos
+        self.choose(far, threshold)  # finds mistakes now and not after a thousand photos
         result: list[Identification] = []
         for start in range(0, len(images), BATCH):
             crops, notes = zip(*map(self.encoder.crop, images[start : start + BATCH]), strict=True)
@@ -175,7 +175,7 @@ class FaceClassifier:
         self, crops: Sequence[np.ndarray], top: int = 5, far: float | None = None, threshold: float | None = None,
         notes: Sequence[str | None] = (),
     ) -> list[Identification]:  # fmt: skip
-        """The same for aligned crops, uint8 RGB of any size; a note on each is handed through."""
+        """The same as :meth:`identify` for aligned crops, uint8 RGB of any size; ``notes`` are copied to the results."""
         threshold, promised = self.choose(far, threshold)
         similarity = self.similarities(self.encoder.embed_crops(crops))
         probability = self.probabilities(similarity)
@@ -193,12 +193,12 @@ class FaceClassifier:
         return result
 
     def similarities(self, embeddings: np.ndarray) -> np.ndarray:
-        """float32 ``[n, people]``: cosines of embeddings ``[n, dim]`` of unit length to each person's direction."""
+        """Cosines of embeddings ``[n, dim]`` of unit length to each person's direction: float32 ``[n, people]``."""
         result: np.ndarray = np.clip(embeddings @ self.weight.T, -1, 1)
         return result
 
     def probabilities(self, similarities: np.ndarray) -> np.ndarray:
-        """float64 ``[n, people]``, rows that add up to 1: the softmax over the people whom the classifier knows."""
+        """The softmax over the people in the classifier: float64 ``[n, people]``, rows with the sum 1."""
         logits = self.scale * similarities.astype(np.float64)
         values = np.exp(logits - logits.max(1, keepdims=True))
         result: np.ndarray = values / values.sum(1, keepdims=True)

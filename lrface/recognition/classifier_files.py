@@ -1,9 +1,9 @@
 """A classifier as one file: backbone, softmax layer, names and card.
 
-A classifier file is a safetensors file with the layer's ``layer.weight`` and the backbone's tensors under ``backbone.``;
-its metadata has one key, ``lrface-classifier``: a JSON object, the card. It holds no code and needs no pickle. A backbone
-that is not ours (an ONNX file, a pack of insightface) is named there by where it is and by its fingerprint instead: those
-files have owners and licences of their own, and hundreds of megabytes.
+A classifier file is a safetensors file with the layer as ``layer.weight`` and the backbone's tensors under ``backbone.``. Its
+metadata has one key, ``lrface-classifier``, a JSON object: the card. The file holds no code and needs no pickle. A backbone that
+is not an lrface model (an ONNX file, a pack of insightface) is not copied, because such files have their own licences and
+hundreds of megabytes. The card then has its location and its fingerprint.
 """
 
 import hashlib
@@ -35,13 +35,13 @@ def save_classifier(
 
     Args:
         path: the file, usually ``*.safetensors``.
-        embedder: the backbone; its weights go into the file if it is a torch module of ours.
-        source: where the backbone was opened, for one that does not go into the file.
+        embedder: the backbone; its weights are copied into the file if it is an lrface torch module.
+        source: location of the backbone, for one that is not copied.
         weight: float32 ``[people, dim]``, rows of unit length.
         names: of the people.
         scale: of the softmax.
-        thresholds: share of strangers that may be taken for somebody -> cosine; at least one.
-        card: anything else that JSON can hold.
+        thresholds: share of strangers that is accepted as a known person -> cosine; at least one entry.
+        card: any other entries that JSON can hold.
 
     Raises:
         LrfaceError: a number is not finite, or the file cannot be written.
@@ -82,15 +82,15 @@ def load_classifier(
 
     Args:
         path: the file.
-        device: for the backbone.
-        model: where a backbone is that does not lie in the file.
+        device: of the backbone.
+        model: location of a backbone that is not in the file.
 
     Returns:
         The backbone, the layer's directions float32 ``[people, dim]``, and the card.
 
     Raises:
-        LrfaceError: the file is missing, damaged, changed since it was written, of another version or no classifier, or
-            its backbone is not to be had.
+        LrfaceError: the file is missing, damaged, changed since it was written, of another version or not a classifier, or
+            its backbone is not available.
     """
     import safetensors
 
@@ -139,7 +139,7 @@ def _read_layer(path: str | Path, card: dict[str, Any], tensor: "Tensor | None")
     )
     if not whole or tensor is None:
         raise LrfaceError(f"{path} is not a whole classifier: make it again with `lrface finetune`")
-    return tensor.float().numpy().copy()  # a copy, because safetensors maps the file
+    return tensor.float().numpy().copy()  # a copy, because safetensors maps the file into memory
 
 
 def _open_backbone(
@@ -165,7 +165,7 @@ def _open_backbone(
 
 
 def _stored(tensor: "Tensor") -> "Tensor":
-    """As float16 where that loses nothing, as it does for the weights of a file that was stored so."""
+    """Convert to float16 if no value changes, as for weights from a float16 file."""
     tensor = tensor.detach().cpu().contiguous()
     if not tensor.is_floating_point() or tensor.ndim < 2:
         return tensor
@@ -174,7 +174,7 @@ def _stored(tensor: "Tensor") -> "Tensor":
 
 
 def _digest(tensors: Mapping[str, "Tensor"], card: Mapping[str, Any]) -> str:
-    """SHA-256 of everything in the file. It tells damage and edits, and is no signature."""
+    """SHA-256 of everything in the file. It detects damage and changes, but is not a signature."""
     digest = hashlib.sha256(json.dumps(card, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode() + tensor.numpy().tobytes())

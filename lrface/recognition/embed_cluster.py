@@ -1,4 +1,4 @@
-"""Many image files -> one file of embeddings, by a Ray cluster."""
+"""Embedding many image files into one file, on a Ray cluster."""
 
 import hashlib
 import pickle
@@ -15,7 +15,7 @@ from lrface.files import atomic_write, require_path
 from lrface.recognition.embed_files import Part, Report, embed_paths, list_images, write_parts
 from lrface.recognition.encoder import FaceEncoder
 
-#: Images of one task.
+#: Number of images per task.
 CHUNK = 1024
 
 
@@ -28,13 +28,13 @@ def embed_on_ray(
     progress: bool = True,
     every: bool = False,
 ) -> Report:
-    """What :func:`lrface.recognition.embed_files.embed_files` does, shared over a cluster.
+    """The same as :func:`lrface.recognition.embed_files.embed_files`, on a cluster.
 
-    Parts are kept beside ``out`` until it is written, in ``OUT.parts``: the same call goes on after a kill.
+    Finished parts are stored beside ``out``, in ``OUT.parts``, until ``out`` is written. After a kill the same call resumes.
 
     Args:
         options: arguments of :meth:`FaceEncoder.load`, with which each worker loads the model.
-        sources, out: under paths that all machines share.
+        sources, out: paths that all machines share.
         address: see :func:`lrface.data.cluster.connected`.
         batch_size, progress, every: see ``embed_files``.
 
@@ -47,7 +47,8 @@ def embed_on_ray(
         raise LrfaceError(f"--out {out}: embeddings are written as NumPy .npz or as .parquet, call it so")
     passed = Passed()
     names = list_images(sources, passed)
-    fingerprint = FaceEncoder.load(*options).embedder.fingerprint  # a model that is wrong should come out at once
+    # Loads the model here first, so that a wrong model is found at once.
+    fingerprint = FaceEncoder.load(*options).embedder.fingerprint
     parts = Path(f"{Path(out).resolve()}.parts")
     chunks = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
     jobs = [
@@ -78,7 +79,7 @@ def _show(bar: Any, images: int) -> None:
 
 
 def _name(fingerprint: str, options: tuple[Any, ...], chunk: list[str], every: bool) -> str:
-    """Names a part by all that it is made of."""
+    """The name of a part: a digest of all its inputs."""
     return hashlib.sha256(repr((fingerprint, options, chunk, every)).encode()).hexdigest()[:32]
 
 
@@ -88,12 +89,12 @@ def _load(options: tuple[Any, ...]) -> FaceEncoder:
 
 
 def _embed(options: tuple[Any, ...], names: list[str], here: str, path: Path, batch_size: int, every: bool) -> None:
-    """A task: embed some images, named relative to the folder ``here``, and keep the part."""
+    """Task: embed images whose names are relative to the folder ``here``, and store the part."""
     import os
 
     if path.exists():
         return
-    os.chdir(here)  # so that images keep the names that they were given
+    os.chdir(here)  # so that the stored image names stay as they were given
     part = embed_paths(_load(options), names, batch_size, False, every)
     with atomic_write(path) as file:
         pickle.dump((part.table, part.refused, part.notes), file)

@@ -1,4 +1,4 @@
-"""Many image files -> one file of embeddings, and a report of those that could not be used."""
+"""Embedding many image files into one file, with a report of the images that could not be used."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from lrface.recognition.encoder import CroppedFace, FaceEncoder, ImageError
 
 @dataclass(frozen=True)
 class Report:
-    """What became of the images; ``embedded + len(refused)`` is their number.
+    """The outcome of all images. ``embedded + len(refused)`` is their number.
 
     Attributes:
-        embedded: how many are in the file.
-        refused: path and reason of each that is not.
-        notes: what should be known of images that are, such as that one was too small for a detector.
-        faces: the rows of the file, without embeddings: where each face was found, and what is known of it.
+        embedded: number of faces in the file.
+        refused: path and reason of each image that was not used.
+        notes: remarks about used images, such as that one was too small for a detector.
+        faces: the rows of the file without embeddings: where each face was found, and its quality.
     """
 
     embedded: int
@@ -44,27 +44,28 @@ def embed_files(
 
     The file has a row for each face: ``embeddings`` float32 ``[n, dim]``, L2-normalised; ``paths``, str ``[n]``; ``boxes``
     float32 ``[n, 4]`` (left, top, right, bottom), ``landmarks`` float32 ``[n, 5, 2]`` and ``scores`` float32 ``[n]`` of the
-    detector, NaN where the image was taken as the face; ``details`` float32 ``[n]``, pixels of detail; and ``model``, the
+    detector, NaN if the whole image was taken as the face; ``details`` float32 ``[n]``, pixels of detail; and ``model``, the
     fingerprint of the model. A Parquet file has the columns path, box, landmarks, score, detail and embedding, and the
     fingerprint in its metadata.
 
     Args:
         encoder: the model.
-        sources: image files, and folders that are searched to the bottom for them.
+        sources: image files, and folders, which are searched with all their subfolders.
         out: the file to write, ``*.npz`` or ``*.parquet``.
-        batch_size: how many images go through the network at once; no more are held in memory.
-        progress: show a bar with rate and time left.
+        batch_size: number of images in one pass of the network, and in memory.
+        progress: show a progress bar with rate and remaining time.
         every: embed all faces of an image, from left to right, instead of the main one.
 
     Raises:
-        LrfaceError: ``out`` is neither ``.npz`` nor ``.parquet`` or cannot be written, a source does not exist or holds no images,
-            the detector cannot be had, or no image can be used. A single image that cannot be used is a row of the report.
+        LrfaceError: ``out`` is neither ``.npz`` nor ``.parquet`` or cannot be written, a source does not exist or has no
+            images, the detector is not available, or no image can be used. A single image that cannot be used is an entry of
+            the report.
     """
     if Path(require_path(out)).suffix not in (".npz", ".parquet"):
         raise LrfaceError(f"--out {out}: embeddings are written as NumPy .npz or as .parquet, call it so")
     passed = Passed()
     paths = list_images(sources, passed)
-    # The file is opened first: that it cannot be written should not come out at the end.
+    # The file is opened first, so that a file that cannot be written is found at once.
     with atomic_write(out) as file:
         part = embed_paths(encoder, paths, batch_size, progress, every)
         return write_parts(file, out, [part], encoder.embedder.fingerprint, passed)
@@ -72,10 +73,10 @@ def embed_files(
 
 @dataclass(frozen=True)
 class Part:
-    """Some images embedded.
+    """The embedded faces of some of the images.
 
     Attributes:
-        table: column -> array, a row a face; None if there is no face. See :func:`embed_files`.
+        table: column -> array with a row per face; None if there is no face. See :func:`embed_files`.
         refused, notes, faces: see :class:`Report`.
     """
 
@@ -100,7 +101,7 @@ def embed_paths(encoder: FaceEncoder, paths: list[str], batch_size: int, progres
 
 
 def write_parts(file: IO[bytes], out: str | Path, parts: Sequence[Part], fingerprint: str, passed: Passed) -> Report:
-    """Write what was embedded, in the order of the parts, as ``out``'s name says, and say what became of the images.
+    """Write all parts in order to ``file``, in the format of the name ``out``, and make the report.
 
     Raises:
         LrfaceError: no image could be used.
@@ -119,14 +120,14 @@ def write_parts(file: IO[bytes], out: str | Path, parts: Sequence[Part], fingerp
 
 
 def list_images(sources: Iterable[str | Path], passed: Passed | None = None) -> list[str]:
-    """The image files that ``sources``, files or folders, stand for; those of a folder, to the bottom, sorted.
+    """List the image files of ``sources``, which are files or folders. Folders are searched with all subfolders, sorted.
 
     Args:
-        sources: a file is taken whatever it is called.
-        passed: takes what lies in the folders and is not used.
+        sources: a file is accepted with any name.
+        passed: collects the contents of the folders that are not used.
 
     Raises:
-        LrfaceError: one does not exist, or a folder holds no images.
+        LrfaceError: a source does not exist, or a folder has no images.
     """
     paths: list[str] = []
     for source in map(Path, map(require_path, sources)):
@@ -163,7 +164,8 @@ def _crops(
         for cropped in all_cropped:
             notes += cropped.notes
             crop = encoder.embedder.member(cropped.quality.resolution).compact(cropped.crop)
-            yield (path, replace(cropped, crop=crop)), crop  # so that no large photo has to be held
+            # The small crop replaces the large one, so that no large photo stays in memory.
+            yield (path, replace(cropped, crop=crop)), crop
 
 
 def _batches(
@@ -175,7 +177,7 @@ def _batches(
 
 
 def _table(faces: list[tuple[str, CroppedFace]], embeddings: np.ndarray) -> dict[str, np.ndarray]:
-    """The columns of the file."""
+    """Make the columns of the file."""
     nowhere = np.full((5, 2), np.nan, np.float32)
     return {
         "embeddings": embeddings,

@@ -1,7 +1,7 @@
-"""The one way to use a trained model: photo -> face -> low resolution -> embedding, with the model's own thresholds."""
+"""The main interface to a trained model: photo -> face -> low resolution -> embedding, with the model's own thresholds."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,20 @@ __all__ = ["DEFAULT_FAR", "CroppedFace", "FaceEncoder", "Image", "ImageError", "
 
 
 class FaceEncoder:
-    """Turns images of faces into embeddings, and compares them.
+    """Embeds the faces of images, and compares them.
 
     Args:
-        embedder: the network with its preprocessing; or a family of such, of which each face gets the one that fits it.
-        detector: ``auto`` (see :func:`lrface.faces.detect.automatic_detector`), one of ``DETECTORS``, the path of an
-            SCRFD detector ``*.onnx``, or ``none``: images are aligned crops.
-        face: which of several faces; see :func:`lrface.faces.detect.select_face`. None: ``FACE_RULE``, and nobody has
-            said so: such a photo is not enrolled.
-        device: for the detector.
-        min_face: width of the smallest face to look for; see :func:`lrface.faces.detect.create_detector`.
-        turn: try the other three turns of a photo in which no face is found upright.
+        embedder: the network with its preprocessing; or a family of networks, which chooses one for each face.
+        detector: ``auto`` (see :func:`lrface.faces.detect.automatic_detector`), one of ``DETECTORS``, the path of an SCRFD
+            detector ``*.onnx``, or ``none`` for images that are aligned crops.
+        face: the rule for several faces; see :func:`lrface.faces.detect.select_face`. None means ``FACE_RULE`` without an
+            explicit choice; photos with several similar faces are then not enrolled in galleries.
+        device: of the detector.
+        min_face: width of the smallest face to look for, in pixels; see :func:`lrface.faces.detect.create_detector`.
+        turn: if no face is clearly upright, search the other three orientations of the photo.
+
+    Raises:
+        LrfaceError: unknown detector.
     """
 
     def __init__(
@@ -75,14 +78,14 @@ class FaceEncoder:
         """Open a model, or a family of models.
 
         Args:
-            path: a shipped model's name or a file, see :func:`lrface.models.embedder.open_embedder`; or a shipped family's name.
-                The shipped family if None, or the default shipped model where there is no family.
+            path: name of a shipped model or family, or a file, see :func:`lrface.models.embedder.open_embedder`. If None, the
+                shipped family, or the default shipped model if there is no family.
             detector, face, device, min_face, turn: see the class.
             runtime, threads: see :func:`lrface.models.embedder.open_embedder`.
-            sharp: files of the teachers that taught the family, in its order: they embed the sharpest faces.
+            sharp: files of the family's teachers, in its order, which embed the sharpest faces.
 
         Raises:
-            LrfaceError: the model cannot be opened, or ``sharp`` is given for a single model or is of other networks.
+            LrfaceError: the model cannot be opened, or ``sharp`` is given for a single model or names other networks.
         """
         if sharp and shipped.find_family(None if path is None else str(path)) is None:
             raise LrfaceError(f"teachers for sharp faces (--sharp) go with a family, not with the single model {path}")
@@ -95,7 +98,7 @@ class FaceEncoder:
         return cls(opened, detector, face, device, min_face, turn)
 
     def only(self, fingerprint: str) -> "FaceEncoder | None":
-        """An encoder like this one with one member of its family alone; None if the family has none of that fingerprint."""
+        """The same encoder with only one member of its family; None if no member has this fingerprint."""
         embedder = self.embedder.single(fingerprint)
         if embedder is None:
             return None
@@ -104,12 +107,12 @@ class FaceEncoder:
 
     @property
     def detector(self) -> str:
-        """The detector's name, which tells what ``auto`` stands for; ``none`` where images are crops."""
+        """The detector's name, with ``auto`` replaced by its choice; ``none`` if images are crops."""
         return automatic_detector() if self._wanted == "auto" else self._wanted
 
     @property
     def thresholds(self) -> dict[float, float]:
-        """False accept rate -> cosine threshold, as calibrated with the model; empty for a model that carries none."""
+        """The calibrated thresholds: false accept rate -> cosine; empty if the model has none."""
         return known_thresholds(self.embedder.card)
 
     def embed(self, images: Sequence[Image], batch_size: int = 64) -> np.ndarray:
@@ -117,25 +120,27 @@ class FaceEncoder:
 
         Args:
             images: paths, encoded bytes, or uint8 RGB ``[h, w, 3]``: photos, aligned crops, or tiny native faces.
-            batch_size: how many go through the network at once.
+            batch_size: number of images in one pass of the network.
 
         Returns:
-            float32 ``[n, dim]``, L2-normalised: the sum over the image and its mirror image.
+            float32 ``[n, dim]``, L2-normalised: the sum over the face and its mirror image.
 
         Raises:
-            ImageError: an image cannot be read or shows no face; it is named.
-            LrfaceError: there are no images, or the detector cannot be had.
+            ImageError: an image cannot be read or shows no face; the message names it.
+            LrfaceError: there are no images, or the detector is not available.
         """
-        found = [self.compact(image) for image in images]  # at once, so that no large photo has to be held
+        found = [self.compact(image) for image in images]  # reduced at once, so that no large photo stays in memory
         return self.embed_crops([crop for crop, _, _ in found], batch_size, [detail for _, detail, _ in found])
 
     def compact(self, image: Image) -> tuple[np.ndarray, float, str | None]:
-        """The main face of an image, as small as the model for it takes it, its pixels of detail, and a note or None.
+        """The main face of an image, reduced as far as its model allows, its pixels of detail, and a note or None.
+
+        For a single model the detail is not needed and is NaN.
 
         Raises:
             ImageError, LrfaceError: see :meth:`crop`.
         """
-        if isinstance(self.embedder, Embedder):  # whatever the detail is: no need to look
+        if isinstance(self.embedder, Embedder):  # a single model embeds all faces, so their detail is not needed
             crop, note = self.crop(image)
             return self.embedder.compact(crop), np.nan, note
         cropped = self.cropped_face(image)
@@ -153,11 +158,14 @@ class FaceEncoder:
 
         Args:
             crops: uint8 RGB of any size.
-            batch_size: how many go through a network at once.
-            resolutions: pixels of detail of each, by which a family chooses; looked for in the crops if None.
+            batch_size: number of crops in one pass of a network.
+            resolutions: pixels of detail of each crop, for the choice of a family's member; estimated from the crops if None.
 
         Returns:
             float32 ``[n, dim]``, L2-normalised.
+
+        Raises:
+            LrfaceError: there are no crops.
         """
         if not len(crops):
             raise LrfaceError("there are no images to embed")
@@ -165,28 +173,23 @@ class FaceEncoder:
             return flip_sum(self.embedder, crops, batch_size=batch_size)
         if resolutions is None:
             resolutions = [assess(crop).resolution for crop in crops]
-        chosen = [self.embedder.member(resolution) for resolution in resolutions]
-        result = np.empty((len(crops), self.embedder.dim), np.float32)
-        for member in dict.fromkeys(chosen):
-            rows = [row for row, each in enumerate(chosen) if each is member]
-            result[rows] = flip_sum(member, [crops[row] for row in rows], batch_size=batch_size)
-        return result
+        return self.embedder.embed(crops, resolutions, partial(flip_sum, batch_size=batch_size))
 
     def crop(self, image: Image) -> tuple[np.ndarray, str | None]:
         """The aligned face of an image.
 
         Returns:
-            uint8 RGB crop, and a note where something should be known of it (see :class:`CroppedFace`), else None.
+            uint8 RGB crop, and the notes on it as one text (see :class:`CroppedFace`), or None without notes.
 
         Raises:
             ImageError: the image cannot be read or shows no face.
-            LrfaceError: the detector cannot be had.
+            LrfaceError: the detector is not available.
         """
         found = self._finder.main(image)
         return found.crop, "; ".join(found.notes) or None
 
     def cropped_face(self, image: Image) -> CroppedFace:
-        """The aligned face of an image, and what is known of it before it is compared.
+        """The aligned face of an image, with its quality.
 
         Raises:
             ImageError, LrfaceError: see :meth:`crop`.
@@ -194,22 +197,22 @@ class FaceEncoder:
         return self._finder.main(image).cropped_face(self.calibration)
 
     def cropped_faces(self, image: Image) -> list[CroppedFace]:
-        """All faces of an image, from left to right, and what is known of each; an empty list where there is none.
+        """All faces of an image, from left to right, with their quality; an empty list if there are none.
 
-        With the detector ``none`` the image is the one face.
+        With the detector ``none`` the image is the only face.
 
         Raises:
             ImageError: the image cannot be read.
-            LrfaceError: the detector cannot be had.
+            LrfaceError: the detector is not available.
         """
         return [found.cropped_face(self.calibration) for found in self._finder.all(image)]
 
     def faces(self, image: Image, batch_size: int = 64) -> list[FoundFace]:
-        """All faces of an image, from left to right, each embedded; an empty list where there is none.
+        """All faces of an image, from left to right, embedded; an empty list if there are none.
 
         Args:
             image: a path, encoded bytes, or uint8 RGB ``[h, w, 3]``.
-            batch_size: how many go through the network at once.
+            batch_size: number of faces in one pass of the network.
 
         Raises:
             ImageError, LrfaceError: see :meth:`cropped_faces`.
@@ -222,28 +225,28 @@ class FaceEncoder:
         return [FoundFace.of(cropped, row) for cropped, row in zip(all_cropped, embeddings, strict=True)]
 
     def verify(self, a: Image, b: Image, far: float = DEFAULT_FAR, threshold: float | None = None) -> Verification:
-        """Tell whether two images show one person.
+        """Decide whether two images show one person.
 
         Args:
             a, b: see :meth:`embed`.
-            far: the false accept rate to promise, within the range of :attr:`thresholds`.
+            far: the wanted false accept rate, within the range of :attr:`thresholds`.
             threshold: a cosine to use instead.
 
         Raises:
             ImageError: an image cannot be read or shows no face.
-            LrfaceError: the model carries no threshold for this rate, the one given is no cosine, or the detector
-                cannot be had.
+            LrfaceError: the model has no threshold for this rate, ``threshold`` is not a cosine, or the detector is not
+                available.
         """
-        self.check_threshold(far, threshold)  # before anything that takes time
+        self.check_threshold(far, threshold)  # checked before the slow steps
         return self.compare(self.cropped_face(a), self.cropped_face(b), far, threshold)
 
     def compare(
         self, a: CroppedFace, b: CroppedFace, far: float = DEFAULT_FAR, threshold: float | None = None
     ) -> Verification:
-        """:meth:`verify` of two faces that have been looked at.
+        """Decide whether two faces that were already cropped show one person; see :meth:`verify`.
 
         Raises:
-            LrfaceError: the model carries no threshold for this rate, or the one given is no cosine.
+            LrfaceError: the model has no threshold for this rate, or ``threshold`` is not a cosine.
         """
         self.check_threshold(far, threshold)
         promised = far if threshold is None else None
@@ -266,7 +269,7 @@ class FaceEncoder:
         )  # fmt: skip
 
     def check_threshold(self, far: float, threshold: float | None = None) -> None:
-        """Raise LrfaceError if the model knows no threshold for this rate, or the one given by hand is no cosine."""
+        """Raise LrfaceError if the model has no threshold for this rate, or the user's threshold is not a cosine."""
         if threshold is None:
             self.threshold(far)
         elif not -1 <= threshold <= 1:
@@ -276,12 +279,12 @@ class FaceEncoder:
         """The cosine threshold for a false accept rate.
 
         Args:
-            far: one of :attr:`thresholds`, or a rate between two of them: interpolated in the logarithm of the rate.
-            a, b: what is known of the two faces. Where the model is calibrated by quality the threshold is that of their
-                resolutions: higher for small and blurred faces, which resemble each other.
+            far: one of :attr:`thresholds`, or a rate between two of them; then it is interpolated in the logarithm of the rate.
+            a, b: quality of the two faces. If the model is calibrated by quality, the threshold depends on their resolutions.
+                It is higher for small and blurred faces, because these look alike.
 
         Raises:
-            LrfaceError: the rate lies outside those that the model was calibrated for.
+            LrfaceError: the rate lies outside the calibrated ones.
         """
         if self.calibration is not None and a is not None and b is not None:
             return float(self.calibration.threshold(far, a.resolution, b.resolution))
@@ -289,10 +292,10 @@ class FaceEncoder:
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """What similarities mean by the quality of both faces; None for a model that carries no such tables.
+        """The meaning of similarities by the quality of both faces; None if the model has no such tables.
 
         Raises:
-            LrfaceError: the model carries tables that cannot be used.
+            LrfaceError: the model's tables cannot be used.
         """
         return Calibration.from_card(self.embedder.card)
 

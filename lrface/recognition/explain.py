@@ -1,4 +1,4 @@
-"""One picture of how an answer came about: the photos, the aligned faces, what the model saw of them, and what it concluded."""
+"""A figure that explains an answer: the photos, the aligned faces, the model's view of them, and the conclusion."""
 
 from pathlib import Path
 from statistics import NormalDist
@@ -15,10 +15,10 @@ from lrface.files import atomic_write
 from lrface.recognition.encoder import CroppedFace, FaceEncoder, Image, Verification
 from lrface.reporting.style import colour, drawing
 
-#: Photos are drawn from no more pixels than this.
+#: Photos are reduced to about this longer side, in pixels, for the figure.
 PHOTO_SIDE = 640
 
-#: Curves of distributions are smoothed by a Gaussian of this standard deviation, in similarity.
+#: Standard deviation of the Gaussian that smooths the distributions, in similarity.
 SMOOTHING = 0.04
 
 
@@ -32,13 +32,14 @@ def draw(
     """Draw the answer about two images as a PNG file.
 
     Args:
-        encoder: the model that gave it.
-        images, looks: what it was asked about, and what it found there.
+        encoder: the model that gave the answer.
+        images: the two images.
+        all_cropped: the faces found in them.
         answer: see :meth:`lrface.recognition.encoder.FaceEncoder.compare`.
         out: the file, ``*.png``.
 
     Raises:
-        LrfaceError: matplotlib is not installed, ``out`` is no ``.png``, or it cannot be written.
+        LrfaceError: matplotlib is not installed, ``out`` is not a ``.png``, or it cannot be written.
     """
     check(out)
     with drawing():
@@ -65,7 +66,7 @@ def draw(
 
 
 def check(out: str | Path) -> None:
-    """Find out before any work whether the picture can be drawn. Raises LrfaceError as :func:`draw` does."""
+    """Check before any work whether the figure can be drawn. Raises LrfaceError as :func:`draw` does."""
     if Path(out).suffix.lower() != ".png":
         raise LrfaceError(f"--explain {out}: the picture is written as PNG, call it so")
     try:
@@ -113,7 +114,7 @@ def _draw_face(axes: list[Any], encoder: FaceEncoder, image: Image, cropped: Cro
 
 
 def _draw_similarity(axis: Any, encoder: FaceEncoder, answer: Verification) -> None:
-    """Where the similarity lies among those of pairs of the same quality."""
+    """Draw the similarity among those of pairs with the same quality."""
     values = np.linspace(-1, 1, 801)
     axis.set_title("similarity, among pairs of faces as detailed as these")
     tops, low = [0.0], min(answer.similarity, answer.threshold)
@@ -148,10 +149,15 @@ def _draw_similarity(axis: Any, encoder: FaceEncoder, answer: Verification) -> N
 
 
 def density(below: np.ndarray, values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """A smooth density through quantiles, float64 ``[n]`` at evenly spaced ``places``.
+    """A smooth density from quantiles, float64 ``[n]`` at evenly spaced ``places``.
 
-    Between the quantiles the values follow the standard normal's in a monotone cubic, and beyond the last ones a line, so
-    that a normal distribution comes back as it was.
+    Between the quantiles, a monotone cubic maps the quantiles of the standard normal distribution to the values. Beyond the
+    last ones it is a line. A normal distribution is therefore reproduced exactly.
+
+    Args:
+        below: float64 ``[q]``, shares of pairs below each value, rising.
+        values: float64 ``[q]``, similarities.
+        places: float64 ``[n]``, similarities at which the density is computed.
     """
     from scipy.interpolate import PchipInterpolator
 

@@ -1,4 +1,4 @@
-"""The face of an image, or all of them: read, found, turned, aligned; or the image taken as the face itself."""
+"""Finding the main face or all faces of an image: read, detect, turn, align; or take the image as the face itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,28 +15,29 @@ from lrface.faces.images import read_image
 from lrface.faces.quality import EXTREME_ASPECT, Quality, assess, is_flat
 from lrface.faces.turn import detect_turned
 
-#: An image with a shorter side than this is taken as the face itself: no detector finds anything there.
+#: An image with a shorter side than this, in pixels, is taken as the face itself. Detectors find nothing there.
 TINY = 8
 
-#: An image with no side longer than this, in which no face is found, is taken as a tight crop. Detectors miss some of
-#: those, of blurred faces above all: dlib's a quarter of them, MTCNN a few.
+#: If no face is found in an image with sides up to this length, in pixels, the image is taken as a tight crop. Detectors miss
+#: some of these, mainly blurred faces: dlib a quarter of them, MTCNN a few.
 TIGHT = 128
 
-#: An image no larger than the template is an aligned crop where its landmarks lie this near to the template's, on average,
-#: in pixels of 112: it is taken as it is. Detectors are off by 3 to 4 in crops of 16 to 112 pixels, by 7 at most.
+#: Mean distance of the landmarks from the template, in pixels of the 112 crop. An image no larger than the template with a
+#: smaller distance is an aligned crop and is used as it is. Detectors are off by 3 to 4 in crops of 16 to 112 pixels, by 7 at
+#: most.
 ALIGNED = 6.0
 
-#: Which of several faces is taken where nobody says.
+#: Default rule for several faces.
 FACE_RULE = "largest-central"
 
-#: What the notes on a face say, for those who count them.
+#: Words in the notes on a face by which notes are counted.
 TAKEN, TURNED, OTHERS = "taken as the face itself", "turned by", "of like size"
 
 Image = np.ndarray | str | Path | bytes
 
 
 class ImageError(LrfaceError):
-    """One image cannot be used, because it cannot be read or shows no face; others can be."""
+    """One image cannot be used, because it cannot be read or shows no face. Other images are not affected."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ class CroppedFace:
 
     Attributes:
         name: of the image, for messages.
-        crop: uint8 RGB, aligned, or the image itself where it was taken as the face.
-        quality: what is known of it.
-        face: where it was found; None where the image itself was taken.
-        notes: what should be known of it: that the image itself was taken, or turned, or that others were there.
-        others: how many other faces of like size the image shows.
+        crop: uint8 RGB, aligned, or the image itself if it was taken as the face.
+        quality: of the face.
+        face: the detection; None if the image itself was taken.
+        notes: remarks: that the image itself was taken, that it was turned, or that it shows other faces.
+        others: number of other faces of similar size in the image.
     """
 
     name: str
@@ -61,7 +62,7 @@ class CroppedFace:
 
     @property
     def box(self) -> np.ndarray:
-        """Left, top, right, bottom in the image's pixels, float32 ``[4]``: all of it where it was taken as the face."""
+        """Left, top, right, bottom in the image's pixels, float32 ``[4]``; the whole image if it was taken as the face."""
         height, width = self.crop.shape[:2]
         return np.array([0, 0, width, height], np.float32) if self.face is None else self.face.box
 
@@ -78,7 +79,7 @@ class CroppedFace:
 
 @dataclass(frozen=True)
 class Found:
-    """A face in an image: its crop, its side in the image's pixels, and where; or the image as the face."""
+    """A face in an image, with its crop, its side in the image's pixels, and its detection; or the image as the face."""
 
     name: str
     photo: np.ndarray
@@ -90,8 +91,8 @@ class Found:
     others: int = 0
 
     def cropped_face(self, calibration: Calibration | None) -> CroppedFace:
-        """What is known of the face before it is compared."""
-        # Black corners, where a crop reaches beyond the photo, would be taken for detail.
+        """Assess the quality of the face."""
+        # If the crop reaches beyond the photo, its black corners would count as detail. So a mirrored crop is assessed.
         seen = self.crop if self.face is None else norm_crop(self.photo, self.face.landmarks, mirrored=True)
         quality = assess(seen, self.pixels, calibration, self.face is None, self.missed)
         return CroppedFace(self.name, self.crop, quality, self.face, self.notes, self.others)
@@ -101,20 +102,20 @@ class FaceFinder:
     """Finds the faces of images.
 
     Args:
-        detector: gives the detector when it is needed for the first time; None: images are aligned crops.
-        rule: which of several faces; see :func:`lrface.faces.detect.select_face`.
-        turn: try the other three turns of a photo in which no face is found upright.
+        detector: function that returns the detector, called when it is first needed; None if images are aligned crops.
+        rule: for several faces; see :func:`lrface.faces.detect.select_face`.
+        turn: if no face is clearly upright, search the other three orientations of the photo.
     """
 
     def __init__(self, detector: Callable[[], Detector] | None, rule: str = FACE_RULE, turn: bool = True) -> None:
         self._detector, self._rule, self._turn = detector, rule, turn
 
     def all(self, image: Image) -> list[Found]:
-        """All faces of an image, from left to right; an empty list where there is none.
+        """All faces of an image, from left to right; an empty list if there are none.
 
         Raises:
             ImageError: the image cannot be read.
-            LrfaceError: the detector cannot be had.
+            LrfaceError: the detector is not available.
         """
         name, pixels = _open(image)
         if self._detector is None:
@@ -129,7 +130,7 @@ class FaceFinder:
 
         Raises:
             ImageError: the image cannot be read or shows no face.
-            LrfaceError: the detector cannot be had.
+            LrfaceError: the detector is not available.
         """
         name, pixels = _open(image)
         height, width = pixels.shape[:2]
@@ -175,13 +176,13 @@ def _cut(name: str, pixels: np.ndarray, face: Face) -> Found:
 
 
 def _may_be_a_crop(pixels: np.ndarray) -> bool:
-    """Whether an image in which no face was found can be one, cut tightly."""
+    """Whether an image without a detected face can be a tight crop of a face."""
     sides = pixels.shape[:2]
     return max(sides) <= min(TIGHT, EXTREME_ASPECT * min(sides)) and not is_flat(pixels)
 
 
 def _is_aligned(face: Face, pixels: np.ndarray) -> bool:
-    """Whether the image is the face's aligned crop."""
+    """Whether the image is already the aligned crop of the face."""
     height, width = pixels.shape[:2]
     if height != width or width > TEMPLATE_SIZE:
         return False
@@ -190,12 +191,12 @@ def _is_aligned(face: Face, pixels: np.ndarray) -> bool:
 
 
 def _whole(name: str, pixels: np.ndarray) -> Found:
-    """The image as the face."""
+    """The whole image as the face."""
     return Found(name, pixels, pixels, float(min(pixels.shape[:2])))
 
 
 def _open(image: Image) -> tuple[str, np.ndarray]:
-    """An image's name for messages, and uint8 RGB ``[h, w, 3]``, read if it is a path or encoded bytes."""
+    """The image's name for messages, and its pixels, uint8 RGB ``[h, w, 3]``."""
     name = str(image) if isinstance(image, str | Path) else "the image"
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:

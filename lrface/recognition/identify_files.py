@@ -1,4 +1,4 @@
-"""Many photos through one classifier."""
+"""Identifying many photos with one classifier."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from lrface.recognition.encoder import ImageError
 
 @dataclass(frozen=True)
 class Report:
-    """What became of the photos; ``len(found) + len(refused)`` is their number.
+    """The outcome of the photos. ``len(found) + len(refused)`` is their number.
 
     Attributes:
         found: path and answer of each photo that could be used.
         refused: path and reason of each that could not, and of linked folders.
-        notes: on what else lies in the folders.
+        notes: about the other contents of the folders.
     """
 
     found: list[tuple[str, Identification]]
@@ -34,16 +34,16 @@ def identify_files(
     """Identify the main face of each image.
 
     Args:
-        classifier: who might be there.
-        sources: image files, and folders that are searched to the bottom for them.
+        classifier: the known people.
+        sources: image files, and folders, which are searched with all their subfolders.
         top, far, threshold: see :meth:`lrface.recognition.classifier.FaceClassifier.identify`.
-        batch_size: how many images are held in memory.
+        batch_size: number of images in memory.
 
     Raises:
-        LrfaceError: a folder that does not exist or holds no images, or the detector cannot be had. A single image that cannot be
-            used is a row of the report.
+        LrfaceError: a folder does not exist or has no images, or the detector is not available. A single image that cannot
+            be used is an entry of the report.
     """
-    classifier.choose(far, threshold)  # a mistake there should not come out after a thousand photos
+    classifier.choose(far, threshold)  # finds mistakes now and not after a thousand photos
     passed = Passed()
     paths = list_images(sources, passed)
     report = Report([], list(passed.rows), passed.notes())

@@ -1,4 +1,4 @@
-"""One person or two, where several photos or faces of each are given."""
+"""Verification with several photos or faces per person."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +14,12 @@ from lrface.recognition.template import SetScore, compare_sets, weigh
 
 
 def list_side(text: str) -> list[str]:
-    """The photos of one side of a comparison: a file, a folder of them, or several of both with commas between.
+    """The photos of one side of a comparison: a file, a folder, or several of both, separated by commas.
 
-    A file or folder whose own name holds commas is that one.
+    A file or folder whose own name has commas is taken as such.
 
     Raises:
-        LrfaceError: a folder holds no images, or there is no such file.
+        LrfaceError: a folder has no images, or there is no such file.
     """
     if Path(text).exists() or "," not in text:
         return [str(path) for path in list_images([text])] if Path(text).is_dir() else [text]
@@ -35,11 +35,11 @@ def look_at_side(encoder: FaceEncoder, photos: Sequence[Image], every: bool) -> 
     Args:
         encoder: the model and its detector.
         photos: of one person.
-        every: all faces of each photo, instead of the main one.
+        every: take all faces of each photo, instead of the main one.
 
     Raises:
-        ImageError: no photo can be used; the first one's reason.
-        LrfaceError: the detector cannot be had.
+        ImageError: no photo can be used; the message gives the first one's reason.
+        LrfaceError: the detector is not available.
     """
     all_cropped, notes = list[CroppedFace](), list[str]()
     failed: ImageError | None = None
@@ -65,21 +65,21 @@ def verify_several(
     threshold: float | None = None,
     any_pair: bool = False,
 ) -> Verification:
-    """Tell whether two sides show one person; see :mod:`lrface.recognition.template` for how several faces decide together.
+    """Decide whether two sides show one person; :mod:`lrface.recognition.template` describes how several faces are combined.
 
     Args:
         encoder: the model.
-        a, b: the faces of each side, one at least.
-        far: the false accept rate to promise of one comparison.
+        a, b: the faces of each side, at least one.
+        far: the wanted false accept rate of one comparison.
         threshold: a cosine to use instead.
-        any_pair: whether the faces of a side may be of different people: the best pair of faces decides alone.
+        any_pair: whether the faces of a side may be of different people. Then only the best pair of faces decides.
 
     Returns:
-        The answer; resolutions and models are those of the pair that fits best. Without a probability where the sides have
-        several faces: that of a pair would not be theirs.
+        The answer. Resolutions and models are those of the best pair. With several faces there is no probability, because
+        that of a pair does not hold for the sides.
 
     Raises:
-        LrfaceError: a side is empty, the model carries no threshold for this rate, or the one given is no cosine.
+        LrfaceError: a side is empty, the model has no threshold for this rate, or ``threshold`` is not a cosine.
     """
     if not a or not b:
         raise LrfaceError("give one face at least for each side")
@@ -121,7 +121,7 @@ def verify_several(
 def _explain(
     score: SetScore, a: Sequence[CroppedFace], b: Sequence[CroppedFace], far: float | None, any_pair: bool
 ) -> tuple[str, ...]:
-    """How it was decided, and what it does to the promised rate."""
+    """Notes about how the decision was made, and its effect on the false accept rate."""
     first, second = a[score.best[0]], b[score.best[1]]
     best = f"{_place(first, any_pair)} and {_place(second, any_pair)}"
     count = len(a) * len(b)

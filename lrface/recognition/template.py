@@ -1,8 +1,8 @@
-"""Several faces of one person against one or several of another: the best pair of faces and the templates decide together.
+"""Comparing several faces of one person with one or several faces of another: the best pair and the templates decide together.
 
-A template is the mean of a person's embeddings, each weighted by how much the model can do with the face, L2-normalised. Measured
-on LFW View 1 (``benchmarks/results/templates.md``), the mean of the best pair's margin over its threshold and the templates'
-margin names more people right than either alone.
+A template is the L2-normalised mean of a person's embeddings, weighted by the recognisability of the faces. The score is the
+mean of two margins over the threshold: that of the best pair and that of the templates. On LFW View 1
+(``benchmarks/results/templates.md``) this names more people correctly than either margin alone.
 """
 
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: The least weight of a face: one of which nothing can be told still counts if there is no other.
+#: Smallest weight of a face, so that an unrecognisable face still counts if it is the only one.
 _LEAST = 0.01
 
 
 @dataclass(frozen=True)
 class SetScore:
-    """How alike two people are.
+    """The similarity of two people.
 
     Attributes:
-        similarity: the mean of the best pair's cosine and the templates'.
-        threshold: the mean of the best pair's threshold and the weighted mean of all pairs' thresholds.
-        best: the faces, one of each side, that are farthest above their threshold.
+        similarity: mean of the best pair's cosine and the templates' cosine.
+        threshold: mean of the best pair's threshold and the weighted mean of all pairs' thresholds.
+        best: the pair of faces, one of each side, with the largest margin over its threshold.
     """
 
     similarity: float
@@ -30,17 +30,17 @@ class SetScore:
 
     @property
     def margin(self) -> float:
-        """How far the similarity is above the threshold."""
+        """Similarity minus threshold."""
         return self.similarity - self.threshold
 
 
 def weigh(recognisability: Sequence[float | None]) -> np.ndarray:
-    """The weights of faces in a template, float64 ``[n]``; all alike where the model is not calibrated by quality."""
+    """The weights of faces in a template, float64 ``[n]``; all equal if the model is not calibrated by quality."""
     return np.array([1.0 if part is None else max(part, _LEAST) for part in recognisability])
 
 
 def compare_sets(a: np.ndarray, b: np.ndarray, limits: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> SetScore:
-    """Compare the faces of one person with those of another; of one face each this is their cosine.
+    """Compare the faces of one person with those of another. With one face each, the similarity is their cosine.
 
     Args:
         a, b: float32 ``[n, dim]`` and ``[m, dim]``, L2-normalised.

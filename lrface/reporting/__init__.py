@@ -1,1 +1,1 @@
-"""What every report is made of: tables, the look of figures, the ledger of rows, and the fingerprints that name them."""
+"""Parts of all reports: tables, the style of figures, the ledger of finished rows, and the digests that identify rows."""

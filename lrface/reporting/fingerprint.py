@@ -1,4 +1,4 @@
-"""What a row depends on, in a few hex digits: files, folders of images, and the code that decides the numbers."""
+"""Digests of everything that a result depends on: files, folders of images, and the code that computes the numbers."""
 
 import ast
 import hashlib
@@ -18,8 +18,12 @@ def digest(content: Any) -> str:
 
 
 def code_digest(modules: Sequence[str]) -> str:
-    """Names what ``modules`` (``lrface.eval.retrieval``, ...; a package stands for its files) do: a comment or another
-    layout changes nothing, a changed statement does. None of them is imported.
+    """A digest of the code of some modules.
+
+    Comments, docstrings and layout do not change it; a changed statement does. No module is imported.
+
+    Args:
+        modules: names such as ``lrface.eval.retrieval``. The name of a package means the files in its folder.
 
     Raises:
         LrfaceError: there is no such module.
@@ -40,7 +44,7 @@ def _is_text(line: ast.AST) -> bool:
 
 
 def _sources(module: str) -> list[Path]:
-    """Files of a module. Only its top package is looked up: asking Python for the rest would import what is above it."""
+    """Source files of a module. Python looks up the top package only: a lookup of the rest would import packages."""
     top, *rest = module.split(".")
     spec = find_spec(top)
     if spec is not None and spec.origin is not None:
@@ -54,10 +58,10 @@ def _sources(module: str) -> list[Path]:
 
 
 class FileDigests:
-    """Digests of data files, remembered by size and time of change, so that a second run reads none of them again.
+    """Digests of data files. They are stored with size and modification time, so that a second run need not read the files.
 
     Args:
-        memory: JSON file to remember them in.
+        memory: JSON file in which the digests are stored.
     """
 
     def __init__(self, memory: Path) -> None:
@@ -65,9 +69,13 @@ class FileDigests:
         self._known: dict[str, list[str]] = read_json(memory) if memory.exists() else {}
 
     def of(self, root: str | Path, files: Iterable[str | Path] | None = None) -> str:
-        """Names the contents of ``root``, a file or a folder with all below it; or of the ``files`` in it alone.
+        """A digest of the contents of a file, of a folder with everything below it, or of some files in it.
 
-        Where the folder lies plays no part; the names of the files in it do.
+        It depends on the names of the files inside the folder, but not on the folder's own path.
+
+        Args:
+            root: the file or the folder.
+            files: paths relative to ``root``; None: all files.
 
         Raises:
             LrfaceError: a file cannot be read.

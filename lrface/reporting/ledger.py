@@ -1,4 +1,4 @@
-"""The rows that are finished: each is written at once and whole, and never computed again."""
+"""The finished rows of a report. Each row is written at once when it is finished, and never computed again."""
 
 import zlib
 from collections.abc import Iterator, Mapping
@@ -14,13 +14,13 @@ from lrface.files import atomic_write, read_json, require_path, try_lock, write_
 
 
 class Ledger:
-    """Rows by the fingerprint of everything that they depend on.
+    """Rows by the digest of everything that they depend on.
 
-    A row is a JSON file with, beside it, an ``.npz`` of the arrays that pictures are drawn from. The JSON file comes
-    last: where it is, the row is whole, and ``kill -9`` loses the row in progress and no other.
+    A row is a JSON file and an optional ``.npz`` of arrays for figures. The JSON file is written last, so a row with a JSON
+    file is complete. After ``kill -9`` only the row in progress is lost.
 
     Args:
-        folder: made if it is not there.
+        folder: is made if it does not exist.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -30,7 +30,7 @@ class Ledger:
         return self._row(key).exists()
 
     def row(self, key: str) -> dict[str, Any] | None:
-        """The finished row, or None. One that cannot be read, as after a full disk, counts as not finished."""
+        """The finished row, or None. A row that cannot be read, for example after a full disk, counts as not finished."""
         if key not in self:
             return None
         try:
@@ -40,7 +40,7 @@ class Ledger:
         return row
 
     def arrays(self, key: str) -> dict[str, np.ndarray]:
-        """The arrays of a finished row; none if it has none.
+        """The arrays of a finished row; empty if it has none.
 
         Raises:
             LrfaceError: they are damaged.
@@ -55,7 +55,11 @@ class Ledger:
             raise LrfaceError(f"{path} is damaged ({error}): remove {self._row(key)} and run again") from error
 
     def write(self, key: str, row: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep a finished row."""
+        """Store a finished row.
+
+        Raises:
+            LrfaceError: a file cannot be written.
+        """
         if arrays:
             with atomic_write(self._arrays(key)) as file:
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
@@ -70,15 +74,15 @@ class Ledger:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a results folder.
+    """Lock a results folder against other runs.
 
     Raises:
-        LrfaceError: one is at work there, or it cannot be written.
+        LrfaceError: another run uses it, or it cannot be written.
     """
     path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(path, "ab")  # noqa: SIM115 (an error in the block is not one of opening)
+        file = open(path, "ab")  # noqa: SIM115 (an error inside the with block is not an error of opening)
     except OSError as error:
         raise LrfaceError(f"cannot write {folder}: {error.strerror or error}") from error
     with file:

@@ -1,7 +1,8 @@
-"""How every figure and page of the suite looks: colours of both modes, lines, type.
+"""Style of all figures and pages of the suite: colours for light and dark mode, lines and fonts.
 
-Figures are drawn in the light palette, whose colours are all different. Inside the page each is replaced by a CSS variable, so
-that one drawing serves light and dark, and readers who see few colours tell lines apart by dashes and markers.
+Figures are drawn in the light palette, in which all colours differ. In the page, each colour is replaced by a CSS
+variable, so that one drawing works in light and in dark mode. Lines also differ in dashes and markers, for readers who
+see few colours.
 """
 
 import base64
@@ -43,12 +44,12 @@ _MARKERS = "osD^vPX*<>hd"
 
 
 def colour(name: str) -> str:
-    """The light colour of a variable."""
+    """The light colour of a CSS variable."""
     return PALETTE[name][0]
 
 
 def series(number: int) -> dict[str, Any]:
-    """Colour and dashes of a line, different for the first 48."""
+    """Colour and dashes of a line. The first 48 lines all differ."""
     return {
         "color": colour(SERIES[number % len(SERIES)]),
         "linestyle": _DASHES[(number + number // len(SERIES)) % len(_DASHES)],
@@ -57,17 +58,17 @@ def series(number: int) -> dict[str, Any]:
 
 
 def marker(number: int) -> str:
-    """The marker that goes with a colour."""
+    """The marker of a line."""
     return _MARKERS[number % len(_MARKERS)]
 
 
 class Canvas:
-    """Makes figures without a display, and without a trace in matplotlib's global state."""
+    """Makes figures without a display and without a change of matplotlib's global state."""
 
     def subplots(
         self, rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], **options: Any
     ) -> tuple[Any, Any]:
-        """A figure and its axes, as ``pyplot.subplots`` gives them."""
+        """A figure and its axes, as ``pyplot.subplots`` returns them."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=figsize)
@@ -76,7 +77,7 @@ class Canvas:
 
 @contextmanager
 def drawing() -> Iterator[Canvas]:
-    """A canvas; within the block figures are in the suite's style."""
+    """A canvas. Figures that are made inside the block have the suite's style."""
     from matplotlib import rc_context
 
     ink, quiet, rule = colour("ink"), colour("quiet"), colour("rule")
@@ -94,7 +95,11 @@ def drawing() -> Iterator[Canvas]:
 
 
 def save_figure(figure: Any, folder: Path, name: str) -> str:
-    """Write ``name.svg`` and ``name.png``, for light paper; return the drawing for the page, in both modes."""
+    """Write ``name.svg`` and ``name.png`` for light paper.
+
+    Returns:
+        The drawing as SVG for the page, for light and dark mode.
+    """
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "lrface"})
     drawn = text.getvalue()
@@ -106,7 +111,7 @@ def save_figure(figure: Any, folder: Path, name: str) -> str:
 
 
 def _inline(drawn: str, name: str) -> str:
-    """An SVG without its prologue, its colours as variables and its ids its own."""
+    """An SVG for the page: without prologue, with variables as colours, and with ids that are unique in the page."""
     body = drawn[drawn.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     for variable, (light, _) in PALETTE.items():
@@ -119,12 +124,12 @@ def _inline(drawn: str, name: str) -> str:
 
 
 def data_uri(encoded: bytes, kind: str) -> str:
-    """An image as part of the page; ``kind`` is ``png`` or ``jpeg``."""
+    """An image as a data URI for the page. ``kind`` is ``png`` or ``jpeg``."""
     return f"data:image/{kind};base64,{base64.b64encode(encoded).decode()}"
 
 
 def variables() -> str:
-    """The palette as CSS: light, dark by the system's wish, and either by ``data-theme``."""
+    """The palette as CSS. The mode follows the system's setting, or ``data-theme`` if it is set."""
     light = " ".join(f"--{name}: {shades[0]};" for name, shades in PALETTE.items())
     dark = " ".join(f"--{name}: {shades[1]};" for name, shades in PALETTE.items())
     return (
@@ -136,10 +141,10 @@ def variables() -> str:
 
 
 def slug(text: str) -> str:
-    """A name for files and anchors."""
+    """A text as a name for files and anchors."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
 
 
 def attribute(text: str) -> str:
-    """Text inside an HTML attribute."""
+    """A text escaped for an HTML attribute."""
     return escape(text, quote=True)

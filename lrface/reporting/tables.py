@@ -1,4 +1,4 @@
-"""A table, the marks of its best and second best, and the four ways to write it."""
+"""Tables with marks for the best and second-best values, and their output in four formats."""
 
 import csv
 import io
@@ -10,20 +10,20 @@ from typing import Any, Literal
 
 Mark = Literal["best", "second", ""]
 
-#: Where there is no value.
+#: Text for a missing value.
 NOTHING = "-"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """A column of a table.
 
     Attributes:
         key: of the value in a line.
-        title: above it.
-        scale: what a value is multiplied by to be shown: 100 for percent.
-        digits: behind the point; None for text.
-        better: which values are marked; None for no marks.
+        title: heading.
+        scale: factor for the shown value: 100 for percent.
+        digits: after the decimal point; None for text.
+        better: which values are marked as best; None for no marks.
     """
 
     key: str
@@ -35,12 +35,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a table.
+    """A row of a table.
 
     Attributes:
-        group: heading that it stands under.
-        values: by column; a number, a pair of number and spread, text, or None.
-        rivals: lines that are compared with each other have this in common; None for a line that is not compared.
+        group: heading above the row.
+        values: by column: a number, a pair of number and spread, text, or None.
+        rivals: lines with the same value are compared with each other; None: the line is not compared.
     """
 
     group: str
@@ -50,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and lines, in the order in which they are shown."""
+    """A table. Columns and lines are shown in the given order."""
 
     name: str
     title: str
@@ -59,17 +59,17 @@ class Table:
     notes: Sequence[str] = field(default_factory=tuple)
 
     def pruned(self) -> "Table":
-        """Without the columns in which no line has a value."""
+        """The table without the columns in which no line has a value."""
         used = [column for column in self.columns if any(self.cell(line, column) != NOTHING for line in self.lines)]
         return replace(self, columns=used)
 
     @property
     def groups(self) -> list[str]:
-        """Headings, in the order of the lines."""
+        """Headings of the groups, in the order of the lines."""
         return list(dict.fromkeys(line.group for line in self.lines))
 
     def cell(self, line: Line, column: Column) -> str:
-        """A value as it is printed; a dash where there is none."""
+        """A value as it is printed; a dash if it is missing."""
         value = line.values.get(column.key)
         if value is None or value == "":
             return NOTHING
@@ -82,14 +82,14 @@ class Table:
         return shown if spread is None else f"{shown} ± {column.scale * spread:.{column.digits}f}"
 
     def mark(self, line: Line, column: Column) -> Mark:
-        """``best`` or ``second`` among its rivals, as printed: what looks equal is marked alike."""
+        """``best`` or ``second`` among the rivals. Values that are printed alike get the same mark."""
         if column.better is None or line.rivals is None:
             return ""
         rivals = [other for other in self.lines if other.rivals == line.rivals]
         shown = [self._shown(other, column) for other in rivals]
         ranked = sorted({value for value in shown if value is not None}, reverse=column.better == "higher")
         own = self._shown(line, column)
-        if own is None or len(ranked) < 2:  # a best of one says nothing
+        if own is None or len(ranked) < 2:  # a best value among only one would mean nothing
             return ""
         return "best" if own == ranked[0] else "second" if own == ranked[1] else ""
 
@@ -98,12 +98,12 @@ class Table:
         return float(number[0]) if number else None
 
     def numeric(self, column: Column) -> bool:
-        """Whether it is set flush right."""
+        """Whether the column is aligned to the right."""
         return column.digits is not None
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """Best in bold, second underlined."""
+    """Tables as Markdown, with the best values in bold and the second-best underlined."""
     wrap = {"best": "**{}**", "second": "<u>{}</u>", "": "{}"}
     parts = []
     for table in tables:
@@ -121,7 +121,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """One value a line: ``table, group, row, column, value, spread, mark``; rates as fractions, not as printed."""
+    """Tables as CSV with one value per line: ``table, group, row, column, value, spread, mark``. Rates are fractions."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["table", "group", "row", "column", "value", "spread", "mark"])
@@ -136,7 +136,7 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 
 def to_tex(tables: Sequence[Table]) -> str:
-    """``booktabs`` tables, one a ``table*`` environment, with best in bold and second underlined."""
+    """Tables as LaTeX with ``booktabs``, each in a ``table*``, with the best values in bold, the second-best underlined."""
     wrap = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "": "{}"}
     parts = [r"% \usepackage{booktabs}"]
     for table in tables:
@@ -163,12 +163,12 @@ _TEX = {
 
 
 def tex_escape(text: str) -> str:
-    """Text that LaTeX prints as it is."""
+    """Escape a text for LaTeX."""
     return "".join(_TEX.get(character, character) for character in text)
 
 
 def to_html(table: Table) -> str:
-    """A ``<table>`` with a caption; best in ``<strong>``, second in ``<u>``."""
+    """A table as HTML ``<table>`` with a caption; the best values in ``<strong>``, the second-best in ``<u>``."""
     wrap = {"best": "<strong>{}</strong>", "second": "<u>{}</u>", "": "{}"}
     head = "".join(f'<th scope="col"{_side(table, column)}>{escape(column.title)}</th>' for column in table.columns)
     parts = ["<table>", f"<caption>{escape(table.title)}</caption>", f"<thead><tr>{head}</tr></thead>"]

@@ -1,10 +1,11 @@
-"""What runs a network, one runtime a file: each turns a normalised float32 batch into float32 ``[n, embedding_dim]``.
+"""The runtimes that run a network, each in its own file.
 
-All give the same numbers to within float32's rounding, take any batch size, and may be called from several threads.
+Each turns a normalised float32 batch into float32 embeddings ``[n, embedding_dim]``. All give the same numbers within
+float32 rounding, take any batch size, and may be called from several threads.
 """
 
-#: The names by which a runtime is chosen; ``auto`` is :func:`lrface.models.embedder.open_embedder`'s choice.
+#: Names of the runtimes. For ``auto``, :func:`lrface.models.embedder.open_embedder` chooses one.
 RUNTIMES = ("auto", "onnxruntime", "torch", "openvino")
 
-#: Where a model file keeps its card: a key of the metadata of safetensors and ONNX alike.
+#: Key of the model's card in the metadata of safetensors and ONNX files.
 CARD_KEY = "lrface"

@@ -1,4 +1,4 @@
-"""What the runtimes of ONNX files have in common: a fixed batch size, and embeddings of odd shapes."""
+"""Functions that the ONNX runtimes share: batches of a fixed size, and the shape of embeddings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,19 +11,19 @@ from lrface.errors import LrfaceError
 def run_in_steps(
     run: Callable[[np.ndarray], np.ndarray], batch: np.ndarray, fixed: int | None, path: Path
 ) -> np.ndarray:
-    """Embed a batch with a network that may know one batch size only, which the last step is filled up to.
+    """Embed a batch with a network that may have a fixed batch size. The last step is then filled up with zeros.
 
     Args:
         run: the network.
-        batch: float32, faces first.
-        fixed: the batch size that the network knows; None for any.
-        path: the network's file, for the error.
+        batch: float32 ``[n, ...]``.
+        fixed: batch size of the network; None for any.
+        path: file of the network, for the error message.
 
     Returns:
-        float32 ``[n, dim]``, whatever further dimensions of one the network adds.
+        float32 ``[n, dim]``. Further dimensions of size 1 are removed.
 
     Raises:
-        LrfaceError: the network does not give one embedding a face.
+        LrfaceError: the network does not return one embedding per face.
     """
     step = fixed or len(batch)
     parts = []
@@ -40,5 +40,5 @@ def run_in_steps(
 
 
 def first_line(error: Exception) -> str:
-    """A runtime's complaint in one line."""
+    """The first line of a runtime's error message."""
     return (str(error).splitlines() or [type(error).__name__])[0]

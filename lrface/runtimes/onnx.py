@@ -1,4 +1,4 @@
-"""ONNX Runtime, the default."""
+"""ONNX Runtime, the default runtime."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from lrface.runtimes.session import open_session
 
 
 class OnnxNetwork:
-    """An ONNX file in ONNX Runtime, of any batch size; safe to call from several threads.
+    """An ONNX file in ONNX Runtime. It takes any batch size, and may be called from several threads.
 
     Args:
         path: the file.
         device: ``cpu`` or ``cuda``.
-        threads: CPU threads; ONNX Runtime's own default, all cores, if None.
+        threads: CPU threads; None: ONNX Runtime's default, all cores.
 
     Attributes:
-        record: what the file says of itself under the key ``lrface``, not yet parsed; None if nothing.
+        record: the file's metadata under the key ``lrface``, not parsed; None if there is none.
 
     Raises:
-        LrfaceError: the file is no ONNX model, or the device cannot be had.
+        LrfaceError: the file is not an ONNX model, or the device is not available.
     """
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:

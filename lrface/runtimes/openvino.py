@@ -1,4 +1,4 @@
-"""OpenVINO, where it is installed: often the fastest on Intel's processors."""
+"""OpenVINO, an optional runtime. It is often the fastest on Intel processors."""
 
 import threading
 from pathlib import Path
@@ -12,18 +12,18 @@ from lrface.runtimes.batches import first_line, run_in_steps
 
 
 class OpenVinoNetwork:
-    """An ONNX file in OpenVINO on the CPU, of any batch size; safe to call from several threads.
+    """An ONNX file in OpenVINO on the CPU. It takes any batch size, and may be called from several threads.
 
     Args:
         path: the file.
         device: ``cpu``.
-        threads: CPU threads; OpenVINO's own default, all cores, if None.
+        threads: CPU threads; None: OpenVINO's default, all cores.
 
     Attributes:
-        record: what the file says of itself under the key ``lrface``, not yet parsed; None if nothing.
+        record: the file's metadata under the key ``lrface``, not parsed; None if there is none.
 
     Raises:
-        LrfaceError: OpenVINO is not installed, the file is no ONNX model, or another device is asked for.
+        LrfaceError: OpenVINO is not installed, the file is not an ONNX model, or the device is not ``cpu``.
     """
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
@@ -33,7 +33,7 @@ class OpenVinoNetwork:
             raise LrfaceError("OpenVINO is not installed: pip install 'lrface[openvino]'") from error
         if device != "cpu":
             raise LrfaceError(f"lrface runs OpenVINO on the CPU only, not on {device}")
-        # Without this it computes in bfloat16 where the processor can, which costs three decimals.
+        # By default OpenVINO computes in bfloat16 if the processor can, which costs three decimals.
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         if threads:
             options["INFERENCE_NUM_THREADS"] = threads
@@ -41,7 +41,7 @@ class OpenVinoNetwork:
             core = openvino.Core()
             model = core.read_model(str(path))
             self._compiled = core.compile_model(model, "CPU", options)
-        except Exception as error:  # its exceptions are RuntimeError and whatever pybind makes of others
+        except Exception as error:  # OpenVINO raises RuntimeError, or other types by way of pybind
             raise LrfaceError(f"{path} is not an ONNX model that can be run: {_reason(error)}") from error
         metadata = ["framework", CARD_KEY]
         self.record: str | None = model.get_rt_info(metadata).value if model.has_rt_info(metadata) else None
@@ -50,7 +50,7 @@ class OpenVinoNetwork:
         self._taken = f"{model.inputs[0].get_element_type().get_type_name()} {shape}"
         fixed = shape.rank.is_static and len(shape) > 0 and shape[0].is_static
         self._fixed_batch = shape[0].get_length() if fixed else None
-        self._own = threading.local()  # a request holds its result's memory, so that each thread needs one
+        self._own = threading.local()  # a request owns the memory of its result, so each thread needs its own
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         return run_in_steps(self._run, batch, self._fixed_batch, self._path)
@@ -68,7 +68,7 @@ class OpenVinoNetwork:
 
 
 def _reason(error: Exception) -> str:
-    """OpenVINO begins with the lines of its source in which something was noticed."""
+    """The message of an OpenVINO error, without the lines about its source code at the beginning."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("Exception from ", "Check "))]
     return told[0] if told else first_line(error)

@@ -1,4 +1,4 @@
-"""How every ONNX file of lrface is opened in ONNX Runtime: networks of embeddings and of detectors alike."""
+"""Opening of ONNX files in ONNX Runtime, for embedding networks and detectors."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,10 @@ _NO_CUDA = "this ONNX Runtime cannot use CUDA: install onnxruntime-gpu, or run w
 
 
 def load_onnxruntime() -> Any:
-    """Import ONNX Runtime, for all of lrface.
+    """Import ONNX Runtime with its telemetry switched off.
 
-    Its official builds, from 1.29 on, report to Microsoft which models are run, unless told otherwise before the import.
-    Whoever wants that sets ``ORT_DISABLE_TELEMETRY=0``.
+    The official builds from 1.29 on report to Microsoft which models are run, unless an environment variable is set before
+    the import. To allow these reports, set ``ORT_DISABLE_TELEMETRY=0``.
 
     Returns:
         The module ``onnxruntime``.
@@ -40,18 +40,18 @@ def open_session(
 
     Args:
         path: the file.
-        device: ``cpu``, ``cuda`` or ``cuda:N``; on any other it runs on the CPU.
-        threads: CPU threads; ONNX Runtime's own default, all cores, if None.
-        advice: what to do if the file cannot be opened; it ends the error.
-        small: a call takes a few milliseconds, and the shape of its input is another one at nearly every call: then
-            threads do not stay awake between calls, and CUDA looks for no better convolutions.
-        any_size: the file fixes the number and size of its images, and shall take any.
+        device: ``cpu``, ``cuda`` or ``cuda:N``. Any other device means the CPU.
+        threads: CPU threads; None: ONNX Runtime's default, all cores.
+        advice: text for the end of the error message if the file cannot be opened.
+        small: for networks whose calls take a few milliseconds, with a new input shape at nearly every call. Threads then do
+            not stay awake between calls, and CUDA does not search for faster convolutions.
+        any_size: accept any number and size of images, although the file fixes them.
 
     Returns:
-        ``onnxruntime.InferenceSession``, safe to call from several threads.
+        ``onnxruntime.InferenceSession``. It may be called from several threads.
 
     Raises:
-        LrfaceError: ONNX Runtime is missing, the file is no ONNX model, or the device cannot be had.
+        LrfaceError: ONNX Runtime is missing, the file is not an ONNX model, or the device is not available.
     """
     try:
         onnxruntime = load_onnxruntime()
@@ -62,7 +62,7 @@ def open_session(
     if threads:
         options.intra_op_num_threads = threads
     if small:
-        # By default threads spin until the next call comes, which costs several times what such a network does.
+        # By default threads spin until the next call, which costs several times the work of such a network.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = ["CPUExecutionProvider"]
     if device.startswith("cuda"):
@@ -75,15 +75,18 @@ def open_session(
     except Exception as error:  # ONNX Runtime's exceptions share no public base
         raise LrfaceError(f"{path} is not an ONNX model that can be run: {first_line(error)}{advice}") from error
     if len(providers) > 1 and "CUDAExecutionProvider" not in session.get_providers():
-        raise LrfaceError(_NO_CUDA)  # it falls back to the CPU silently where CUDA's libraries are missing
+        raise LrfaceError(_NO_CUDA)  # ONNX Runtime silently uses the CPU if CUDA's libraries are missing
     return session
 
 
 def _freed(path: str | Path) -> bytes:
-    """An ONNX file of convolutions, whose input and outputs ``[n, channels, h, w]`` have a fixed size, for any size.
+    """Change a convolutional network with a fixed input size, so that it takes any size.
 
-    Weights that the file lists as inputs, too, are taken out of that list: ONNX Runtime folds no weights that a caller
-    might replace, which costs half of the speed.
+    Its input and outputs are ``[n, channels, h, w]``. Some files list their weights also as inputs. ONNX Runtime does not
+    fold such weights, because a caller could replace them, which halves the speed. They are removed from the inputs.
+
+    Returns:
+        The changed ONNX file.
     """
     import onnx
 
@@ -100,7 +103,7 @@ def _freed(path: str | Path) -> bytes:
 
 
 def cuda_available() -> bool:
-    """Whether there is an ONNX Runtime, and this build of it knows CUDA."""
+    """Whether ONNX Runtime is installed and its build supports CUDA."""
     try:
         return "CUDAExecutionProvider" in load_onnxruntime().get_available_providers()
     except ImportError:

@@ -1,4 +1,4 @@
-"""PyTorch: for files that have no graph, for training, and for GPUs."""
+"""PyTorch, the runtime for files without a graph, for training and for GPUs."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from lrface.errors import LrfaceError
 
 
 class TorchNetwork:
-    """A torch module in evaluation mode; safe to call from several threads.
+    """A torch module in evaluation mode. It may be called from several threads.
 
     Args:
-        module: takes and gives float32 batches.
+        module: maps float32 batches to float32 embeddings.
         device: ``cpu``, ``cuda``, ``cuda:1``, ... or ``mps``.
-        threads: CPU threads, which torch counts for the whole process; left as they are if None.
+        threads: CPU threads of the whole process; None: unchanged.
 
     Raises:
-        LrfaceError: there is no such device.
+        LrfaceError: CUDA is asked for and not available.
     """
 
     def __init__(self, module: Any, device: str = "cpu", threads: int | None = None) -> None:

@@ -1,1 +1,1 @@
-"""A service and a page over :mod:`lrface.recognition`: ``lrface serve``. Needs the extra ``serve``."""
+"""An HTTP service and a web page over :mod:`lrface.recognition`: ``lrface serve``. Needs the extra ``serve``."""

@@ -1,4 +1,4 @@
-"""The application: routes, what each answers, and what becomes of errors."""
+"""The FastAPI application: its routes, their answers and the error handlers."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ from lrface.version import __version__
 
 PAGE = Path(__file__).parent / "page"
 
-#: When a client that was told to come back should.
+#: Seconds after which a refused client should ask again (the Retry-After header).
 RETRY_SECONDS = 2
 
 PersonName = Annotated[str, PathParameter(min_length=1, max_length=200)]
@@ -44,7 +44,12 @@ _NOBODY: dict[int | str, dict[str, Any]] = {404: {"model": schema.ErrorAnswer, "
 
 
 def create_app(engine: Engine, settings: Settings) -> FastAPI:
-    """The application over a model and a gallery; closing it closes them."""
+    """Make the application.
+
+    Args:
+        engine: the model and the gallery. They are closed when the application shuts down.
+        settings: of the service.
+    """
     pool = Pool(settings.workers, settings.waiting, settings.seconds)
     metrics = Metrics(lambda: pool.held)
     engine.encoder.notify = metrics.batch.observe
@@ -65,17 +70,17 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
 
     @app.get("/health")
     async def health() -> schema.HealthAnswer:
-        """Whether the service works."""
+        """Whether the service works, and whether it needs a token."""
         return schema.HealthAnswer(status="ok", token=settings.token is not None)
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def show_metrics() -> Response:
-        """Counts and times, for Prometheus."""
+        """Counts and times in Prometheus's text format."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        """The page."""
+        """The web page."""
         return FileResponse(PAGE / "index.html")
 
     app.mount("/page", StaticFiles(directory=PAGE))
@@ -85,13 +90,13 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
 def _add_routes(app: FastAPI, engine: Engine, pool: Pool) -> None:
     @app.post("/verify", response_model=schema.VerifyAnswer, openapi_extra=body_of(schema.VerifyRequest))
     async def verify(request: Request) -> dict[str, Any]:
-        """Whether two pictures show one person."""
+        """Whether two pictures show the same person."""
         asked = await parse(request, schema.VerifyRequest)
         return await pool.run(engine.verify, asked.a, asked.b, asked.far, asked.threshold, asked.crops)
 
     @app.post("/faces", response_model=schema.FacesAnswer, openapi_extra=body_of(schema.FacesRequest))
     async def faces(request: Request) -> dict[str, Any]:
-        """All faces of a picture: boxes, detail, quality."""
+        """All faces of a picture, with box, pixels of detail and quality."""
         asked = await parse(request, schema.FacesRequest)
         return await pool.run(engine.faces, asked.image, asked.crops)
 
@@ -103,7 +108,7 @@ def _add_routes(app: FastAPI, engine: Engine, pool: Pool) -> None:
 
     @app.post("/search", response_model=schema.SearchAnswer, openapi_extra=body_of(schema.SearchRequest))
     async def search(request: Request) -> dict[str, Any]:
-        """Who the faces of a picture are."""
+        """The identities of the faces in a picture."""
         asked = await parse(request, schema.SearchRequest)
         return await pool.run(engine.search, asked.image, asked.top, asked.far, asked.threshold, asked.all)
 
@@ -111,29 +116,29 @@ def _add_routes(app: FastAPI, engine: Engine, pool: Pool) -> None:
 def _add_people(app: FastAPI, engine: Engine, pool: Pool) -> None:
     @app.get("/people", response_model=schema.PeopleAnswer)
     async def people() -> dict[str, Any]:
-        """Everybody in the gallery."""
+        """All people in the gallery."""
         return await pool.run(engine.people)
 
     @app.post("/people", response_model=schema.EnrolAnswer, openapi_extra=body_of(schema.EnrolRequest))
     async def enrol(request: Request) -> dict[str, Any]:
-        """Enrol the main face of a picture. When this answers it is on the disk."""
+        """Enrol the main face of a picture. The enrolment is on the disk when the answer is sent."""
         asked = await parse(request, schema.EnrolRequest)
         return await pool.run(engine.enrol, asked.name, asked.image, asked.force)
 
     @app.get("/people/{name:path}/crop", response_class=Response,
              responses={200: {"content": {"image/png": {}}}, **_NOBODY})  # fmt: skip
     async def crop(name: PersonName) -> Response:
-        """A crop of somebody, where crops are kept."""
+        """A crop of a person, as PNG, if the service keeps crops."""
         return Response(await pool.run(engine.crop, name), media_type="image/png")
 
     @app.delete("/people/{name:path}", response_model=schema.RemoveAnswer, responses=_NOBODY)
     async def remove(name: PersonName) -> dict[str, Any]:
-        """Erase a person wholly."""
+        """Erase a person completely: embeddings, index entry and crops."""
         return await pool.run(engine.remove, name)
 
 
 def _explain_errors(app: FastAPI) -> None:
-    """Every error is a line of JSON that names nothing of this machine."""
+    """Answer each error with one line of JSON. It must not name a path of this machine."""
 
     def answer(status: int, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
         return JSONResponse({"error": text}, status, headers)

@@ -1,4 +1,4 @@
-"""An encoder that many threads share: their faces go through the network together."""
+"""A face encoder for many threads: the faces of all threads go through the network in shared batches."""
 
 import queue
 import threading
@@ -14,7 +14,7 @@ from lrface.faces.detect import Detector, Face
 from lrface.faces.quality import assess
 from lrface.recognition.encoder import FaceEncoder
 
-#: How many faces go through the network at once.
+#: Maximum number of faces in one batch.
 BATCH = 64
 
 
@@ -26,10 +26,13 @@ class _Job:
 
 
 class BatchingEncoder(FaceEncoder):
-    """A :class:`lrface.recognition.encoder.FaceEncoder` for threads.
+    """A :class:`lrface.recognition.encoder.FaceEncoder` for many threads.
 
-    One thread embeds. While it does, the faces of other requests gather, and go through the network as one batch: nobody
-    waits for a batch to fill. The detector is used by one thread at a time, as some keep state between calls.
+    One thread computes all embeddings. While it works on a batch, the faces of other requests wait in a queue. They
+    form the next batch. No request waits for a batch to fill. Only one thread at a time uses the detector, because some
+    detectors keep state between calls.
+
+    ``notify`` is called with the size of every batch.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -42,7 +45,7 @@ class BatchingEncoder(FaceEncoder):
     def embed_crops(
         self, crops: Sequence[np.ndarray], batch_size: int = BATCH, resolutions: Sequence[float] | None = None
     ) -> np.ndarray:
-        """See :meth:`lrface.recognition.encoder.FaceEncoder.embed_crops`."""
+        """Embed crops in a shared batch. See :meth:`lrface.recognition.encoder.FaceEncoder.embed_crops`."""
         if not len(crops):
             return super().embed_crops(crops, batch_size, resolutions)
         if resolutions is None:
@@ -52,7 +55,7 @@ class BatchingEncoder(FaceEncoder):
         return job.done.result()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread after the work that is queued."""
         self._jobs.put(None)
         self._thread.join()
 
@@ -89,7 +92,7 @@ class BatchingEncoder(FaceEncoder):
 
 
 class _OneAtATime:
-    """A detector behind a lock."""
+    """A detector that only one thread at a time can use."""
 
     def __init__(self, detector: Detector) -> None:
         self.name = detector.name

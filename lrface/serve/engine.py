@@ -1,4 +1,7 @@
-"""What the service can do, each as one call in a thread of the pool: images in, what JSON can hold out."""
+"""The functions of the service, without HTTP: encoded images in, dictionaries for JSON out.
+
+Each call runs in a thread of the pool.
+"""
 
 import base64
 from collections.abc import Callable
@@ -18,21 +21,24 @@ from lrface.recognition.gallery.names import checked_name, name_key
 from lrface.serve.batching import BatchingEncoder
 from lrface.serve.crops import Crops
 
-#: Sides at which a face is shown, in pixels.
+#: Sides in pixels of the crops that the page shows.
 SIDES = (16, 32, 64)
 
 
 class UnknownPersonError(LrfaceError):
-    """Nobody in the gallery is called so."""
+    """The gallery has no person with this name."""
 
 
 class Engine:
-    """A model and a gallery, for threads.
+    """A model and a gallery for many threads.
+
+    The images that its methods take are the bytes of image files. Every method raises
+    :class:`lrface.recognition.encoder.ImageError` if an image cannot be used.
 
     Args:
         encoder: the model and its detector.
-        gallery: of people, opened with that encoder.
-        crops: where crops are kept; None: they are not.
+        gallery: opened with that encoder.
+        crops: store of the crops; None: no crops are kept.
     """
 
     def __init__(self, encoder: BatchingEncoder, gallery: Gallery, crops: Crops | None = None) -> None:
@@ -40,12 +46,23 @@ class Engine:
         self.clean()
 
     def close(self) -> None:
-        """Close the gallery, and end the encoder's thread."""
+        """Close the gallery and end the encoder's thread."""
         self.gallery.close()
         self.encoder.close()
 
     def verify(self, a: bytes, b: bytes, far: float, threshold: float | None, crops: bool) -> dict[str, Any]:
-        """Whether two images show one person; as ``lrface verify --json``, with both faces and their distributions."""
+        """Compare two images.
+
+        Args:
+            a: image A.
+            b: image B.
+            far: false accept rate of the decision.
+            threshold: cosine similarity to use in place of ``far``.
+            crops: whether the answer contains the crops.
+
+        Returns:
+            The fields of ``lrface verify --json``, both faces, and the distributions of their similarities.
+        """
         self.encoder.check_threshold(far, threshold)
         all_cropped = self._main(a, "picture A"), self._main(b, "picture B")
         result = self.encoder.compare(all_cropped[0], all_cropped[1], far, threshold)
@@ -56,12 +73,12 @@ class Engine:
         }
 
     def faces(self, image: bytes, crops: bool) -> dict[str, Any]:
-        """All faces of an image, from left to right."""
+        """All faces of an image, ordered from left to right."""
         all_cropped = _named("the picture", lambda: self.encoder.cropped_faces(image))
         return {"faces": [_facts(cropped, crops) for cropped in all_cropped]}
 
     def embed(self, image: bytes) -> dict[str, Any]:
-        """The embedding of the main face."""
+        """The embedding of the main face, the model's name and digest, and the face."""
         cropped = self._main(image, "the picture")
         row = self.encoder.embed_crops([cropped.crop], resolutions=[cropped.quality.resolution])[0]
         card, fingerprint = self.encoder.embedder.card, self.encoder.embedder.fingerprint
@@ -69,19 +86,31 @@ class Engine:
         return {"embedding": row.tolist(), **model, "face": _facts(cropped, False)}
 
     def search(self, image: bytes, top: int, far: float, threshold: float | None, every: bool) -> dict[str, Any]:
-        """Who the faces of an image are; each as ``lrface gallery search --json``."""
+        """Find the identities of the faces in an image.
+
+        Args:
+            image: the image.
+            top: number of candidates per face.
+            far: false accept rate of the decision.
+            threshold: cosine similarity to use in place of ``far``.
+            every: search all faces; False: only the main face.
+
+        Returns:
+            One entry per face, with the fields of ``lrface gallery search --json`` under ``answer``.
+        """
         self.encoder.check_threshold(far, threshold)
         all_cropped = _named("the picture", lambda: self.encoder.cropped_faces(image)) if every else []
         found = []
         for cropped in all_cropped or [self._main(image, "the picture")]:
             answer = self.gallery.search_face(cropped, top, far, threshold).as_dict()
             for match in answer["matches"]:
-                match["photo"] = Path(match["photo"]).name  # where this machine keeps its photos is nobody's business
+                # The answer must not tell where this machine keeps its photos.
+                match["photo"] = Path(match["photo"]).name
             found.append({**_facts(cropped, False), "answer": answer})
         return {"faces": found}
 
     def people(self) -> dict[str, Any]:
-        """Everybody, and the risk that a stranger is given some name."""
+        """All people, and the risk that the gallery gives a stranger a name."""
         people, facts = self.gallery.people(), self.gallery.info()
         listed = [
             {"name": each.name, "faces": each.faces, "crop": bool(self.crops and self.crops.find(name_key(each.name)))}
@@ -90,7 +119,16 @@ class Engine:
         return {"people": listed, "risk": facts["risk"], "risk_far": facts["risk_far"]}
 
     def enrol(self, name: str, image: bytes, force: bool) -> dict[str, Any]:
-        """Enrol the main face; when this returns it is on the disk."""
+        """Enrol the main face of an image. The enrolment is on the disk when this returns.
+
+        Args:
+            name: of the person, 1 to 200 characters.
+            image: the image.
+            force: also enrol a face that would be refused, such as a blurred one.
+
+        Returns:
+            Numbers of added and of already known faces, the reasons for refusals, and notes.
+        """
         try:
             name = checked_name(name)
         except LrfaceError as error:
@@ -103,10 +141,10 @@ class Engine:
         return {"name": name, "added": report.added, "known": report.known, "left_out": refused, "notes": notes}
 
     def crop(self, name: str) -> bytes:
-        """A crop of somebody, PNG, if crops are kept.
+        """A crop of a person as PNG bytes.
 
         Raises:
-            UnknownPersonError: there is none.
+            UnknownPersonError: no crop of this person is kept.
         """
         data = self.crops.find(name_key(name)) if self.crops else None
         if data is None:
@@ -114,10 +152,10 @@ class Engine:
         return data
 
     def remove(self, name: str) -> dict[str, Any]:
-        """Erase a person wholly: row, embeddings, index, and crops.
+        """Erase a person completely: the name, the embeddings, the index entry and the crops.
 
         Raises:
-            UnknownPersonError: nobody is called so.
+            UnknownPersonError: the gallery has no person with this name.
         """
         wanted = name_key(name)
         called = [person.name for person in self.gallery.people() if name_key(person.name) == wanted]
@@ -129,7 +167,7 @@ class Engine:
         return {"name": called[0], "removed": gone}
 
     def clean(self) -> None:
-        """Erase the crops of people who were removed or renamed by other means."""
+        """Erase the crops of people who were removed or renamed outside this service."""
         if self.crops:
             self.crops.erase_others({name_key(person.name) for person in self.gallery.people()})
 
@@ -139,7 +177,7 @@ class Engine:
 
 
 def _named(name: str, find: Callable[[], Any]) -> Any:
-    """What ``find`` returns; an image that cannot be used is called by its name in the request."""
+    """Call ``find``. An ImageError is raised again with the image's name in the request."""
     try:
         return find()
     except ImageError as error:
@@ -147,20 +185,20 @@ def _named(name: str, find: Callable[[], Any]) -> Any:
 
 
 def _plain(text: str, name: str) -> str:
-    """A message without what only the command line has, and with the image's name in the request."""
+    """Adapt a message to the service: remove the command-line advice and use the image's name in the request."""
     for said in ("; if this is an aligned crop", "; --force", ": --force", " (--force", " (--face"):
         text = text.split(said)[0]
     return text.replace("an image in memory", name).replace("the image", name)
 
 
 def _facts(cropped: Any, crops: bool) -> dict[str, Any]:
-    """Where a face is and what is known of it."""
+    """The answer's fields about one face: box, landmarks, score and quality."""
     facts = {**cropped.as_dict(), "quality": cropped.quality.as_dict(), "notes": list(cropped.notes)}
     return facts | ({"crops": _shown(cropped.crop)} if crops else {})
 
 
 def _shown(crop: np.ndarray) -> dict[str, str]:
-    """The face at each of ``SIDES``, as data URLs."""
+    """The crop at each side of ``SIDES``, as data URLs."""
     return {
         str(side): "data:image/png;base64," + base64.b64encode(encode_image(resize(crop, side), "png")).decode()
         for side in SIDES
@@ -168,7 +206,7 @@ def _shown(crop: np.ndarray) -> dict[str, str]:
 
 
 def _distributions(calibration: Calibration | None, a: float, b: float) -> dict[str, Any] | None:
-    """Similarities of pairs of these resolutions, as quantiles; None where the model is not calibrated for it."""
+    """Quantiles of the similarities of pairs with these resolutions in pixels; None if the model is not calibrated."""
     if calibration is None:
         return None
     drawn = {}

@@ -1,4 +1,4 @@
-"""What stands before every route: who may ask, how much may be sent, and what a page may load."""
+"""Checks before every route: access, size of the request, and the security headers of the answer."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-#: Nothing from another server, no inline script; pictures that the page itself made.
+#: The page may load nothing from another server and no inline script. It may show pictures that it made itself.
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",
@@ -24,22 +24,22 @@ HEADERS = {
     "cache-control": "no-store",
 }
 
-#: What needs no token: the page, which holds nothing of anybody, and whether the service is there.
+#: Paths that need no token: the page, which holds no personal data, the health check and the schema.
 OPEN = ("/", "/health", "/openapi.json")
 
 
 class Guard:
     """ASGI middleware around the whole application.
 
-    Without a token only this machine can ask; a page of elsewhere that the same browser shows must not, so the name that
-    the request was sent to has to be this machine's, and the origin this service.
+    Without a token, only this machine may ask. A page from another server, open in a browser of this machine, must be
+    refused too. Therefore the Host header must name this machine, and the Origin header must be this service.
     """
 
     def __init__(self, app: Any, settings: Settings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it."""
+        """Pass a request on to the application, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -85,7 +85,7 @@ class Guard:
         end = time.monotonic() + seconds
 
         async def receive_on() -> Message:
-            if taken[0] < 0:  # the body is whole; what comes is that the other side has gone, whenever
+            if taken[0] < 0:  # the body is complete; the next message is a disconnect, which has no time limit
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
@@ -102,7 +102,7 @@ class Guard:
 
 
 def _name(host: str) -> str:
-    """``[::1]:8000`` without brackets and port."""
+    """The host name without brackets and port: ``::1`` for ``[::1]:8000``."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]

@@ -1,4 +1,4 @@
-"""What Prometheus is told of a service."""
+"""Metrics of the service for Prometheus."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 
 class Metrics:
-    """Counts of one service, with a registry of its own.
+    """The metrics of one service, in a registry of its own.
 
     Args:
-        held: tells how many requests are worked on or wait.
+        held: returns the number of requests that are worked on or wait.
     """
 
     def __init__(self, held: Callable[[], int]) -> None:
@@ -23,5 +23,5 @@ class Metrics:
         Gauge("lrface_requests_held", "Requests worked on or waiting.", registry=self._registry).set_function(held)
 
     def text(self) -> bytes:
-        """In Prometheus's text format."""
+        """The metrics in Prometheus's text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""Reading a request's body: a form with files, or JSON with base64."""
+"""Parsing of request bodies: a form with files, or JSON with base64."""
 
 from typing import Any, TypeVar
 
@@ -9,12 +9,12 @@ from starlette.requests import ClientDisconnect
 
 M = TypeVar("M", bound=BaseModel)
 
-#: A form may have no more parts than this.
+#: Maximum number of parts of a form.
 MOST_PARTS = 10
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """What the OpenAPI schema says of a body that :func:`parse` reads."""
+    """The OpenAPI description of a body that :func:`parse` reads."""
     schema = model.model_json_schema()
     form = model.model_json_schema()
     for field in form["properties"].values():
@@ -26,10 +26,10 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 async def parse(request: Request, model: type[M]) -> M:
-    """The body as ``model``.
+    """Parse the body of a request into ``model``.
 
     Raises:
-        HTTPException: 415 it is neither a form nor JSON, 400 it cannot be read, 422 it does not fit.
+        HTTPException: 415 if the body is neither a form nor JSON, 400 if it cannot be read, 422 if a field is wrong.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
@@ -42,7 +42,7 @@ async def parse(request: Request, model: type[M]) -> M:
         return model.model_validate(fields)
     except ValidationError as error:
         raise HTTPException(422, _first(error)) from error
-    except ClientDisconnect as error:  # nobody hears the answer
+    except ClientDisconnect as error:  # the client has gone, so it does not get this answer
         raise HTTPException(400, "the request ended early") from error
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "the body cannot be read") from error
@@ -59,7 +59,7 @@ async def _form(request: Request) -> dict[str, Any]:
 
 
 def _first(error: ValidationError) -> str:
-    """A line about the first field that does not fit."""
+    """One line about the first wrong field."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part)[:50] for part in first["loc"]) or "the body"
     return f"{where}: {first['msg']}"

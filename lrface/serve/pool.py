@@ -1,4 +1,4 @@
-"""A bounded pool: so many requests are worked on, so many wait, and the next one is told to come back."""
+"""A bounded thread pool. It refuses a request when too many others wait."""
 
 import asyncio
 import threading
@@ -10,19 +10,19 @@ T = TypeVar("T")
 
 
 class BusyError(Exception):
-    """No place is free, or the answer took too long: to be asked again later."""
+    """The pool is full, or the answer took too long. The client should ask again later."""
 
 
 class Pool:
     """Threads with a bounded queue.
 
-    A place is given back when its work ends, not when the one who asked stops waiting: work that takes too long can hold
-    its own thread, and never more than there are.
+    A call frees its place when its work ends, not when the client stops waiting. A call that takes too long therefore
+    occupies one thread, and the number of threads never grows.
 
     Args:
-        workers: threads.
-        waiting: how many calls may wait for one.
-        seconds: the most that a call waits for its answer.
+        workers: number of threads.
+        waiting: maximum number of calls that wait for a thread.
+        seconds: maximum time that a call waits for its answer.
     """
 
     def __init__(self, workers: int, waiting: int, seconds: float) -> None:
@@ -32,10 +32,10 @@ class Pool:
         self.held = 0
 
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
-        """The call's result.
+        """Run a call in a thread and return its result.
 
         Raises:
-            BusyError: no place is free, or the time is up.
+            BusyError: the pool is full, or the time is over.
         """
         if not self._places.acquire(blocking=False):
             raise BusyError("too many requests at once: try again")
@@ -48,7 +48,7 @@ class Pool:
             raise BusyError(f"no answer within {self._seconds:g} seconds: try again") from error
 
     def close(self) -> None:
-        """End the threads, once their work is done."""
+        """End the threads after their current calls."""
         self._executor.shutdown(cancel_futures=True)
 
     def _give_back(self, _: "Future[Any]") -> None:

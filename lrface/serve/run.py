@@ -1,4 +1,4 @@
-"""Starting the service."""
+"""Start of the service."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,11 @@ from lrface.serve.settings import Settings
 
 
 def check_installed() -> None:
-    """Raise LrfaceError unless the extra is installed."""
+    """Check that the packages of the extra ``serve`` are installed.
+
+    Raises:
+        LrfaceError: a package is missing.
+    """
     try:
         import fastapi  # noqa: F401
         import prometheus_client  # noqa: F401
@@ -20,15 +24,18 @@ def check_installed() -> None:
 
 
 def open_engine(folder: str | Path, settings: Settings, *model: Any) -> Any:
-    """An :class:`lrface.serve.engine.Engine` over the gallery in ``folder``, which is made if there is none.
+    """Open the model and the gallery of a service.
 
     Args:
-        folder: of the gallery.
+        folder: of the gallery. A new gallery is made if there is none.
         settings: of the service.
         model: the arguments of :meth:`lrface.recognition.encoder.FaceEncoder.load`.
 
+    Returns:
+        An :class:`lrface.serve.engine.Engine`.
+
     Raises:
-        LrfaceError: the model or the gallery cannot be opened, or the folder of crops not be made.
+        LrfaceError: the model or the gallery cannot be opened, or the folder of crops cannot be made.
     """
     from lrface.serve.batching import BatchingEncoder
     from lrface.serve.crops import Crops
@@ -41,10 +48,15 @@ def open_engine(folder: str | Path, settings: Settings, *model: Any) -> Any:
 
 
 def serve(engine: Any, settings: Settings, port: int) -> None:
-    """Answer until Ctrl-C.
+    """Serve requests until Ctrl-C.
+
+    Args:
+        engine: an :class:`lrface.serve.engine.Engine`.
+        settings: of the service.
+        port: to listen on; 0: a free one.
 
     Raises:
-        LrfaceError: the address cannot be bound to.
+        LrfaceError: the service cannot listen on the address.
     """
     import socket
 

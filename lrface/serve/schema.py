@@ -1,4 +1,4 @@
-"""What requests and answers hold: the schema of the service."""
+"""The schema of the service: the fields of requests and answers."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ from lrface.recognition.gallery.search import SEARCH_FAR
 
 
 def _decode(value: Any) -> Any:
-    """Bytes as they are; text as base64, with or without ``data:...;base64,`` before it."""
+    """Decode base64 text, with or without ``data:...;base64,`` before it. Bytes are returned unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -32,13 +32,13 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Request(BaseModel):
-    """Fields of JSON, or parts of a form; others are an error."""
+    """Fields of a JSON body, or parts of a form. Unknown fields are an error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class VerifyRequest(Request):
-    """Two pictures."""
+    """Two pictures to compare."""
 
     a: Picture
     b: Picture
@@ -48,20 +48,20 @@ class VerifyRequest(Request):
 
 
 class FacesRequest(Request):
-    """A picture."""
+    """A picture whose faces are wanted."""
 
     image: Picture
     crops: bool = Field(False, description="show the faces at 16, 32 and 64 pixels")
 
 
 class EmbedRequest(Request):
-    """A picture, of whose main face the embedding is wanted."""
+    """A picture. The answer is the embedding of its main face."""
 
     image: Picture
 
 
 class SearchRequest(Request):
-    """A picture of somebody, or of several people."""
+    """A picture of one person or of several people."""
 
     image: Picture
     top: int = Field(5, ge=1, le=100)
@@ -71,15 +71,15 @@ class SearchRequest(Request):
 
 
 class EnrolRequest(Request):
-    """A picture, and who it shows."""
+    """A picture and the name of the person in it."""
 
     name: Name
     image: Picture
-    force: bool = Field(False, description="enrol what is left out otherwise: blurred faces, those like somebody else")
+    force: bool = Field(False, description="also enrol faces that are refused otherwise, e.g. blurred ones")
 
 
 class Quality(BaseModel):
-    """What is known of a face; see :class:`lrface.faces.quality.Quality`."""
+    """The quality of a face; see :class:`lrface.faces.quality.Quality`."""
 
     pixels: float
     resolution: float
@@ -89,7 +89,7 @@ class Quality(BaseModel):
 
 
 class FaceAnswer(BaseModel):
-    """A face: where it is in the picture's pixels, and what is known of it."""
+    """A face: its position in pixels of the picture, its quality and notes."""
 
     box: list[float] = Field(description="left, top, right, bottom")
     landmarks: list[list[float]] | None
@@ -101,21 +101,21 @@ class FaceAnswer(BaseModel):
 
 
 class Curve(BaseModel):
-    """A distribution: shares of pairs, and the similarities below which they lie."""
+    """A distribution of similarities as quantiles: each share of the pairs lies below its similarity."""
 
     shares: list[float]
     similarities: list[float]
 
 
 class Distributions(BaseModel):
-    """Similarities of pairs of one person and of two, at the detail of both faces."""
+    """Similarities of pairs of one person, and of pairs of two people, at the detail of both faces."""
 
     same: Curve
     different: Curve
 
 
 class VerifyAnswer(BaseModel):
-    """One person or two; see :class:`lrface.recognition.answers.Verification`."""
+    """Whether two faces show the same person; see :class:`lrface.recognition.answers.Verification`."""
 
     similarity: float
     same: bool
@@ -131,13 +131,13 @@ class VerifyAnswer(BaseModel):
 
 
 class FacesAnswer(BaseModel):
-    """All faces, from left to right."""
+    """All faces of a picture, ordered from left to right."""
 
     faces: list[FaceAnswer]
 
 
 class EmbedAnswer(BaseModel):
-    """An embedding, of length 1, and the model that it belongs to."""
+    """An embedding of length 1, and the model that computed it."""
 
     embedding: list[float]
     model: str
@@ -146,7 +146,7 @@ class EmbedAnswer(BaseModel):
 
 
 class MatchAnswer(BaseModel):
-    """A person of the gallery beside a face; see :class:`lrface.recognition.gallery.Match`."""
+    """A person of the gallery, compared with a face; see :class:`lrface.recognition.gallery.Match`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -159,7 +159,7 @@ class MatchAnswer(BaseModel):
 
 
 class WhoAnswer(BaseModel):
-    """Who a face is; see :class:`lrface.recognition.gallery.Answer`."""
+    """The identity of a face; see :class:`lrface.recognition.gallery.Answer`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -176,19 +176,19 @@ class WhoAnswer(BaseModel):
 
 
 class SearchedFace(FaceAnswer):
-    """A face, and who it is."""
+    """A face and its identity."""
 
     answer: WhoAnswer
 
 
 class SearchAnswer(BaseModel):
-    """The faces of a picture, from left to right, named."""
+    """The faces of a picture with their identities, ordered from left to right."""
 
     faces: list[SearchedFace]
 
 
 class PersonAnswer(BaseModel):
-    """Somebody of the gallery."""
+    """A person of the gallery."""
 
     name: str
     faces: int
@@ -196,7 +196,7 @@ class PersonAnswer(BaseModel):
 
 
 class PeopleAnswer(BaseModel):
-    """Everybody, and the risk that a stranger is given some name."""
+    """All people, and the risk that the gallery gives a stranger a name."""
 
     people: list[PersonAnswer]
     risk: float
@@ -204,7 +204,7 @@ class PeopleAnswer(BaseModel):
 
 
 class EnrolAnswer(BaseModel):
-    """What became of the picture."""
+    """The result of an enrolment."""
 
     name: str
     added: int
@@ -214,20 +214,20 @@ class EnrolAnswer(BaseModel):
 
 
 class RemoveAnswer(BaseModel):
-    """Who went, with how many faces."""
+    """The removed person, and the number of removed faces."""
 
     name: str
     removed: int
 
 
 class HealthAnswer(BaseModel):
-    """Whether the service works, and whether it wants a token."""
+    """Whether the service works, and whether it needs a token."""
 
     status: Literal["ok"]
     token: bool
 
 
 class ErrorAnswer(BaseModel):
-    """What went wrong, in a line."""
+    """The error, in one line."""
 
     error: str

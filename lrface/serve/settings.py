@@ -1,4 +1,4 @@
-"""How a service is set up, and what is refused because it would not be safe."""
+"""Settings of a service. Unsafe settings are refused."""
 
 import hmac
 import ipaddress
@@ -9,25 +9,28 @@ from pathlib import Path
 from lrface.errors import LrfaceError
 from lrface.files import because
 
-#: Environment variable of the token.
+#: Environment variable that holds the token.
 TOKEN = "LRFACE_TOKEN"
 
-#: A shorter token can be guessed.
+#: Minimum length of a token. A shorter one can be guessed.
 SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the service may do.
+    """The settings of a service.
 
     Attributes:
-        host: address to bind to.
-        token: what a request has to show; None where only this machine can ask.
-        workers: how many requests are worked on at once.
-        waiting: how many more may wait; the next one is told to come back.
-        seconds: the most that a request waits for its answer, and an upload for its last byte.
-        max_bytes: of a request's body.
-        crops: folder of the crops that are kept; None: none are.
+        host: address to listen on.
+        token: the token that a request must have; None: only this machine can ask.
+        workers: maximum number of requests that are worked on at once.
+        waiting: maximum number of requests that wait. Any further request is refused with status 503.
+        seconds: maximum time that a request waits for its answer, and maximum time of an upload.
+        max_bytes: maximum size of a request's body.
+        crops: folder in which crops are kept; None: no crops are kept.
+
+    Raises:
+        LrfaceError: the token is too short, or other machines could ask without a token.
     """
 
     host: str = "127.0.0.1"
@@ -47,14 +50,14 @@ class Settings:
             )
 
     def admits(self, shown: str | None) -> bool:
-        """Whether a request may pass that shows this token. Takes the same time whatever is wrong with it."""
+        """Whether a request with this token may pass. The comparison takes the same time for every wrong token."""
         if self.token is None:
             return True
         return hmac.compare_digest((shown or "").encode("utf-8", "replace"), self.token.encode())
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
+    """Whether only this machine can reach an address."""
     if host == "localhost":
         return True
     try:
@@ -64,7 +67,10 @@ def is_loopback(host: str) -> bool:
 
 
 def read_token(path: str | Path | None) -> str | None:
-    """The token of a file, else of the environment; None if there is neither.
+    """Read the token from a file, or from the environment variable ``LRFACE_TOKEN`` if no file is given.
+
+    Returns:
+        The token, or None if neither is given.
 
     Raises:
         LrfaceError: the file cannot be read, or is empty.

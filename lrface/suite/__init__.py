@@ -1,1 +1,1 @@
-"""The benchmark suite: every protocol on every model, kept row by row, and one report of it."""
+"""The benchmark suite: every protocol on every model, stored row by row, with one report."""

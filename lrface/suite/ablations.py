@@ -1,4 +1,4 @@
-"""Sweeps over keys of a recipe, as ``lrface sweep`` left them: their tables and curves in the report."""
+"""Results of ``lrface sweep`` over keys of a recipe: their tables and curves in the report."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from lrface.sweep.report import draw_curve, make_table
 from lrface.sweep.spec import SweepSpec
 from lrface.train.schema import parse
 
-#: What the report needs of each run; its history would be most of ``results.json``.
+#: The keys of each run that the report needs. The history would be most of ``results.json``.
 _RUN_KEYS = ("point", "seed", "value", "status", "reason", "seconds", "code", "budget", "hardware")
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """One sweep: its table, and how its curve is drawn; no curve before two points are finished."""
+    """One sweep: its table, and the function that draws its curve (None with fewer than two finished points)."""
 
     table: Table
     draw: Callable[[Canvas], Any] | None
 
 
 def read_sweeps(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """What ``lrface sweep`` wrote to each folder, or to the folders in it, without the histories of the runs.
+    """Read the results of ``lrface sweep`` in each folder, or in the folders in it, without the histories of the runs.
 
     Raises:
         LrfaceError: there are no results of a sweep, or they are damaged.
@@ -48,14 +48,14 @@ def _trimmed(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def ablations(sweeps: Sequence[dict[str, Any]], published: Path | None = None) -> list[Ablation]:
-    """Tables and curves of what :func:`read_sweeps` read.
+    """Make tables and curves of the results that :func:`read_sweeps` read.
 
     Args:
         sweeps: of faces or of objects.
         published: folder of the published tables, for sweeps of objects that name a column of one.
 
     Raises:
-        LrfaceError: a sweep was written by another version, or names a published column that is not there.
+        LrfaceError: a sweep was written by another version, or names a published column that does not exist.
     """
     return [_ablation(sweep, published) for sweep in sweeps]
 

@@ -1,7 +1,7 @@
-"""LFW end to end: photos in which a face is small, found, aligned, embedded and compared, each model in its own way.
+"""LFW end to end: photos with small faces are detected, aligned, embedded and compared, with each model's own pipeline.
 
-The models of the suite bring their own crops (``Preprocessing.crop``); which detector is theirs is named by ``detector=`` of
-``LABEL=MODEL,...``. A detector that finds nothing in the reduced photo is shown it enlarged.
+The models of the suite have their own crops (``Preprocessing.crop``). ``detector=`` in ``LABEL=MODEL,...`` names a model's
+detector. A detector that finds nothing in the reduced photo also gets it enlarged.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from lrface.suite.options import Options
 from lrface.suite.peers import Model
 from lrface.suite.task import Task
 
-#: The set of the photos, beside the aligned ``lfw``.
+#: The set of the photos, besides the aligned ``lfw``.
 NAME = "lfw_native"
 
-#: What finds the faces of the full photos, which are the truth.
+#: The detector for the full photos. Its landmarks are the ground truth.
 TRUTH = "mtcnn"
 
-#: What decides which faces are found.
+#: The code that determines which faces are found.
 FINDING_CODE = (
     "lrface.eval.native", "lrface.faces.detect.search", "lrface.faces.detect.centerface_backend",
     "lrface.faces.detect.mtcnn_backend", "lrface.faces.detect.dlib_backend", "lrface.faces.detect.insightface_backend",
@@ -41,19 +41,22 @@ def _finding_code() -> str:
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos, and which are compared."""
+    """Photos, and the pairs to compare."""
 
     root: Path
     pairs: list[Pair]
 
 
 def locate_photos(options: Options, pairs: tuple[Path, ...], digests: FileDigests) -> Located | Absent:
-    """The photos of LFW: the folder that ``--lfw`` names, or ``lfw/images`` in the data root.
+    """Find the photos of LFW: the folder of ``--lfw``, or ``lfw/images`` in the data root.
 
     Args:
         options: of the run.
         pairs: lists of pairs; empty if there are none.
         digests: of files.
+
+    Raises:
+        LrfaceError: a list or a photo cannot be read.
     """
     named = options.lfw if options.lfw is not None and any(options.lfw.glob("*/*.jpg")) else None
     root = named or options.data / "lfw" / "images"
@@ -72,7 +75,7 @@ def locate_photos(options: Options, pairs: tuple[Path, ...], digests: FileDigest
 
 
 def end_to_end_tasks(options: Options, model: Model, found: Located) -> list[Task]:
-    """A row for each side."""
+    """The tasks of one model, one for each side."""
     from lrface.eval.native import reduction
     from lrface.faces.detect import automatic_detector
 
@@ -87,7 +90,7 @@ def end_to_end_tasks(options: Options, model: Model, found: Located) -> list[Tas
 
 
 def end_to_end(context: Context, task: Task) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Ten folds over pairs of reduced photos; what was found is kept, for models that share a detector."""
+    """Run ten folds over pairs of reduced photos. Detections are stored for models with the same detector."""
     from lrface.eval.native import Enlarging, find_native, score_native, true_landmarks
     from lrface.faces.detect import create_detector
 
@@ -107,7 +110,7 @@ def end_to_end(context: Context, task: Task) -> tuple[dict[str, Any], dict[str, 
         return find_native(finder, photos.root, landmarks, side, f"{detector}, {side} px"), []
 
     found, _ = context.cached([task.set.fingerprint, TRUTH, detector, side, _finding_code()], find)
-    embedder = context.embedder(task.model)
+    embedder = context.single(task.model)
     row, scores = score_native(embedder, detector, photos.root, photos.pairs, landmarks, side, np.asarray(found))
     facts = {"found": row.found, "landmark_error": row.landmark_error if row.found else None, "images": len(names)}
     return row.result.as_dict() | facts, {"similarities": scores, "same": np.array([p.same for p in photos.pairs])}

@@ -10,18 +10,18 @@ from lrface.faces.degrade import Degradation, resize
 from lrface.faces.images import encode_image
 from lrface.files import atomic_write
 
-#: Size of a face on the sheet that is written as a file.
+#: Side in pixels of a face on the sheet that is written as a file.
 TILE = 112
 
 
 @dataclass(frozen=True)
 class ErrorPair:
-    """A pair that a model gets most wrong.
+    """A pair with one of a model's largest errors.
 
     Attributes:
-        names: of the two images; empty where the set does not tell.
+        names: of the two images; empty if the set has no names.
         similarity: cosine.
-        full, low: the two faces, uint8 RGB, as they were and as the model saw them.
+        full, low: the two faces, uint8 RGB, at full size and as the model saw them.
     """
 
     names: tuple[str, str]
@@ -33,13 +33,13 @@ class ErrorPair:
 def hardest(
     pairs: PairSet, scores: np.ndarray, operator: Degradation, count: int = 6
 ) -> tuple[list[ErrorPair], list[ErrorPair]]:
-    """The pairs of different people that are most alike, and the pairs of one person that are least.
+    """The most similar pairs of different people, and the least similar pairs of one person.
 
     Args:
         pairs: the set.
-        scores: similarity of each pair.
+        scores: float ``[n]``, similarity of each pair.
         operator: reduces a face to what the model saw.
-        count: how many of each.
+        count: number of pairs of each kind.
     """
     same = np.asarray(pairs.same, bool)
     order = np.argsort(scores, kind="stable")
@@ -60,7 +60,7 @@ def _person(name: str) -> str:
 
 
 def write_error_pairs(errors: list[ErrorPair], path: Path) -> None:
-    """All of them as one PNG: a pair's faces at full size above what the model saw."""
+    """Write all pairs as one PNG: each pair's faces at full size above those that the model saw."""
     from lrface.data.contact_sheet import grid
 
     tiles = [

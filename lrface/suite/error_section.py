@@ -1,4 +1,4 @@
-"""The section of the hardest errors: faces of the data, for those who may see them."""
+"""The report section with the hardest errors. It shows faces of the data, so it can be left out."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ KINDS = (
 def draw_error_pairs(
     options: Options, tasks: list[Task], rows: list[dict[str, Any]], ledger: Ledger, folder: Path
 ) -> list[dict[str, Any]]:
-    """What the page shows of each model on LFW at low resolution; sheets of the same go to ``folder``."""
+    """The page's entries about each model on LFW at low resolution. The same faces are written as sheets to ``folder``."""
     shown = []
     loaded: PairSet | None = None
     for task, row in zip(tasks, rows, strict=False):
@@ -58,5 +58,5 @@ def _shown(pair: ErrorPair) -> dict[str, Any]:
 
 
 def _uri(image: Any, size: str) -> str:
-    """Small faces without loss, large ones as JPEG."""
+    """Encode small faces without loss, large ones as JPEG."""
     return data_uri(encode_image(image, "png"), "png") if size == "low" else data_uri(encode_image(image), "jpeg")

@@ -1,4 +1,4 @@
-"""Which figures a report has, drawn from the ledger."""
+"""The figures of a report, drawn from the ledger."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Figure:
-    """One drawing: what it is of, the name of its files, the SVG for the page, and its caption."""
+    """One figure: its kind, the name of its files, the SVG for the page, and its caption."""
 
     kind: str
     name: str
@@ -31,7 +31,7 @@ class Figure:
 def draw_figures(
     options: Options, rows: list[Row], ledger: Ledger, folder: Path, sweeps: Sequence[Ablation] = ()
 ) -> list[Figure]:
-    """Draw all that there are rows for, and the curve of each of the ``sweeps``; files go to ``folder``."""
+    """Draw all figures for which there are rows, and the curve of each of the ``sweeps``; write the files to ``folder``."""
     done = [row for row in rows if row["status"] == "done"]
     labels = list(dict.fromkeys(row["model"] for row in done))
     studio = _Studio(options, done, ledger, {label: number for number, label in enumerate(labels)})
@@ -58,7 +58,7 @@ class _Studio:
         self._options, self._rows, self._ledger, self._numbers = options, rows, ledger, numbers
 
     def plan(self) -> list[Planned]:
-        """Kind, name, how it is drawn, caption."""
+        """Kind, name, drawing function and caption of each figure."""
         planned: list[Planned] = []
         for name in dict.fromkeys(row["set"] for row in of(self._rows, "verification")):
             planned += self._roc(name)
@@ -66,7 +66,7 @@ class _Studio:
         return planned + self._histograms() + self._tsne() + self._cmc() + self._open_set()
 
     def _main(self, name: str, mode: str) -> list[Row]:
-        """Rows of the main tables: at the low resolution asked for, or at full resolution."""
+        """The rows of the main tables: at the chosen low resolution, or at full resolution."""
         rows = [row for row in of(self._rows, "verification", name) if row["mode"] == mode]
         return rows if mode == "hr-hr" else [row for row in rows if row["side"] == self._options.side]
 
@@ -111,7 +111,7 @@ class _Studio:
         ]
 
     def _end_to_end(self) -> list[Planned]:
-        """Beside it the protocol, on the sides that both have."""
+        """Plan the figure of the end-to-end rows, beside the usual protocol at the same sides."""
         rows = sorted(of(self._rows, "end-to-end"), key=lambda row: int(row["side"]))
         if not rows:
             return []
@@ -134,7 +134,7 @@ class _Studio:
         ]
 
     def _paper(self) -> tuple[str, int, float] | None:
-        """The paper's own point beside the curves of LR-LR."""
+        """The paper's published point, for the curves of LR-LR."""
         published = read_published(self._options.published, "lfw_verification", percent=True)
         best = [row for row in published if row.model == "CRRCD" and row.resolution == "16x16"]
         return ("CRRCD (paper)", 16, best[0].values["accuracy"]) if best else None
@@ -204,5 +204,5 @@ def _points(rows: list[Row]) -> dict[int, tuple[float, float]]:
 
 
 def _learned(row: Row) -> str:
-    """A model, and what of it was finetuned."""
+    """The name of a model, with the part of it that was finetuned."""
     return f"{row['model']}, {row['finetuned']}" if row["finetuned"] else str(row["model"])

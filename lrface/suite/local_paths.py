@@ -1,4 +1,4 @@
-"""Where a run's files lie is nobody's business but its own: reports name them relative to the data root and the results."""
+"""Removing local paths from reports: files are named relative to the data root and the results folder."""
 
 import re
 from pathlib import Path
@@ -8,15 +8,15 @@ from lrface.suite.options import Options
 
 
 def without_local_paths(value: Any, options: Options) -> Any:
-    """``value``, whatever JSON holds, with the folders of this machine named ``DATA``, ``OUT``, ... in every text of it.
+    """Replace the folders of this machine by ``DATA``, ``OUT``, ... in every text of ``value``, which may be any JSON content.
 
-    Rows are read elsewhere and committed: an absolute path in a complaint or a note would mean nothing there.
+    Rows are read elsewhere and committed. An absolute path in an error or a note would be meaningless there.
     """
     return _hide(value, _named_paths(options))
 
 
 def _named_paths(options: Options) -> list[tuple[re.Pattern[str], str]]:
-    """What to look for and what to say instead; what lies deeper comes first."""
+    """The patterns of local paths and their replacements; deeper paths come first."""
     named: list[tuple[Path, str]] = [(options.data, "DATA"), (options.out, "OUT")]
     named += [(options.rehearsal, "REHEARSAL")] if options.rehearsal else []
     files = [options.lfw, *options.pairs, options.published, *options.ablations]

@@ -1,4 +1,4 @@
-"""A set of the suite: found, or absent and why."""
+"""A set of the suite: either found, or absent with a reason."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from lrface.data.face_list import MARKER
 
-#: Name in the suite -> what tables call it.
+#: Name in the suite -> name in tables.
 TITLES = {
     "lfw": "LFW", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CALFW", "cplfw": "CPLFW", "xqlfw": "XQLFW",
     "uccs": "UCCS-180", "tinyface": "TinyFace", "survface": "QMUL-SurvFace", "scface": "SCface",
@@ -17,15 +17,15 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Located:
-    """A set that is there.
+    """A set that exists.
 
     Attributes:
         name: one of :data:`lrface.suite.options.SETS`.
         title: for tables.
-        fingerprint: names the contents: images, lists, and how they are cropped.
+        fingerprint: digest of the contents: images, lists, and how they are cropped.
         alignment: how faces are aligned, for tables.
-        rehearsal: whether it was made by ``lrface data rehearse`` and stands for nothing but itself.
-        load: reads it; may take a while.
+        rehearsal: whether ``lrface data rehearse`` made it, so that its figures say nothing about the real set.
+        load: reads it; can take a while.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Located:
 
 @dataclass(frozen=True)
 class Absent:
-    """A set that is not there: which, and a text that says what was looked for, where, and how to obtain it."""
+    """A set that does not exist, with a text about the files searched for, their place, and how to obtain them."""
 
     name: str
     title: str

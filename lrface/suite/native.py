@@ -1,4 +1,4 @@
-"""Sets of native low-resolution faces: UCCS, TinyFace, QMUL-SurvFace, SCface. Where they are, and which rows they give."""
+"""Sets of native low-resolution faces (UCCS, TinyFace, QMUL-SurvFace, SCface): their location, and their rows."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +11,7 @@ from lrface.suite.options import Options
 from lrface.suite.peers import Model
 from lrface.suite.task import Task
 
-#: Name in the suite -> folder in the data root, and what has to lie there, one of them, for the set to be there at all.
+#: Name in the suite -> folder in the data root, and files of which at least one must exist for the set to count as present.
 FOLDERS = {
     "uccs": ("uccs", ("gallery.csv", "split.csv")),
     "tinyface": ("tinyface", ("Testing_Set",)),
@@ -19,18 +19,18 @@ FOLDERS = {
     "scface": ("SCface", ("mugshot_frontal_cropped_all",)),
 }
 
-#: What of a network TinyFace's training set may change -> for tables.
+#: Part of a network that TinyFace's training set may change -> its name in tables.
 SCOPES = {"none": "embedding layer", "last": "last stage", "all": "whole"}
 
 
 def locate_native(name: str, options: Options, digests: FileDigests, rehearsal: Path | None = None) -> Located | None:
-    """The set, if it is there; nothing is decoded. What an incomplete one lacks is told when it is read.
+    """Find the set; None if it does not exist. No image is decoded. An incomplete set raises an error when it is read.
 
     Args:
         name: of the set.
-        options: of the run; the set is looked for in its data root.
+        options: of the run; the set is searched in its data root.
         digests: of files.
-        rehearsal: another root, in which only what ``lrface data rehearse`` made counts.
+        rehearsal: another root, in which only sets of ``lrface data rehearse`` count.
     """
     folder, signs = FOLDERS[name]
     root = (rehearsal or options.data) / folder
@@ -71,7 +71,7 @@ def _read(name: str, root: Any) -> Any:
 
 
 def native_tasks(options: Options, model: Model, found: Located) -> list[Task]:
-    """The rows of one model on one set."""
+    """The tasks of one model on one set."""
     common = {"flip": options.flip, "alignment": options.alignment}
     facts = {"alignment": found.alignment}
     if found.name == "uccs":
@@ -96,5 +96,5 @@ def native_tasks(options: Options, model: Model, found: Located) -> list[Task]:
 
 
 def can_learn(model: Model) -> bool:
-    """Whether a model's weights can be trained on: ours can, a graph in ONNX cannot."""
+    """Whether a model's weights can be finetuned: lrface models can, an ONNX graph cannot."""
     return bool(model.files) and model.files[0].suffix == ".safetensors"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Result = tuple[dict[str, Any], dict[str, np.ndarray]]
 
-#: What decides the embedding of a face in a file.
+#: The code that determines the embedding of a face in a file.
 LIST_CODE = (
     "lrface.data.face_crops",
     "lrface.data.face_list",
@@ -35,7 +35,7 @@ FINETUNE_CODE = (
 
 RANKS = (1, 5, 10, 20, 50)
 
-#: Of whatever is trained; the paper's.
+#: First seed of all training; the paper's.
 FIRST_SEED = 5
 
 
@@ -45,7 +45,7 @@ def _list_code() -> str:
 
 
 class _Faces:
-    """Embeds lists of a set with one model, and keeps count of what a report has to say of them."""
+    """Embeds lists of a set with one model, and collects notes for the report."""
 
     def __init__(self, context: Context, task: Task, model: Model | None = None) -> None:
         self._context, self._task, self._model = context, task, model or task.model
@@ -53,15 +53,15 @@ class _Faces:
         self.alignment = ""
 
     def __call__(self, part: str, faces: "FaceList") -> np.ndarray:
-        """float32 ``[n, dim]``, L2-normalised. Faces that the detector does not find are taken as they are, and counted."""
+        """float32 ``[n, dim]``, L2-normalised. If the detector does not find a face, the image is used as it is, and counted."""
         from lrface.eval.embeddings import embed_list
 
         options = self._context.options
         wanted = self._task.options.get("degradation")
         operator = Degradation(**wanted) if wanted else None
-        embedder = self._context.embedder(self._model)
+        embedder = self._context.single(self._model)
         name = f"{self._model.label}, {self._task.set.title}, {part}"
-        # Faces of a photo are told apart by their landmarks: without them the photo would be taken for the face.
+        # Landmarks tell the faces of a photo apart. Without them the whole photo would be taken as the face.
         detector = options.alignment if faces.landmarks is None else "landmarks"
         settings = Settings(detector=detector)
         common: dict[str, Any] = {"workers": options.workers, "device": options.device, "progress": name}
@@ -90,7 +90,7 @@ class _Faces:
 
 
 def identification(context: Context, task: Task) -> Result:
-    """UCCS: a softmax layer over the people on the frozen backbone, once for each seed."""
+    """UCCS: train a softmax layer over the people on the frozen backbone, once per seed."""
     from lrface.eval.identification import summarise
     from lrface.finetune.uccs_protocol import train_and_test
 
@@ -107,12 +107,12 @@ def identification(context: Context, task: Task) -> Result:
 
 
 def _said(embed: _Faces, faces: Any) -> dict[str, Any]:
-    """What a row says of the faces beside its scores."""
+    """Notes of a row about its faces."""
     return {"alignment": embed.alignment, "notes": [*faces.notes, *embed.notes]}
 
 
 def retrieval(context: Context, task: Task) -> Result:
-    """TinyFace: 1:N, with the distractors or without."""
+    """TinyFace: 1:N search, with or without the distractors."""
     from lrface.eval.retrieval import evaluate
 
     faces = context.load(task.set)
@@ -132,11 +132,11 @@ def retrieval(context: Context, task: Task) -> Result:
 
 
 def finetuned(context: Context, task: Task) -> Model:
-    """The task's model after a lesson on the training set; made once, goes on where it was after a kill.
+    """The task's model, finetuned on the training set. It is made once; a killed training resumes.
 
     Raises:
-        NotApplicableError: there is nothing to train on.
-        LrfaceError: it cannot be trained.
+        NotApplicableError: there is no training set.
+        LrfaceError: the model cannot be trained.
         KeyboardInterrupt: the training was interrupted.
     """
     from lrface.finetune.labelled_images import from_list
@@ -144,7 +144,8 @@ def finetuned(context: Context, task: Task) -> Model:
     from lrface.finetune.unfreeze import BackboneSettings, open_backbone
 
     options, wanted = context.options, task.options
-    lesson = [wanted[key] for key in ("finetuned", "distil", "alignment")]  # the same with distractors and without
+    # The same for rows with and without distractors.
+    lesson = [wanted[key] for key in ("finetuned", "distil", "alignment")]
     name = digest([task.model.digest, task.set.fingerprint, lesson, code_digest(FINETUNE_CODE)])[:32]
     path = options.out / "cache" / "finetuned" / f"{name}.safetensors"
     if not path.exists():
@@ -164,7 +165,7 @@ def finetuned(context: Context, task: Task) -> Model:
 
 
 def open_set(context: Context, task: Task) -> Result:
-    """QMUL-SurvFace: TPIR at rank 20 for each FPIR, and its verification pairs where they are there."""
+    """QMUL-SurvFace: TPIR at rank 20 for each FPIR, and the verification pairs if there are any."""
     from lrface.eval import open_set as protocol
     from lrface.eval.verification import evaluate
 
@@ -182,7 +183,7 @@ def open_set(context: Context, task: Task) -> Result:
 
 
 def distance(context: Context, task: Task) -> Result:
-    """SCface: rank-1 of the camera images of each distance among the mugshots."""
+    """SCface: rank-1 rate of the camera images at each distance among the mugshots."""
     from lrface.eval.retrieval import evaluate
 
     faces = context.load(task.set)

@@ -26,7 +26,7 @@ from lrface.suite.table_parts import (
 
 
 def end_to_end_table(rows: list[Row]) -> Table:
-    """LFW photos with small faces: accuracy, and what became of it on the way."""
+    """LFW photos with small faces: accuracy, detection rate and landmark error."""
     lines, ours = [], of(rows, "end-to-end")
     protocol = {
         (row["model"], row["side"]): row["metrics"]["accuracy"]
@@ -78,7 +78,7 @@ def uccs_table(rows: list[Row], costs: dict[str, Any], published: list[Published
 
 
 def tinyface_table(rows: list[Row], costs: dict[str, Any], published: list[Published]) -> Table:
-    """CMC and mAP beside the published figures, with distractors and without."""
+    """CMC and mAP beside the published figures, with and without distractors."""
     ours = of(rows, "retrieval")
     lines = lines_of(published, "published", "tinyface with distractors") if ours else []
     for distractors in (True, False):
@@ -102,7 +102,7 @@ def tinyface_table(rows: list[Row], costs: dict[str, Any], published: list[Publi
 
 
 def survface_table(rows: list[Row]) -> Table:
-    """Open-set search, and verification where the set has it."""
+    """Open-set search, and verification if the set has it."""
     ours, lines = of(rows, "open-set"), []
     for row in ours:
         facts = {"model": row["model"], "data": data_name(row), "alignment": row["alignment"]}
@@ -118,7 +118,7 @@ def survface_table(rows: list[Row]) -> Table:
 
 
 def scface_table(rows: list[Row]) -> Table:
-    """Rank-1 for each distance."""
+    """Rank-1 rate at each distance."""
     ours, lines = of(rows, "distance"), []
     for row in ours:
         facts = {"model": row["model"], "data": data_name(row), "alignment": row["alignment"]}

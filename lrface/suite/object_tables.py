@@ -1,4 +1,4 @@
-"""Sweeps over distillation methods of objects: ours under the published figures, the budget in every row."""
+"""Sweeps over distillation methods on objects: own results below the published ones, with the budget in every row."""
 
 import csv
 from pathlib import Path
@@ -12,20 +12,20 @@ from lrface.sweep.report import FIGURES, make_table
 from lrface.sweep.spec import SweepSpec
 
 Sweep = dict[str, Any]
-#: What the published rows had, as their papers and the compared tables say.
+#: The budget of the published rows; see their papers.
 PUBLISHED_BUDGET = "as published"
 
 
 def is_of_objects(sweep: Sweep) -> bool:
-    """Whether a sweep's runs were of objects: they name their budget."""
+    """Whether a sweep's runs were on objects; these record their budget."""
     return any("budget" in run for run in sweep["runs"])
 
 
 def object_table(sweep: Sweep, spec: SweepSpec, published: Path | None) -> Table:
-    """A line for each point, under the column of the literature that the sweep names.
+    """A line for each point, below the published column that the sweep names.
 
     Raises:
-        LrfaceError: the sweep names a published column that is not there.
+        LrfaceError: the sweep names a published column that does not exist.
     """
     plain = make_table(spec, Path(sweep["base"]), sweep["rows"], sweep["runs"])
     title, scale, digits = FIGURES[spec.figure]
@@ -58,23 +58,23 @@ def object_table(sweep: Sweep, spec: SweepSpec, published: Path | None) -> Table
 
 
 def _method(point: dict[str, Any]) -> str:
-    """A point as a row's name; how the teacher is asked is no part of it."""
+    """The name of a point for a row, without the kind of teacher cache."""
     shown = {key: value for key, value in point.items() if key != "teacher.cache"}
     return value_name(shown["loss"]) if list(shown) == ["loss"] else point_name(shown)
 
 
 def published_column(folder: Path | None, place: str) -> list[Published]:
-    """One pair of networks, or one set, of a published table of objects.
+    """Read one pair of networks, or one set, from a published table of objects.
 
     Args:
-        folder: of the tables; nothing is found without one, or where it lacks the table.
-        place: the table's name and the column's, with a space between. ``cifar100_transfer`` has a row for each set.
+        folder: of the tables; the result is empty if it is None or has no such table.
+        place: name of the table and of the column, separated by a space. ``cifar100_transfer`` has a row for each set.
 
     Returns:
-        A row for each method that has a figure, with ``accuracy`` as a fraction.
+        A row for each method with a figure, with ``accuracy`` as a fraction.
 
     Raises:
-        LrfaceError: the table has no such column, or a cell that is no number.
+        LrfaceError: the table has no such column, or a cell that is not a number.
     """
     name, _, column = place.partition(" ")
     path = folder / f"{name}.csv" if folder else None

@@ -1,4 +1,4 @@
-"""What a run of the suite was asked for."""
+"""The options of a run of the suite."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +7,10 @@ from lrface.errors import LrfaceError
 from lrface.files import looked_in
 from lrface.suite.peers import Model
 
-#: What ``--only`` chooses among, in the order of the report.
+#: The choices of ``--only``, in the order of the report.
 SETS = ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw", "xqlfw", "uccs", "tinyface", "survface", "scface")
 
-#: What of a network can be finetuned; see :class:`lrface.finetune.unfreeze.BackboneSettings`.
+#: The parts of a network that can be finetuned; see :class:`lrface.finetune.unfreeze.BackboneSettings`.
 PARTS = ("none", "last", "all")
 
 SIDES = (8, 12, 16, 20, 24, 32, 48, 64, 112)
@@ -18,36 +18,36 @@ SIDES = (8, 12, 16, 20, 24, 32, 48, 64, 112)
 
 @dataclass(frozen=True)
 class Options:
-    """One run.
+    """The options of one run.
 
     Attributes:
-        models: to be measured.
-        data: the data root, in which sets are looked for as ``lrface data where`` tells.
+        models: the models to measure.
+        data: the data root, with the sets as ``lrface data where`` describes them.
         out: folder of results.
-        rehearsal: data root of sets that ``lrface data rehearse`` made; each stands in for a real one that is absent.
-        only: of ``SETS``.
+        rehearsal: data root of sets from ``lrface data rehearse``; each replaces a real one that is absent.
+        only: sets to use, of ``SETS``.
         faces: whether the report may show faces of the data.
-        seeds: how many, for what is trained.
+        seeds: number of seeds for everything that is trained.
         side: the low resolution of the main tables, in pixels.
         sides: of the sweep over resolutions.
-        native: sides of faces in photos of LFW, in pixels, for rows end to end; none by default.
-        swept: labels of the models that are swept over them; all if None. The others are measured at ``side`` alone.
+        native: sides of faces in photos of LFW, in pixels, for end-to-end rows; none by default.
+        swept: labels of the models in the sweep over resolutions; all if None. The others are measured only at ``side``.
         kernel, antialias: of the reduction; see :mod:`lrface.faces.degrade`.
         flip: sum over each face and its mirror image.
         lfw: store, folder or pack of LFW, instead of the one in the data root.
-        pairs: lists of pairs over it.
-        detector, eyes: how photos of LFW are aligned where there is no store of them.
+        pairs: lists of pairs for it.
+        detector, eyes: how photos of LFW are aligned if there is no store of them.
         alignment: how native low-resolution faces are aligned; see :class:`lrface.data.crop.Settings`.
-        finetune: what of a network is finetuned on TinyFace's training set: ``none`` (the embedding layer alone), ``last``
-            or ``all``; a row for each, besides the one of the model as it is.
-        distil: weight of the distillation that is kept meanwhile.
+        finetune: part of a network that is finetuned on TinyFace's training set: ``none`` (only the embedding layer),
+            ``last`` or ``all``. There is a row for each, besides the row of the original model.
+        distil: weight of the distillation in this finetuning.
         published: folder of the published tables.
-        ablations: folders that ``lrface sweep`` wrote, which the report is to show.
+        ablations: result folders of ``lrface sweep`` for the report.
         device: ``cpu`` or ``cuda``.
-        workers: processes that decode.
+        workers: processes that decode images.
 
     Raises:
-        LrfaceError: an unknown set, no models, a sweep of a model that is not measured, no such folder, or a number that
+        LrfaceError: an unknown set, no models, a swept model that is not measured, a missing folder, or a number that
             makes no sense.
     """
 

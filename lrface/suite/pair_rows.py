@@ -1,4 +1,4 @@
-"""The rows over pairs and of models alone: verification, cost."""
+"""Rows over pairs, and rows about models alone: verification, cost."""
 
 from typing import Any
 
@@ -45,8 +45,8 @@ def verification(context: Context, task: Task) -> Result:
 
 
 def _refuse_repetition(context: Context, task: Task) -> None:
-    """A low-resolution model sees both sides of a pair at the same size: HR-LR would be LR-LR under another name."""
-    own = context.embedder(task.model).preprocessing.degradation
+    """Refuse HR-LR for a low-resolution model. It reduces both sides to the same size, so HR-LR would equal LR-LR."""
+    own = None if task.model.family else context.single(task.model).preprocessing.degradation
     if own is not None and task.model.hr is None and own.size <= task.options["degradation"]["size"]:
         raise NotApplicableError(
             f"this model reduces every face to {own.size} px itself, so that HR-LR would repeat LR-LR: name the model "
@@ -55,7 +55,7 @@ def _refuse_repetition(context: Context, task: Task) -> None:
 
 
 def cost(context: Context, task: Task) -> Result:
-    """Milliseconds a face and megabytes."""
+    """Milliseconds per face, and megabytes."""
     from lrface.suite.peers import measure_cost
 
     return dict(measure_cost(task.model)), {}

@@ -1,4 +1,4 @@
-"""Which rows a run has: models times sets times what is asked of each."""
+"""The rows of a run: models times sets times protocols."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -16,7 +16,7 @@ from lrface.version import hardware
 
 
 def plan(options: Options, sets: Iterable[Located | Absent]) -> list[Task]:
-    """All rows, set after set and model after model, so that what neighbours share is loaded once."""
+    """All tasks, set by set and model by model, so that neighbours share what is loaded."""
     machine = hardware()
     tasks = [Task("cost", model, None, {"hardware": machine}, {"hardware": machine}) for model in options.models]
     for found in sets:
@@ -28,14 +28,14 @@ def plan(options: Options, sets: Iterable[Located | Absent]) -> list[Task]:
 
 
 def _tasks(options: Options, model: Model, found: Located) -> list[Task]:
-    """The rows of one model on one set."""
+    """The tasks of one model on one set."""
     if found.name == end_to_end.NAME:
         return end_to_end.end_to_end_tasks(options, model, found)
     return _pair_tasks(options, model, found) if found.name in PAIR_SETS else native_tasks(options, model, found)
 
 
 def _pair_tasks(options: Options, model: Model, found: Located) -> list[Task]:
-    """LFW has all modes and the sweep over resolutions; the others low and full resolution."""
+    """LFW has all modes and the sweep over resolutions; the other sets have low and full resolution."""
     main = Degradation(options.side, options.kernel, options.antialias)
     tasks = [_verify(options, model, found, "lr-lr", main), _verify(options, model, found, "hr-hr", None)]
     if found.name != "lfw":

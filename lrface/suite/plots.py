@@ -1,4 +1,4 @@
-"""The pictures of numbers: ROC, CMC, accuracy against resolution, similarity histograms, embeddings in the plane."""
+"""Plots: ROC, CMC, accuracy against resolution, similarity histograms, embeddings in the plane."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,16 @@ import numpy as np
 
 from lrface.reporting.style import Canvas, colour, marker, series
 
-#: Label, similarities and whether each pair shows one person.
+#: Label, similarities, and whether each pair shows one person.
 Scores = tuple[str, np.ndarray, np.ndarray]
 
 
 def roc(canvas: Canvas, panels: Sequence[tuple[str, Sequence[Scores]]], numbers: dict[str, int]) -> Any:
-    """True accept rate against false accept rate on a logarithmic axis, a panel for each condition.
+    """Plot the true accept rate against the false accept rate on a logarithmic axis, one panel per condition.
 
     Args:
-        canvas: of :func:`lrface.reporting.style.drawing`.
-        panels: title and curves of each.
+        canvas: from :func:`lrface.reporting.style.drawing`.
+        panels: title and curves of each panel.
         numbers: label -> number of its colour, the same in all figures.
     """
     figure, axes = canvas.subplots(1, len(panels), figsize=(4.6 * len(panels) + 0.4, 4.2), squeeze=False, sharey=True)
@@ -35,25 +35,25 @@ def roc(canvas: Canvas, panels: Sequence[tuple[str, Sequence[Scores]]], numbers:
 
 
 def roc_points(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False and true accept rate at every threshold between two scores, from the strictest on; float64 ``[n]`` each."""
+    """False and true accept rates at all thresholds between two scores, beginning with the strictest; float64 ``[n]`` each."""
     order = np.argsort(-scores, kind="stable")
     ordered, truth = scores[order], same[order]
-    last = np.r_[np.flatnonzero(np.diff(ordered)), len(ordered) - 1]  # tied scores fall together
+    last = np.r_[np.flatnonzero(np.diff(ordered)), len(ordered) - 1]  # tied scores fall below a threshold together
     accepted = np.cumsum(truth)[last] / max(1, truth.sum())
     rates = np.cumsum(~truth)[last] / max(1, (~truth).sum())
     return np.r_[0.0, rates], np.r_[0.0, accepted]
 
 
-#: Ranks that are named on the axis of a CMC curve.
+#: Ranks with a label on the axis of a CMC curve.
 RANKS = (1, 5, 10, 20, 50)
 
 
 def cmc(canvas: Canvas, panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarray]]]], numbers: dict[str, int]) -> Any:
-    """Share of probes whose mate is among the first ranks, a panel for each gallery.
+    """Plot the share of probes with a mate among the first ranks, one panel per gallery.
 
     Args:
         canvas, numbers: see :func:`roc`.
-        panels: title, and of each curve the label and the shares at the ranks 1, 2, ...
+        panels: title, and for each curve the label and the shares at the ranks 1, 2, ...
     """
     figure, axes = canvas.subplots(1, len(panels), figsize=(4.6 * len(panels) + 0.4, 4.0), squeeze=False, sharey=True)
     for axis, (title, curves) in zip(axes[0], panels, strict=True):
@@ -72,14 +72,14 @@ def cmc(canvas: Canvas, panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarr
     return figure
 
 
-#: Where the curve of an open set begins.
+#: Smallest FPIR in the plot of an open set.
 LOWEST_FPIR = 0.01
 
 
 def open_set(
     canvas: Canvas, title: str, curves: Sequence[tuple[str, np.ndarray, np.ndarray]], numbers: dict[str, int]
 ) -> Any:
-    """Identification rate of people in the gallery against the rate of false alarms, on a logarithmic axis.
+    """Plot the identification rate of people in the gallery against the rate of false alarms, on a logarithmic axis.
 
     Args:
         canvas, numbers: see :func:`roc`.
@@ -89,7 +89,7 @@ def open_set(
     figure, axis = canvas.subplots(figsize=(5.4, 4.2))
     for label, fpir, tpir in curves:
         axis.step(fpir, 100 * tpir, where="post", label=label, **series(numbers[label]))
-    # Tables start at 1 %: what lies below would take a third of the width, and next to nobody is found there.
+    # Tables start at 1 %. Lower rates would take a third of the width, and almost nobody is found there.
     axis.set(title=title, xscale="log", xlabel="False positive identification rate", xlim=(LOWEST_FPIR, 1.02))
     axis.set_xticks([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"])
     axis.minorticks_off()
@@ -103,11 +103,11 @@ def resolution(
     canvas: Canvas, panels: Sequence[tuple[str, Sequence[tuple[str, dict[int, tuple[float, float]]]]]],
     numbers: dict[str, int], reference: tuple[str, int, float] | None = None,
 ) -> Any:  # fmt: skip
-    """Accuracy, with its standard deviation over the folds, against the side of the reduced face.
+    """Plot the accuracy, with its standard deviation over the folds, against the side of the reduced face.
 
     Args:
         canvas, numbers: see :func:`roc`.
-        panels: title, and of each curve the label and side -> (accuracy, std).
+        panels: title, and for each curve the label and side -> (accuracy, std).
         reference: a published point for the first panel: label, side, accuracy.
     """
     width = 6.2 if len(panels) > 1 else 7.6
@@ -130,7 +130,7 @@ def resolution(
 
 
 def _band(axis: Any, label: str, points: dict[int, tuple[float, float]], number: int) -> None:
-    """A curve in the middle of its spread."""
+    """Draw a curve with a band of its standard deviation."""
     sides = sorted(points)
     middle = np.array([100 * points[side][0] for side in sides])
     spread = np.array([100 * points[side][1] for side in sides])
@@ -140,7 +140,7 @@ def _band(axis: Any, label: str, points: dict[int, tuple[float, float]], number:
 
 
 def histograms(canvas: Canvas, panels: Sequence[tuple[str, np.ndarray, np.ndarray, float, float]]) -> Any:
-    """Similarities of positive and negative pairs (the paper's Fig. 5), a panel for each model.
+    """Plot the similarities of positive and negative pairs (the paper's Fig. 5), one panel per model.
 
     Args:
         canvas: see :func:`roc`.
@@ -151,7 +151,7 @@ def histograms(canvas: Canvas, panels: Sequence[tuple[str, np.ndarray, np.ndarra
     figure, grid = _grid(canvas, len(panels), (4.1, 2.8))
     for axis, (label, scores, same, margin, intersection) in zip(grid, panels, strict=False):
         low, high = scores.min(), scores.max()
-        bins = np.linspace(low, high, 49)  # finer than the intersection's, where all pairs are much alike
+        bins = np.linspace(low, high, 49)  # finer than for the intersection, for models whose pairs are all similar
         for chosen, name, shade in ((~same, "negative pairs", "c1"), (same, "positive pairs", "c0")):
             values = scores[chosen]
             weights = np.full(len(values), 100 / max(1, len(values)))
@@ -168,7 +168,7 @@ def histograms(canvas: Canvas, panels: Sequence[tuple[str, np.ndarray, np.ndarra
 
 
 def embeddings(canvas: Canvas, panels: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Any:
-    """Embeddings in the plane by t-SNE (the paper's Fig. 4), a panel for each model; a colour and marker a person."""
+    """Plot embeddings in the plane by t-SNE (the paper's Fig. 4), one panel per model; each person has a colour and a marker."""
     figure, grid = _grid(canvas, len(panels), (4.1, 3.7))
     for axis, (label, places, people) in zip(grid, panels, strict=False):
         for person in np.unique(people):
@@ -184,7 +184,7 @@ def embeddings(canvas: Canvas, panels: Sequence[tuple[str, np.ndarray, np.ndarra
 
 
 def _grid(canvas: Canvas, count: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
-    """As many panels as asked for, at most three a row; the spare ones are hidden."""
+    """Make ``count`` panels, at most three per row; unused ones are hidden."""
     columns = min(3, count)
     rows = -(-count // columns)
     figure, axes = canvas.subplots(rows, columns, figsize=(size[0] * columns, size[1] * rows + 0.4), squeeze=False)
@@ -195,7 +195,7 @@ def _grid(canvas: Canvas, count: int, size: tuple[float, float]) -> tuple[Any, l
 
 
 def _outer(grid: list[Any], count: int, x: str, y: str) -> None:
-    """Axis labels at the lower and left edge of a grid alone."""
+    """Axis labels only at the lower and left edge of a grid."""
     columns = min(3, count)
     for number, axis in enumerate(grid[:count]):
         if number % columns == 0:
@@ -205,7 +205,7 @@ def _outer(grid: list[Any], count: int, x: str, y: str) -> None:
 
 
 def _legend(figure: Any, axis: Any) -> None:
-    """Below the figure, where it hides nothing."""
+    """Draw the legend below the figure, where it covers nothing."""
     handles, labels = axis.get_legend_handles_labels()
     columns = max(1, min(len(labels), 3 if max(map(len, labels), default=0) < 34 else 2))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)

@@ -1,4 +1,4 @@
-"""Which function computes a row, and which code decides its numbers."""
+"""The function that computes each kind of row, and the code that determines its numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Protocol:
     """How rows of one kind are computed.
 
     Attributes:
-        run: does it: the metrics of the row, and the arrays that pictures are drawn from.
-        code: modules that decide the numbers; when one changes, rows are computed again.
+        run: computes the metrics of a row, and the arrays for its figures.
+        code: modules that determine the numbers; if one changes, its rows are computed again.
     """
 
     run: Callable[[Context, Task], Result]

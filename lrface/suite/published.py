@@ -1,4 +1,4 @@
-"""The figures of the literature, from the CSV tables of ``benchmarks/published``."""
+"""Published figures, from the CSV tables in ``benchmarks/published``."""
 
 import csv
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Published:
 
     Attributes:
         model: name of the method.
-        publication: where.
-        resolution: side of the input in pixels as printed, such as ``16x16``; empty where the table has none.
+        publication: its source.
+        resolution: side of the input in pixels as printed, such as ``16x16``; empty if the table has none.
         values: by column, as fractions in [0, 1].
     """
 
@@ -25,15 +25,15 @@ class Published:
 
 
 def read_published(folder: Path | None, name: str, percent: bool) -> list[Published]:
-    """Read one table, such as ``lfw_verification``; nothing where there is no such file.
+    """Read one table, such as ``lfw_verification``; empty if there is no such file.
 
     Args:
         folder: of the tables.
         name: of the file, without ``.csv``.
-        percent: the file has percents rather than fractions.
+        percent: True if the file has percents and not fractions.
 
     Raises:
-        LrfaceError: the table has a cell that is no number, or lacks the columns of names.
+        LrfaceError: the table has a cell that is not a number, or lacks the columns of names.
     """
     path = folder / f"{name}.csv" if folder else None
     if path is None or not path.exists():

@@ -1,4 +1,4 @@
-"""The report: tables in four formats, figures as files, and one page that opens without a network."""
+"""The report: tables in four formats, figures as files, and one page that works without a network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from lrface.suite.options import Options
 from lrface.suite.result_tables import build_tables
 from lrface.suite.task import Task
 
-#: Section -> title, its tables, the figures that follow them.
+#: Section -> its title, its tables, and the kinds of figures that follow them.
 SECTIONS = {
     "verification": ("Verification", ("lfw", "sweep", "other_pairs"), ("roc", "resolution")),
     "end-to-end": ("Small faces in photos, end to end", ("end_to_end",), ("end-to-end",)),
@@ -50,7 +50,7 @@ def write_report(
 ) -> None:
     """Write ``tables.md``, ``tables.csv``, ``tables.tex``, ``figures/`` and ``report.html`` to ``options.out``.
 
-    A picture that cannot be drawn is named and left out: the tables are wanted all the same.
+    If figures cannot be drawn, a warning names them, and the rest of the report is written.
 
     Raises:
         LrfaceError: a file cannot be written, or a published table is damaged.
@@ -78,7 +78,7 @@ def write_report(
 def _attempt(draw: Callable[[], Any], what: str, troubles: list[str], otherwise: Any) -> Any:
     try:
         return draw()
-    except Exception as error:  # pictures are the lesser part of a report
+    except Exception as error:  # the tables are needed even if figures fail
         why = str(error) if isinstance(error, LrfaceError) else f"{type(error).__name__}: {error}"
         troubles.append(f"the {what} could not be drawn: {why}")
         return otherwise

@@ -1,4 +1,4 @@
-"""From rows to tables: ours under the published ones, each set in the columns that its literature uses."""
+"""Tables from rows: own results below the published ones, each set with the columns that are usual for it."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from lrface.suite.table_parts import ALIGNMENT, DATA, INPUT, MEGABYTES, MODEL, M
 
 
 def build_tables(rows: list[Row], side: int, published: Path | None) -> list[Table]:
-    """All tables that have something to show."""
+    """All tables that are not empty."""
     done = [row for row in rows if row["status"] == "done"]
     costs = {row["model"]: row["metrics"] for row in done if row["protocol"] == "cost"}
     tables = [
@@ -51,7 +51,7 @@ def _costs(rows: list[Row]) -> Table:
 
 
 def _absent(rows: list[Row]) -> Table:
-    """One line for all inputs of a model that fail alike."""
+    """The table of rows that are not done, with one line for all inputs of a model that fail in the same way."""
     merged: dict[tuple[str, ...], list[str]] = {}
     for row in (row for row in rows if row["status"] != "done"):
         data = data_name(row) if row["set"] else row["protocol"]
@@ -66,12 +66,12 @@ def _absent(rows: list[Row]) -> Table:
 
 
 def _losses(loss: Any) -> str | None:
-    """Those of a recipe that are on."""
+    """The losses that a recipe uses."""
     return " + ".join(name for name, on in loss.items() if on) if isinstance(loss, dict) else loss
 
 
 def _origins(rows: list[Row]) -> list[Table]:
-    """Of the models, once each, and of every row."""
+    """Two tables of origins: one line per model, and one line per row."""
     by_model = {row["model"]: row["origin"] for row in rows}
     models = []
     for model, origin in by_model.items():

@@ -1,4 +1,4 @@
-"""Runs what is not in the ledger yet, and writes the report."""
+"""Running the suite: compute the rows that are not in the ledger yet, and write the report."""
 
 import os
 import platform
@@ -28,23 +28,23 @@ Log = Callable[[str], None]
 def run(options: Options, log: Log = print) -> dict[str, Any]:
     """Measure every model on every set, and write ``results.json``, tables, figures and ``report.html`` to ``options.out``.
 
-    A finished row is read from the ledger; one that fails is reported as such, and tried again by the next run.
+    A finished row is read from the ledger. A failed row is reported, and the next run tries it again.
 
     Args:
-        options: what to run.
-        log: is told of each row.
+        options: of the run.
+        log: called with a line for each row.
 
     Returns:
-        What ``results.json`` holds, and ``computed``: how many rows this run computed.
+        The content of ``results.json``, with ``computed``: the number of rows that this run computed.
 
     Raises:
-        LrfaceError: the results cannot be written, there is no sweep to show, or another run is writing there.
+        LrfaceError: the results cannot be written, a sweep is missing, or another run is writing to the folder.
     """
     sweeps = read_sweeps(options.ablations)
     _check_models(options)
     with exclusive(options.out):
         (options.out / "cache").mkdir(exist_ok=True)
-        (options.out / "cache" / ".gitignore").write_text("*\n")  # it may hold faces of the data
+        (options.out / "cache" / ".gitignore").write_text("*\n")  # it may contain faces of the data
         ledger = Ledger(options.out / "ledger")
         sets, broken = _locate(options)
         _tell_absent(options, sets, log)
@@ -59,7 +59,7 @@ def run(options: Options, log: Log = print) -> dict[str, Any]:
 
 
 def _check_models(options: Options) -> None:
-    """Raise LrfaceError if a model and that of its high-resolution side cannot be compared, before any set is read.
+    """Raise LrfaceError if a model cannot be compared with the one of its high-resolution side. Checked before reading any set.
 
     A model that cannot be opened fails in its own rows, and the others are measured.
     """
@@ -79,7 +79,7 @@ def _check_models(options: Options) -> None:
 
 
 def _locate(options: Options) -> tuple[list[Located | Absent], list[dict[str, Any]]]:
-    """The sets asked for, and a row for each that is there and cannot be used."""
+    """The requested sets, and a row for each set that exists but cannot be used."""
     digests = FileDigests(options.out / "cache" / "files.json")
     sets: list[Located | Absent] = []
     broken = []
@@ -97,7 +97,7 @@ def _locate(options: Options) -> tuple[list[Located | Absent], list[dict[str, An
 
 
 def _tell_absent(options: Options, sets: list[Located | Absent], log: Log) -> None:
-    """The report says of each what to get and where from; here is the folder, which a report does not name."""
+    """Log the absent sets with the data root's path. The report says how to get them but does not contain the path."""
     titles = [found.title for found in sets if isinstance(found, Absent)]
     if titles:
         log(f"not in {options.data.resolve()}: {', '.join(titles)}; the report tells how to get them")
@@ -108,13 +108,13 @@ def _not_there(found: Absent) -> dict[str, Any]:
 
 
 def _of_set(name: str, title: str, status: str, why: str) -> dict[str, Any]:
-    """A row that stands for all models on a set."""
+    """A row about a set that counts for all models."""
     facts = {"set": name, "set_title": title, "model": None, "protocol": None, "rehearsal": False}
     return facts | {"status": status, "why": why}
 
 
 def key_of(task: Task) -> str:
-    """The fingerprint of everything that a row depends on."""
+    """Digest of everything on which a row depends."""
     data = task.found.fingerprint if task.found else None
     code = _code(task.protocol, bool(task.options.get("finetuned")))
     return digest([task.protocol, task.model.digest, data, task.options, code])
@@ -140,7 +140,7 @@ def _rows(options: Options, tasks: list[Task], ledger: Ledger, log: Log) -> tupl
     rows, failed = [], False
     for task, key, row in zip(tasks, keys, kept, strict=True):
         if row is None:
-            row = ledger.row(key)  # the same as an earlier one of this run
+            row = ledger.row(key)  # equal to an earlier row of this run
         if row is None:
             row = _compute(context, task, key, ledger)
             failed |= row["status"] == "failed"
@@ -152,7 +152,7 @@ def _rows(options: Options, tasks: list[Task], ledger: Ledger, log: Log) -> tupl
 
 
 def _compute(context: Any, task: Task, key: str, ledger: Ledger) -> dict[str, Any]:
-    """One row: computed, kept, and never the end of the others."""
+    """Compute and store one row. An error becomes the row's status, so that the other rows are still computed."""
     from lrface.suite.context import NotApplicableError
     from lrface.suite.peers import describe
     from lrface.suite.protocols import PROTOCOLS
@@ -164,12 +164,12 @@ def _compute(context: Any, task: Task, key: str, ledger: Ledger) -> dict[str, An
     start = time.perf_counter()
     try:
         metrics, arrays = PROTOCOLS[task.protocol].run(context, task)
-        if "alignment" in metrics:  # known once the set has been read
+        if "alignment" in metrics:  # only known once the set has been read
             row["alignment"] = metrics.pop("alignment")
         row |= {"metrics": metrics, "origin": describe(context.embedder(task.model))}
     except NotApplicableError as reason:
         row, arrays = row | {"status": "not run", "why": str(reason)}, {}
-    except Exception as error:  # whatever it is, the other rows are still wanted
+    except Exception as error:  # whatever the error, the other rows are still computed
         why = str(error) if isinstance(error, LrfaceError) else f"{type(error).__name__}: {error}"
         return row | {"status": "failed", "why": why or type(error).__name__}
     row["seconds"] = round(time.perf_counter() - start, 3)
@@ -178,7 +178,7 @@ def _compute(context: Any, task: Task, key: str, ledger: Ledger) -> dict[str, An
 
 
 def _identity(task: Task, key: str) -> dict[str, Any]:
-    """What a row is of: labels and titles are no part of its fingerprint, and may change."""
+    """The facts that identify a row for readers. Labels and titles are not part of its fingerprint and may change."""
     found = task.found
     return {
         "key": key[:32],
@@ -193,7 +193,7 @@ def _identity(task: Task, key: str) -> dict[str, Any]:
 
 
 class _Clock:
-    """Says how far the run is, and when it will be through."""
+    """Reports the progress of a run and the remaining time."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._start = total, 0, time.perf_counter()
@@ -242,7 +242,7 @@ def _suite(options: Options) -> dict[str, Any]:
 
 
 def _report(options: Options, results: dict[str, Any], tasks: list[Task], ledger: Ledger, log: Log) -> None:
-    """Written anew when anything that it shows has changed, the program included."""
+    """Write the report again if anything that it shows has changed, including the program."""
     from lrface.files import read_json, write_json
 
     code = code_digest(["lrface.suite"])

@@ -1,4 +1,4 @@
-"""Where the sets of the suite are: found under the data root, or a sentence that says what is missing and how to get it."""
+"""Finding the sets of the suite under the data root, or a text about what is missing and how to get it."""
 
 from pathlib import Path
 
@@ -13,15 +13,15 @@ from lrface.suite.options import Options
 
 PAIR_SETS = ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw", "xqlfw")
 
-#: Name in the suite -> in the catalogue, where they differ.
+#: Name in the suite -> name in the catalogue, where they differ.
 CATALOGUE = {"survface": "qmul-survface"}
 
 
 def locate(name: str, options: Options, digests: FileDigests) -> list[Located | Absent]:
-    """Find a set; where it is absent, its rehearsal too, if there is one.
+    """Find a set. If it is absent, its rehearsal is added, if there is one.
 
     Raises:
-        LrfaceError: it is there, and damaged.
+        LrfaceError: the set exists but is damaged.
     """
     if name == "lfw":
         found = _lfw(options, digests)
@@ -39,13 +39,13 @@ def locate(name: str, options: Options, digests: FileDigests) -> list[Located | 
 
 
 def locate_lfw_photos(options: Options, digests: FileDigests) -> Located | Absent:
-    """The photos of LFW with the lists of pairs that its other rows have, for rows end to end."""
+    """Find the photos of LFW with the same lists of pairs as its other rows, for end-to-end rows."""
     beside = options.data / "lfw" / "pairs.txt"
     return locate_photos(options, options.pairs or ((beside,) if beside.exists() else ()), digests)
 
 
 def absent(name: str, options: Options, why: str = "") -> Absent:
-    """What to tell of a set that is missing or incomplete."""
+    """Describe a set that is missing or incomplete."""
     entry = dataset(CATALOGUE.get(name, name))
     found = next(found for found in find(options.data) if found.dataset is entry)
     places = [found.missing] if found.present and found.missing else entry.places
@@ -79,7 +79,7 @@ def _lfw(options: Options, digests: FileDigests) -> Located | None:
 
 
 def _default_lfw(options: Options) -> Path | None:
-    """A store made with the wanted detector, any other store, the photos, the pack."""
+    """The first of: a store made with the chosen detector, any other store, the photos, the pack."""
     stores = [path for path in sorted(options.data.glob("lfw_*")) if _is_store(path)]
     stores.sort(key=lambda path: path.name != f"lfw_{options.detector}")
     if stores and (options.pairs or (options.data / "lfw" / "pairs.txt").exists()):
@@ -114,7 +114,7 @@ def _over_store(root: Path, pairs: tuple[Path, ...], digests: FileDigests) -> Lo
 
 
 def _over_photos(root: Path, pairs: tuple[Path, ...], options: Options, digests: FileDigests) -> Located:
-    """Photos are aligned once, into a store among the results, which goes on where it was if it is interrupted."""
+    """Align the photos once, into a store in the results folder. An interrupted alignment resumes."""
     from lrface.data.crop import Settings
     from lrface.data.prepare import prepare
     from lrface.data.sets.pair_set import PairSet, describe, from_store
@@ -159,6 +159,6 @@ def _pack(name: str, path: Path | None, digests: FileDigests) -> Located | None:
 
 
 def _title(name: str, pairs: tuple[Path, ...]) -> str:
-    """LFW alone is View 2; anything else is named by its lists, for its numbers are not those of LFW."""
+    """The title of the set. LFW alone means View 2; with other lists their names are added, because their figures differ."""
     lists = " + ".join(path.stem for path in pairs)
     return TITLES[name] if lists == "pairs" else f"{TITLES[name]} ({lists})"

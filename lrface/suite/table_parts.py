@@ -1,4 +1,4 @@
-"""What the tables of rows have in common: columns, and what is said of a row's data."""
+"""Common parts of the tables: columns, and descriptions of a row's data."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,44 +22,44 @@ AUC, EER = Column("auc", "AUC", 1, 4, "higher"), Column("eer", "EER %", 100, 2, 
 
 
 def data_name(row: Row) -> str:
-    """What a table says of a row's data: the set, and always whether it is a rehearsal."""
+    """A row's data for tables: the name of the set, and whether it is a rehearsal."""
     return f"{row['set_title']}, rehearsal" if row["rehearsal"] else str(row["set_title"])
 
 
 def input_name(row: Row) -> str:
-    """The operator, or that there was none."""
+    """The name of the reduction, or ``full``."""
     return "full" if row.get("operator") in (None, "none") else str(row["operator"])
 
 
 def of(rows: Iterable[Row], protocol: str, *sets: str) -> list[Row]:
-    """Rows of a protocol, on some sets if any are named."""
+    """The rows of a protocol, and only of these sets if any are named."""
     return [row for row in rows if row["protocol"] == protocol and (not sets or row["set"] in sets)]
 
 
 def main_rows(rows: Iterable[Row], side: int) -> list[Row]:
-    """LFW's rows at full resolution and at the low one of the main tables: those of the sweep are left out."""
+    """LFW's rows at full resolution and at the low resolution of the main tables, without the rest of the sweep."""
     return [row for row in of(rows, "verification", "lfw") if row["mode"] == "hr-hr" or row["side"] == side]
 
 
 def swept(rows: Iterable[Row], mode: str) -> dict[str, list[Row]]:
-    """Label of a model that was swept over resolutions -> its LFW rows of ``mode`` by rising side."""
+    """For each model in the sweep over resolutions, by label: its LFW rows of ``mode``, sorted by side."""
     found: dict[str, list[Row]] = {}
     for row in sorted(of(rows, "verification", "lfw"), key=lambda row: row["side"]):
         if row["mode"] == mode:
             found.setdefault(row["model"], []).append(row)
     low = [row for row in of(rows, "verification", "lfw") if row["mode"] == "lr-lr"]
-    order = dict.fromkeys(row["model"] for row in low)  # that of the report, whatever sides each has
+    order = dict.fromkeys(row["model"] for row in low)  # the order of the report, for any choice of sides
     many = [model for model in order if sum(row["model"] == model for row in low) > 1]
     return {model: found[model] for model in many if model in found}
 
 
 def is_view_2(row: Row) -> bool:
-    """Whether a row's number is one of LFW as the literature means it."""
+    """Whether a row's figure is comparable with published figures of LFW (View 2, 6,000 pairs)."""
     return row["set_title"] == "LFW" and row["metrics"]["pairs"] == 6000 and not row["rehearsal"]
 
 
 def cost_of(costs: dict[str, Any], row: Row) -> Row:
-    """What a row's model costs, for the table that the row stands in."""
+    """The cost of a row's model, as columns of a table."""
     cost = costs.get(row["model"], {})
     return {"ms": cost.get("ms"), "megabytes": cost.get("megabytes")}
 
@@ -73,5 +73,5 @@ def lines_of(published: Iterable[Published], group: str, rivals: str) -> list[Li
 
 
 def notes_of(rows: Iterable[Row]) -> list[str]:
-    """What rows have to say beside their scores, each thing once."""
+    """The notes of rows, each once."""
     return list(dict.fromkeys(f"{data_name(row)}: {note}" for row in rows for note in row["metrics"].get("notes", ())))

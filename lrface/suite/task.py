@@ -9,14 +9,14 @@ from lrface.suite.peers import Model
 
 @dataclass(frozen=True)
 class Task:
-    """One row to be.
+    """One row to compute.
 
     Attributes:
         protocol: see :data:`lrface.suite.protocols.PROTOCOLS`.
-        model: measured.
-        found: the set; None for what needs none.
-        options: everything else that decides the numbers, as JSON holds it.
-        facts: what tables say of the row beforehand: mode, operator, alignment, finetuned, distractors.
+        model: the model to measure.
+        found: the set; None if the row needs none.
+        options: everything else that determines the numbers, as JSON content.
+        facts: entries for tables that are known in advance: mode, operator, alignment, finetuned, distractors.
     """
 
     protocol: str
@@ -27,13 +27,13 @@ class Task:
 
     @property
     def set(self) -> Located:
-        """The set of a task that has one."""
+        """The set, for a task that has one."""
         assert self.found is not None
         return self.found
 
     @property
     def title(self) -> str:
-        """For progress."""
+        """A title for the progress output."""
         where = [self.found.title] if self.found else []
         facts = [str(self.facts[key]) for key in ("mode", "operator") if self.facts.get(key)]
         return f"{self.model.label}: {' '.join([self.protocol, *where, *facts])}"

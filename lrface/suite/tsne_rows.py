@@ -1,4 +1,4 @@
-"""The picture of embeddings in the plane (the paper's Fig. 4)."""
+"""The plot of embeddings in the plane (the paper's Fig. 4)."""
 
 from typing import Any
 
@@ -8,15 +8,16 @@ from lrface.faces.degrade import Degradation
 from lrface.suite.context import Context, NotApplicableError
 from lrface.suite.task import Task
 
-#: A person has a colour and a marker: more people could not be told apart. A peer of 30 ms a face is done in seconds.
+#: Number of people, images of each, and fewest images. More people could not be told apart by colour and marker. At 30 ms per
+#: face the embeddings take seconds.
 PEOPLE, FACES_EACH, FEWEST = 12, 24, 4
 
 
 def tsne(context: Context, task: Task) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Embeddings of the people with the most images, in two dimensions; seeded.
+    """Embeddings of the people with the most images, in two dimensions, with a fixed seed.
 
     Raises:
-        NotApplicableError: too few people have images enough.
+        NotApplicableError: fewer than two people have enough images.
     """
     from sklearn.manifold import TSNE
 

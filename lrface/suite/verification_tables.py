@@ -64,7 +64,7 @@ def lfw_table(rows: list[Row], side: int, costs: dict[str, Any], published: list
 
 
 def _published_beside(mode: str, side: int, published: list[Published]) -> list[Line]:
-    """Nobody has published HR-LR on LFW; full resolution is everything but the low resolution of the literature."""
+    """Published rows for a mode. None are published for HR-LR. Full resolution means all rows that are not 16x16."""
     if mode == "lr-lr":
         small = f"{side}x{side}"
         return lines_of((row for row in published if row.resolution == small), f"published, {small}", mode)
@@ -73,7 +73,7 @@ def _published_beside(mode: str, side: int, published: list[Published]) -> list[
 
 
 def sweep_table(rows: list[Row]) -> Table:
-    """Accuracy at each side, of the models that were swept: both images of a pair reduced, or one of them."""
+    """Accuracy of the swept models at each side, with both images of a pair reduced, or only one."""
     full = {row["model"]: row for row in of(rows, "verification", "lfw") if row["mode"] == "hr-hr"}
     lines, sides = [], set()
     for mode, group in SWEPT.items():

@@ -1,1 +1,1 @@
-"""Many runs of one recipe that differ in some of its keys, and one table and one curve of them."""
+"""Many runs of one recipe that differ in some of its keys, with one table and one curve of their results."""

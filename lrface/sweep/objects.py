@@ -1,4 +1,4 @@
-"""What a sweep asks of an object recipe: which data decide it, and how many pictures it trains on."""
+"""Facts about object recipes for a sweep: the data that they depend on, and their number of training pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,23 @@ from lrface.reporting.fingerprint import FileDigests
 
 
 class ObjectSets:
-    """The sets of a sweep's recipes, each read once."""
+    """The sets of a sweep's recipes. Each is read once.
+
+    Args:
+        root: the data root.
+        files: digests of the teachers' files.
+    """
 
     def __init__(self, root: Path, files: FileDigests) -> None:
         self._root, self._files = root, files
         self._known: dict[str, tuple[str, int]] = {}
 
     def facts(self, recipe: ObjectRecipe) -> dict[str, Any]:
-        """What the recipe's paths hold now. Raises LrfaceError if something is missing."""
+        """Digests of the data and of the teacher that a recipe names.
+
+        Raises:
+            LrfaceError: something is missing.
+        """
         found: dict[str, Any] = {"train": self._of(recipe, "train")[0], "test": self._of(recipe, "test")[0]}
         if recipe.teacher is not None and recipe.teacher.file:
             path = self._root / recipe.teacher.file
@@ -28,12 +37,16 @@ class ObjectSets:
         return found
 
     def set_facts(self, name: str) -> list[str]:
-        """What the set of a linear probe holds now. Raises LrfaceError if it is missing."""
+        """Digests of the set of a linear probe.
+
+        Raises:
+            LrfaceError: it is missing.
+        """
         data = ObjectData(set=name)  # type: ignore[arg-type]
         return [self._read(data, split)[0] for split in ("train", "test")]
 
     def images(self, recipe: ObjectRecipe) -> int:
-        """Pictures that a run trains on, all epochs together; without the stage before and the teacher's training."""
+        """Number of training pictures over all epochs, without the preliminary stage and the teacher's training."""
         classes, total = self._classes(recipe), self._of(recipe, "train")[1]
         steps = (total - classes * recipe.data.holdout) // recipe.optim.batch_size
         return recipe.optim.epochs * steps * recipe.optim.batch_size
@@ -55,7 +68,12 @@ class ObjectSets:
 
 
 def budget_of(recipe: ObjectRecipe, images: int) -> str:
-    """What a run of these ``images`` (of all epochs) was given, in words, for every row that tells its result."""
+    """The training budget of a run in words, for the report.
+
+    Args:
+        recipe: of the run.
+        images: number of training pictures over all epochs.
+    """
     data, optim, teacher = recipe.data, recipe.optim, recipe.teacher
     networks = recipe.model.name
     if teacher is not None and recipe.loss.teaches:

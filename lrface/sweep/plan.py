@@ -1,4 +1,4 @@
-"""Which runs a sweep has, and which folder belongs to each."""
+"""The runs of a sweep and their folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,12 @@ class Run:
     """One training.
 
     Attributes:
-        point: what it differs in.
-        seed: of it.
-        recipe: the whole of it.
-        folder: where it is trained, named after the point and the key.
-        key: names the recipe and the contents of the data: a run of another key is another run.
-        images: that it trains on, all epochs together.
+        point: values of the keys in which the runs differ.
+        seed: of the run.
+        recipe: the full recipe.
+        folder: of the run, named after the point and the key.
+        key: digest of the recipe and of the data. Runs with different keys are different runs.
+        images: number of training images over all epochs.
     """
 
     point: Point
@@ -38,24 +38,24 @@ class Run:
 
 
 def plan_runs(spec: SweepSpec, base: Path, out: Path, root: Path, extra: tuple[str, ...] = ()) -> list[Run]:
-    """The runs in order: all points with the first seed, then with the next.
+    """The runs in order: all points with the first seed, then with the next seed.
 
     Args:
         spec: the sweep.
         base: file of the base recipe.
         out: folder of the sweep's results.
         root: the data root.
-        extra: overrides of the command line.
+        extra: overrides from the command line.
 
     Raises:
-        LrfaceError: a recipe is wrong, or its data are not there.
+        LrfaceError: a recipe is wrong, or its data are missing.
     """
     files = FileDigests(out / "cache" / "digests.json")
     stores: dict[str, Store] = {}
     pairs = [(point, seed) for seed in spec.seeds for point in spec.expand()]
     recipes = [
         recipe_of(base, spec, point, seed, extra) for point, seed in pairs
-    ]  # all are checked before data are read
+    ]  # check all recipes before data are read
     runs = []
     objects = ObjectSets(root, files)
     for (point, seed), recipe in zip(pairs, recipes, strict=True):
@@ -71,7 +71,7 @@ def plan_runs(spec: SweepSpec, base: Path, out: Path, root: Path, extra: tuple[s
 
 
 def _faces(recipe: Recipe, root: Path, stores: dict[str, Store], files: FileDigests) -> tuple[dict[str, Any], int]:
-    """What a face recipe's paths hold now, and how many images it trains on, all epochs together."""
+    """Digests of the data of a face recipe, and its number of training images over all epochs."""
     for name in filter(None, (recipe.data.store, recipe.validation.images)):
         stores[name] = stores.get(name) or Store(root / name)
     facts = _data(recipe, root, stores, files)
@@ -81,7 +81,7 @@ def _faces(recipe: Recipe, root: Path, stores: dict[str, Store], files: FileDige
 
 
 def _data(recipe: Recipe, root: Path, stores: dict[str, Store], files: FileDigests) -> dict[str, Any]:
-    """What a recipe's paths hold now."""
+    """Digests of the files and stores that a recipe names."""
     teachers = [recipe.teacher.model, *recipe.teacher.ensemble] if recipe.teacher else []
     named = [*recipe.validation.pairs, *(teacher for teacher in teachers if not teacher.startswith("insightface:"))]
     absent = [name for name in named if not (root / name).exists()]
@@ -99,7 +99,7 @@ def point_name(point: Point) -> str:
 
 
 def short_names(keys: list[str]) -> dict[str, str]:
-    """Key -> the end of it that tells it from the others: ``negatives``, or ``kd.weight`` beside ``crrcd.weight``."""
+    """Each key with its shortest unique ending: ``negatives``, or ``kd.weight`` if there is also ``crrcd.weight``."""
     result = {}
     for key in keys:
         parts = key.split(".")
@@ -110,9 +110,9 @@ def short_names(keys: list[str]) -> dict[str, str]:
 
 
 def value_name(value: Any) -> str:
-    """A value as recipes write it."""
+    """A value as it is written in recipes."""
     if value is None:
         return "none"
-    if isinstance(value, dict):  # a whole section: its keys, and what they set
+    if isinstance(value, dict):  # a whole section: its keys and their values
         return " + ".join(f"{key} {value_name(each)}".rstrip() for key, each in value.items())
     return str(value).lower() if isinstance(value, bool) else str(value)

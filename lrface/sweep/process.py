@@ -1,4 +1,4 @@
-"""One run of a sweep in a process of its own: the ordinary training, in its own folder, with a word on how it ended."""
+"""One run of a sweep in its own process: the ordinary training in its own folder, and a file about its outcome."""
 
 import multiprocessing
 import os
@@ -16,7 +16,7 @@ OUTCOME, OUTPUT = "outcome.json", "output.log"
 
 
 def start(run: dict[str, Any]) -> multiprocessing.process.BaseProcess:
-    """Train in a spawned process.
+    """Start a training in a spawned process.
 
     Args:
         run: ``recipe`` (its content), ``folder``, ``key``, ``data_root``, ``device``, ``probes`` (names of sets).
@@ -27,7 +27,7 @@ def start(run: dict[str, Any]) -> multiprocessing.process.BaseProcess:
 
 
 def outcome(folder: Path, key: str) -> dict[str, Any] | None:
-    """How the run of this key ended there; None if it did not, or was interrupted.
+    """The outcome of the run with this key in a folder; None if it has not ended, or was interrupted.
 
     ``status`` is ``finished``, with ``history``, ``seconds``, ``code`` and ``hardware``, or ``failed``, with ``reason``.
     """
@@ -35,16 +35,16 @@ def outcome(folder: Path, key: str) -> dict[str, Any] | None:
         return None
     try:
         content: dict[str, Any] = read_json(folder / OUTCOME)
-    except LrfaceError:  # as after a full disk
+    except LrfaceError:  # for example after a full disk
         return None
     return content if content.get("key") == key else None
 
 
 def _work(run: dict[str, Any]) -> None:
     folder = Path(run["folder"])
-    os.setpgrp()  # Ctrl-C is for the parent to answer
+    os.setpgrp()  # Ctrl-C must reach the parent only
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    with locked(folder / "lock"):  # one whose parent was killed may still be saving
+    with locked(folder / "lock"):  # an earlier process whose parent was killed may still be saving
         (folder / OUTCOME).unlink(missing_ok=True)
         with open(folder / OUTPUT, "a", buffering=1) as output:
             sys.stdout = sys.stderr = output
@@ -54,7 +54,7 @@ def _work(run: dict[str, Any]) -> None:
 
 
 def _train(run: dict[str, Any], folder: Path) -> dict[str, Any] | None:
-    """How it ended; None if it was interrupted."""
+    """Train, and return the outcome; None if the training was interrupted."""
     from lrface.version import code_version, hardware
 
     begun = time.monotonic()
@@ -80,7 +80,7 @@ def _train(run: dict[str, Any], folder: Path) -> dict[str, Any] | None:
 
 
 def _history(run: dict[str, Any], folder: Path) -> list[dict[str, float]] | None:
-    """Validation results of faces or of objects, the latter with the test set's at the end; None if interrupted."""
+    """Run the training. Returns its validation results, for objects with the test results last; None if interrupted."""
     from lrface.objects.probe import linear_probe
     from lrface.objects.recipe import is_object_recipe, parse_object_recipe
     from lrface.objects.run import train_objects
@@ -103,7 +103,7 @@ def _history(run: dict[str, Any], folder: Path) -> list[dict[str, float]] | None
 
 
 def _stop_with_parent() -> None:
-    """A parent that is killed cannot tell: the run then ends as if it had been asked to, with its checkpoint saved."""
+    """End this run with a checkpoint if its parent is killed, because a killed parent cannot ask for it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

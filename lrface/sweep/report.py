@@ -1,4 +1,4 @@
-"""What a sweep leaves to look at: a table with the mean and the spread over seeds, and a curve."""
+"""The report of a sweep: a table with the mean and the spread over seeds, and a curve."""
 
 import statistics
 from pathlib import Path
@@ -23,17 +23,26 @@ FIGURES = {
     "test": ("test accuracy %", 100, 2),
     **{name: (f"linear probe on {name} %", 100, 2) for name in get_args(ProbeSet)},
 }
-#: Numbers that span so much stand on a logarithmic axis.
+#: Ratio of largest to smallest value from which an axis is logarithmic.
 LOG_SPAN = 8
 
 Row = dict[str, Any]
 
 
 def write_report(spec: SweepSpec, base: Path, out: Path, runs: list[Run]) -> dict[str, Any]:
-    """Write ``results.json``, ``table.md``, ``table.csv`` and, once two points are there, ``curve.svg`` and ``.png``.
+    """Write ``results.json``, ``table.md``, ``table.csv``, and ``curve.svg`` and ``.png`` if two points are finished.
+
+    Args:
+        spec: the sweep.
+        base: file of the base recipe.
+        out: folder of the sweep's results.
+        runs: all runs, finished or not.
 
     Returns:
-        The content of ``results.json``: ``rows``, a point each, and ``runs``.
+        The content of ``results.json``: ``rows``, one per point, and ``runs``.
+
+    Raises:
+        LrfaceError: a file cannot be written.
     """
     found = [_run_row(spec, out, run) for run in runs]
     rows = [_point_row(point, [each for each in found if each["point"] == point]) for point in spec.expand()]
@@ -75,7 +84,7 @@ def _point_row(point: dict[str, Any], runs: list[Row]) -> Row:
 
 
 def make_table(spec: SweepSpec, base: Path, rows: list[Row], runs: list[Row]) -> Table:
-    """A line for each point."""
+    """The table of a sweep, with one line per point."""
     title, scale, digits = FIGURES[spec.figure]
     better = "lower" if spec.figure == "eer" else "higher"
     names = short_names(list(rows[0]["point"]))
@@ -121,7 +130,7 @@ def _measured_on(spec: SweepSpec) -> str:
 
 
 def draw_curve(canvas: Canvas, spec: SweepSpec, rows: list[Row]) -> Any:
-    """The figure over the first key, a line for every combination of the others; bars are the spread over seeds."""
+    """Draw the figure over the first key, with one line per combination of the other keys. Bars show the spread over seeds."""
     title, scale, _ = FIGURES[spec.figure]
     names = short_names(list(rows[0]["point"]))
     first, *others = names
@@ -137,7 +146,7 @@ def draw_curve(canvas: Canvas, spec: SweepSpec, rows: list[Row]) -> Any:
             at = [row["point"][first] for row in members]
             members = [members[index] for index in np.argsort(at, kind="stable")]
             x = sorted(at)
-        else:  # beside each other, lest their bars cover each other
+        else:  # side by side, so that their bars do not cover each other
             shift = 0.12 * (number - (len(lines) - 1) / 2)
             x = [values.index(value_name(row["point"][first])) + shift for row in members]
         y, bars = ([scale * (row[key] or 0) for row in members] for key in ("mean", "std"))

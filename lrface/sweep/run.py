@@ -1,4 +1,4 @@
-"""Runs a sweep: several trainings at once, none twice, and after each of them the table anew."""
+"""Runs a sweep: several trainings in parallel, none twice. The table is updated after each."""
 
 import json
 import os
@@ -41,28 +41,28 @@ def run_sweep(
     overrides: tuple[str, ...] = (),
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train whatever is not trained yet, and write the table and the curve.
+    """Train all runs that are not finished yet, and write the table and the curve.
 
-    Stopped at any moment, the same call goes on where it was: a finished run is not repeated, an unfinished one is
-    resumed. A run that fails is a row of the table; it is tried again by the next call. Every run is a process of its
-    own, so that a script that calls this needs the usual ``if __name__ == "__main__":``.
+    The call can be stopped at any moment and repeated: finished runs are kept, unfinished ones are resumed. A failed run gets
+    a row in the table, and the next call tries it again. Every run is its own process. Therefore a script that calls this
+    function needs the usual ``if __name__ == "__main__":``.
 
     Args:
         spec: the sweep.
         base: file of the base recipe.
         out: folder of ``results.json``, ``table.md``, ``table.csv``, ``curve.svg``, ``curve.png`` and ``runs/``.
-        data_root: what the recipes' paths are relative to.
-        jobs: runs at once.
-        devices: they are dealt out to the runs; see :func:`lrface.train.run.train`.
+        data_root: the recipes' paths are relative to it.
+        jobs: number of runs at the same time.
+        devices: the runs are distributed over them; see :func:`lrface.train.run.train`.
         overrides: ``section.key=value`` for all runs.
-        progress: show a bar, and a line for each run that ends.
+        progress: show a progress bar, and a line for each run that ends.
 
     Returns:
         The content of ``results.json``.
 
     Raises:
-        LrfaceError: a recipe is wrong, its data or a package are not there, or another sweep is at work in ``out``.
-        KeyboardInterrupt: Ctrl-C, once the runs in hand have saved themselves.
+        LrfaceError: a recipe is wrong, its data or a package are missing, or another sweep uses ``out``.
+        KeyboardInterrupt: Ctrl-C, after the current runs have saved a checkpoint.
     """
     missing = [name for name in ("lightning_fabric", "tensorboard", "matplotlib") if find_spec(name) is None]
     if missing:
@@ -84,7 +84,11 @@ def run_sweep(
 
 
 def check_recipes(runs: list[Run], root: Path) -> None:
-    """Raise LrfaceError if the recipe of a run does not fit its data or its teachers, before the first one is trained."""
+    """Check all recipes against their data and teachers, before the first run starts.
+
+    Raises:
+        LrfaceError: a recipe does not fit them.
+    """
     from lrface.train.preflight import Preflight
 
     preflight = Preflight(root)
@@ -103,7 +107,7 @@ def check_recipes(runs: list[Run], root: Path) -> None:
 def _work(
     waiting: list[Run], root: Path, jobs: int, devices: list[str], bar: "_Bar", probes: Sequence[str] = ()
 ) -> Iterator[Run]:
-    """Start and watch; yields every run that ended."""
+    """Start runs and wait for them. Yields every run that has ended."""
     queue, working = list(waiting), list[_Working]()
     try:
         while queue or working:
@@ -124,13 +128,13 @@ def _work(
                 yield each.run
     finally:
         for each in working:
-            each.process.terminate()  # ends after the step in hand, with a checkpoint
+            each.process.terminate()  # the run ends after its current step, with a checkpoint
         for each in working:
             each.process.join()
 
 
 def _note_death(ended: _Working) -> None:
-    """A process that was killed has not said how it ended."""
+    """Write the outcome of a killed process, which could not write it itself."""
     status = ended.process.exitcode
     if outcome(ended.run.folder, ended.run.key) is None:
         reason = f"the process ended with exit status {status}; see {ended.run.folder / OUTPUT}"
@@ -146,7 +150,7 @@ def _line(spec: SweepSpec, run: Run, ended: dict[str, Any]) -> str:
 
 @contextmanager
 def _threads(jobs: int) -> Iterator[None]:
-    """Runs at once share the cores, unless the user has said how."""
+    """Distribute the cores over parallel runs, unless the user has set OMP_NUM_THREADS."""
     name = "OMP_NUM_THREADS"
     if jobs == 1 or name in os.environ:
         yield
@@ -159,7 +163,7 @@ def _threads(jobs: int) -> Iterator[None]:
 
 
 class _Bar:
-    """Images of all runs together, as their logs tell."""
+    """A progress bar over the images of all runs, from their logs."""
 
     def __init__(self, runs: list[Run], show: bool) -> None:
         from tqdm import tqdm
@@ -175,7 +179,7 @@ class _Bar:
         self._bar.close()
 
     def update(self) -> None:
-        """Look how far the runs are."""
+        """Read the progress of the runs, and update the bar."""
         if time.monotonic() - self._last >= POLL:
             self._last = time.monotonic()
             done = self._done()
@@ -183,7 +187,7 @@ class _Bar:
                 self._bar.update(done - self._bar.n)
 
     def message(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         if not self._bar.disable:
             self._bar.write(text)
 
@@ -192,7 +196,7 @@ class _Bar:
 
 
 def _seen(run: Run) -> int:
-    """Images that a run has seen, from the last line of its log."""
+    """Number of images that a run has used so far, from the last line of its log."""
     try:
         with open(run.folder / "log.jsonl", "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))

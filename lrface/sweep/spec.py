@@ -1,4 +1,4 @@
-"""The sweep file: a base recipe, what all runs change in it, and what they differ in, as a typed, closed schema."""
+"""The schema of a sweep file: a base recipe, the overrides of all runs, and the keys in which they differ."""
 
 import itertools
 import json
@@ -14,28 +14,28 @@ from lrface.train.schema import Section, parse, read_yaml
 
 ProbeSet = Literal["shapes", "cifar100", "svhn", "stl10", "tinyimagenet"]
 Figure = Literal["accuracy", "auc", "eer", "test", "shapes", "cifar100", "svhn", "stl10", "tinyimagenet"]
-#: Keys of a recipe, dotted, and their values.
+#: Dotted keys of a recipe and their values.
 Point = dict[str, Any]
 
 
 class SweepSpec(Section):
-    """One sweep. Keys of the recipe are dotted: ``loss.crrcd.negatives``."""
+    """One sweep. Keys of the recipe are written with dots: ``loss.crrcd.negatives``."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")  # of the folder of results
+    name: str = Field(pattern=r"^[\w.-]+$")  # also the name of the results folder
     description: str = ""
     recipe: str  # relative to the sweep file
     overrides: Point = Field(default_factory=dict)  # for every run
     axes: dict[str, list[Any]] = Field(default_factory=dict)  # key -> its values; every combination is a point
-    points: list[Point] = Field(default_factory=list)  # instead of axes: the points one by one
+    points: list[Point] = Field(default_factory=list)  # in place of axes: a list of points
     seeds: list[int] = Field(default=[5], min_length=1)
     figure: Figure = (
-        "auc"  # of the recipe's validation; objects: accuracy, test (the test set's at the end), or a set of probes
+        # Of the recipe's validation; objects: accuracy, test (on the test set at the end), or a set of the probes.
+        "auc"
     )
-    probes: list[ProbeSet] = Field(
-        default_factory=list
-    )  # objects: sets on which a linear classifier is fitted to each network's features
-    published: str | None = None  # "TABLE COLUMN" of benchmarks/published, whose figures a report shows beside these
-    epoch: Literal["last", "best"] = "last"  # whose figure; the best one of many is a little too good
+    probes: list[ProbeSet] = Field(default_factory=list)  # objects: sets for linear probes of each network's features
+    published: str | None = None  # "TABLE COLUMN" of benchmarks/published, whose numbers the report shows next to these
+    # Epoch whose figure counts; the best of many epochs is slightly too optimistic.
+    epoch: Literal["last", "best"] = "last"
 
     @model_validator(mode="after")
     def _agree(self) -> "SweepSpec":
@@ -62,13 +62,17 @@ class SweepSpec(Section):
         return self
 
     def expand(self) -> list[Point]:
-        """The points in order; the last axis runs fastest."""
+        """The points in order. The last axis changes fastest."""
         if self.points:
             return self.points
         return [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
 
     def value(self, history: list[dict[str, float]]) -> float:
-        """The figure of a run with this validation history."""
+        """The figure of a run.
+
+        Args:
+            history: validation results of the run, one entry per epoch.
+        """
         values = [entry[self.figure] for entry in history if self.figure in entry]
         if self.epoch == "last":
             return values[-1]
@@ -94,10 +98,10 @@ def recipe_of(
         spec: the sweep.
         point: one of ``spec.expand()``.
         seed: of the run.
-        extra: ``section.key=value``, for all runs, on top of the sweep's overrides and below the point.
+        extra: ``section.key=value`` for all runs. They replace the sweep's overrides, and the point's values replace them.
 
     Raises:
-        LrfaceError: a key is unknown or mistyped, or the recipe has no validation to compare by.
+        LrfaceError: a key or a value is wrong, or the recipe has no validation to compare by.
     """
     changes = (*_dotted(spec.overrides), *extra, *_dotted(point), f"seed={seed}", f"name={spec.name}")
     try:

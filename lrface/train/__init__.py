@@ -1,1 +1,1 @@
-"""Training: the objective, the loop, the teacher's cache, checkpoints."""
+"""Training: the objective, the training loop, the teacher cache, checkpoints."""

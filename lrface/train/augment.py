@@ -1,7 +1,7 @@
-"""Random views of faces at low resolution, made in batches on the device that trains.
+"""Random low-resolution views of faces, made in batches on the training device.
 
-Every draw comes from a generator seeded by (seed, step) for the whole batch of all processes, so that neither resuming
-nor another number of processes changes what a run sees.
+All random numbers come from a generator with the seed (seed, epoch, step) for the whole batch of all processes. So neither
+resuming nor another number of processes changes the views of a run.
 """
 
 import math
@@ -13,12 +13,12 @@ from torch import Tensor
 from lrface.train.native_views import native_views
 from lrface.train.recipe import AugmentSection
 
-#: Degradation operators drawn in one step; each serves an equal part of the batch, as resizing works on whole batches.
+#: Number of degradation operators per step. Each is used for an equal part of the batch, because resizing needs whole batches.
 OPERATORS = 4
 
 
 def draw(section: AugmentSection, count: int, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """Draw what happens to each of ``count`` samples of ``size`` pixels. All tensors have ``count`` rows."""
+    """Draw the random changes of ``count`` samples of ``size`` pixels. All tensors have ``count`` rows."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(count, *shape, generator=generator)
@@ -46,7 +46,7 @@ def draw(section: AugmentSection, count: int, size: int, generator: torch.Genera
         "noise": 255 * section.noise * uniform()[:, None, None, None] * _normal(count, size, section, generator),
         "erased": torch.where((uniform() < section.erase)[:, None], torch.cat([corner, extent], 1), 0.0),
     }
-    if section.native is not None:  # drawn last, so that all else is the same without
+    if section.native is not None:  # drawn last, so that all other numbers are the same without native views
         drawn["native"] = uniform() < section.native.share
         drawn["native_seed"] = torch.randint(2**62, (count,), generator=generator)
     return drawn
@@ -63,10 +63,11 @@ def degrade_views(source: Tensor, drawn: dict[str, Tensor], section: AugmentSect
     Args:
         source: uint8 ``[b, 3, s, s]`` aligned crops.
         drawn: the rows of :func:`draw` for these samples, on the same device.
-        size: side of the result.
+        section: the recipe's settings.
+        size: side of the result in pixels.
 
     Returns:
-        uint8 ``[b, 3, size, size]``; flips are left to the caller.
+        uint8 ``[b, 3, size, size]``, not flipped; flips are done by the caller.
     """
     low = torch.empty(len(source), 3, size, size, device=source.device)
     native = drawn.get("native")
@@ -85,7 +86,7 @@ def degrade_views(source: Tensor, drawn: dict[str, Tensor], section: AugmentSect
 
 
 def _reduce_all(source: Tensor, drawn: dict[str, Tensor], section: AugmentSection, size: int) -> Tensor:
-    """float32 ``[b, 3, size, size]``: moved, and reduced by each sample's operator."""
+    """Move the crops and reduce each by its operator: float32 ``[b, 3, size, size]``."""
     views = _move(source.float(), drawn)
     low = torch.empty(len(views), 3, size, size, device=views.device)
     for operator in torch.unique(torch.stack([drawn["side"], drawn["kernel"]], 1), dim=0).tolist():
@@ -96,7 +97,7 @@ def _reduce_all(source: Tensor, drawn: dict[str, Tensor], section: AugmentSectio
 
 
 def _natively(source: Tensor, seeds: Tensor, section: AugmentSection, size: int) -> Tensor:
-    """float32 ``[b, 3, size, size]``: as inference sees small faces; made on the CPU, by inference's own code."""
+    """Make native views on the CPU, with the code of inference: float32 ``[b, 3, size, size]``."""
     assert section.native is not None
     crops = source.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     views = native_views(crops, seeds.tolist(), section.native, size)
@@ -104,7 +105,7 @@ def _natively(source: Tensor, seeds: Tensor, section: AugmentSection, size: int)
 
 
 def _move(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
-    """Rotate, scale and shift about the centre, black outside."""
+    """Rotate, scale and shift about the centre; black outside."""
     cosine = torch.cos(drawn["angle"]) / drawn["scale"]
     sine = torch.sin(drawn["angle"]) / drawn["scale"]
     rows = [torch.stack([cosine, -sine, drawn["shift"][:, 0]], 1), torch.stack([sine, cosine, drawn["shift"][:, 1]], 1)]
@@ -121,7 +122,7 @@ def _resize(images: Tensor, size: int, kernel: str) -> Tensor:
 
 
 def _rectangle(erased: Tensor, size: int) -> Tensor:
-    """Masks ``[b, size, size]`` of rectangles given as corner and extent, both as parts of the side."""
+    """Masks bool ``[b, size, size]`` of rectangles, given as corner and extent in fractions of the side."""
     centres = (torch.arange(size, device=erased.device) + 0.5) / size
     inside = [
         (centres >= erased[:, axis, None]) & (centres < (erased[:, axis] + erased[:, axis + 2])[:, None])

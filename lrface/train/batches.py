@@ -1,4 +1,4 @@
-"""What a training step gets: pixels, labels, the teacher's embeddings. Low resolution lives in the device's memory."""
+"""Batches of a training step: pixels, labels, teacher embeddings. Low-resolution images are kept in the device's memory."""
 
 import signal
 from collections.abc import Iterator
@@ -21,15 +21,16 @@ from lrface.train.split import Split
 
 
 class Batch:
-    """One step's samples on the training device.
+    """The samples of one step on the training device.
 
-    Not a dataclass or a tuple: mixed precision would convert the tensors in it, the teacher's embeddings too.
+    It is neither a dataclass nor a tuple, because mixed precision would convert the tensors in these, including the
+    teacher's embeddings.
 
     Attributes:
-        pixels: float32 ``[b, 3, side, side]``, normalised, flips applied.
+        pixels: float32 ``[b, 3, side, side]``, normalised, with flips applied.
         labels: int64 ``[b]``.
         index: int64 ``[b]``, the samples' numbers among the training images.
-        teacher: float32 ``[b, dim]``, of the equally flipped crops; None without a teacher.
+        teacher: float32 ``[b, dim]``, embeddings of the equally flipped crops; None without a teacher.
     """
 
     def __init__(self, pixels: Tensor, labels: Tensor, index: Tensor, teacher: Tensor | None) -> None:
@@ -37,14 +38,14 @@ class Batch:
 
 
 class Faces(Protocol):
-    """Where stored pixels come from."""
+    """A source of stored images for training."""
 
     def batches(self, indices: list[Tensor]) -> Iterator[Tensor]:
-        """uint8 ``[b, 3, side, side]`` for each list of training images."""
+        """Yield uint8 ``[b, 3, side, side]`` for each list of training images."""
 
 
 class Pictures(Protocol):
-    """What is needed of a :class:`Store` to train at low resolution; finetuning has its faces in memory alone."""
+    """The part of a :class:`Store` that low-resolution training needs. Finetuning has the same for faces in memory."""
 
     degradation: Degradation
 
@@ -56,7 +57,7 @@ class Pictures(Protocol):
 
 
 class LowFaces:
-    """The low-resolution pixels of all training images, held on the device."""
+    """The low-resolution images of all training faces, kept on the device."""
 
     def __init__(self, store: Pictures, split: Split, device: torch.device) -> None:
         self._low = _planes(store.low(split.train)).to(device)
@@ -67,21 +68,21 @@ class LowFaces:
 
 
 class RandomViews:
-    """Random low-resolution views instead of the stored ones, made from larger crops held on the device."""
+    """Random low-resolution views, made from larger crops that are kept on the device."""
 
     def __init__(self, store: Pictures, split: Split, section: AugmentSection, device: torch.device) -> None:
         self._section, self._size = section, store.degradation.size
         self._source = _load_source(store, split.train, section.source_size).to(device)
 
     def __call__(self, stored: Tensor, index: Tensor, drawn: dict[str, Tensor]) -> Tensor:
-        """uint8 ``[b, 3, side, side]``: the ``stored`` pixels, or a view where one is drawn."""
+        """Select per sample the ``stored`` image or a random view: uint8 ``[b, 3, side, side]``."""
         here = {key: value.to(stored.device) for key, value in drawn.items()}
         views = degrade_views(self._source[index.to(stored.device)], here, self._section, self._size)
         return torch.where(here["used"][:, None, None, None], views, stored)
 
 
 class HighFaces:
-    """Aligned crops, decoded by worker processes while the network works."""
+    """Aligned crops, decoded by worker processes while the network computes."""
 
     def __init__(self, store: Store, split: Split, preprocessing: Preprocessing, workers: int) -> None:
         self._crops = _Crops(store, split.train, preprocessing)
@@ -94,13 +95,14 @@ class HighFaces:
             batch_sampler=[index.tolist() for index in indices],
             num_workers=self._workers,
             worker_init_fn=_leave_signals_to_the_parent,
-            generator=torch.Generator(),  # it would draw from the global one, which resuming would then see
+            # The data loader would otherwise use the global generator and change the state after resuming.
+            generator=torch.Generator(),
         )
         yield from loader
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the parent finishes its step and saves, and needs its workers for that."""
+    """Ignore Ctrl-C in a worker. It reaches all processes of the terminal, but the parent needs its workers to finish the step."""
     for number in Interrupt.SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -115,7 +117,7 @@ class _Crops(torch.utils.data.Dataset[Tensor]):
 
 
 class TeacherTargets:
-    """The teacher's embeddings of training images: from memory (``cached``), or from the crops in every step."""
+    """The teacher's embeddings of training images: from memory (``cached``), or computed from the crops in every step."""
 
     def __init__(
         self, cached: np.ndarray | None, online: tuple[Store, Embedder] | None, split: Split, device: torch.device
@@ -126,7 +128,7 @@ class TeacherTargets:
         self._cached = None if cached is None else torch.from_numpy(cached[:, split.train]).to(device)
 
     def __call__(self, index: Tensor, flip: Tensor) -> Tensor:
-        """float32 ``[b, dim]`` for int64 ``[b]`` training images and their flips."""
+        """float32 ``[b, dim]`` for int64 ``[b]`` training images and their flips, bool ``[b]``."""
         if self._cached is not None:
             return self._cached[flip.long().to(self._device), index.to(self._device)]
         assert self._online is not None
@@ -138,18 +140,18 @@ class TeacherTargets:
 
 @dataclass(frozen=True)
 class Batches:
-    """The order of a run: a function of the seed, the epoch and the step alone.
+    """The data loader of a run. The order of samples depends only on the seed, the epoch and the step.
 
     Attributes:
-        faces, targets: pixels and teacher; ``targets`` may be None.
-        views: random views, or None where the stored pixels serve.
+        faces, targets: images and teacher embeddings; ``targets`` may be None.
+        views: random views, or None to use the stored images.
         split: labels.
-        section: flips, and what ``views`` draws.
-        size: side of the pixels.
+        section: settings of flips and of ``views``.
+        size: side of the images in pixels.
         batch_size: of all processes together.
         seed: of the run.
-        rank, world: this process; its samples are every ``world``-th of a batch.
-        device: where batches go.
+        rank, world: number of this process and of all processes; its samples are every ``world``-th of a batch.
+        device: the device of the batches.
     """
 
     faces: Faces
@@ -166,11 +168,11 @@ class Batches:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch; the images that do not fill a batch wait for another epoch's order."""
+        """Steps of an epoch. Images that do not fill the last batch are skipped; each epoch has another order."""
         return len(self.split.train) // self.batch_size
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from ``first_step`` on."""
+        """Yield the batches of an epoch, beginning with ``first_step``."""
         order = torch.randperm(len(self.split.train), generator=seeded(self.seed, epoch, 0))
         indices = [
             order[step * self.batch_size : (step + 1) * self.batch_size][self.rank :: self.world]
@@ -191,23 +193,23 @@ class Batches:
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """uint8 to float32 from -1 to 1, as every network of ours takes it."""
+    """Convert uint8 to float32 from -1 to 1, the input of all lrface networks."""
     return pixels.float().sub_(127.5).mul_(1 / 127.5)
 
 
 def seeded(*key: int) -> torch.Generator:
-    """A generator of its own for every (seed, epoch, step)."""
+    """A separate generator for every (seed, epoch, step)."""
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
 def _planes(images: np.ndarray) -> Tensor:
-    """uint8 ``[n, h, w, 3]`` to ``[n, 3, h, w]``."""
+    """Convert uint8 ``[n, h, w, 3]`` to ``[n, 3, h, w]``."""
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
 def _load_source(store: Pictures, images: np.ndarray, size: int) -> Tensor:
-    """Aligned crops reduced to ``size``, uint8 ``[n, 3, size, size]``."""
+    """Read aligned crops and reduce them to ``size``: uint8 ``[n, 3, size, size]``."""
     result = np.empty((len(images), 3, size, size), np.uint8)
 
     def load(position: int) -> None:

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on, in one file that is either whole or absent."""
+"""Checkpoints: everything that a run needs to resume, in one file that is either complete or absent."""
 
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,21 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, recipe: dict[str, Any], fingerprint: str) -> dict[str, Any]:
-    """Read a checkpoint of the same run; no code that it may hold is run.
+    """Read a checkpoint of the same run. No code in the file is executed.
 
     Args:
         path: the file.
-        recipe: the recipe that is to go on.
-        fingerprint: of the store that it trains on.
+        recipe: the recipe of the run that resumes.
+        fingerprint: of its training store.
 
     Raises:
-        LrfaceError: it is missing or damaged, or belongs to another recipe or other data.
+        LrfaceError: the file is missing or damaged, or belongs to another recipe or other data.
     """
     if not path.is_file():
         raise LrfaceError(f"nothing to resume: {path} does not exist")
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or hostile file can raise anything
+    except Exception as error:  # a damaged or malicious file can raise anything
         raise LrfaceError(f"{path} is not a checkpoint that can be read") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise LrfaceError(f"{path} is not a checkpoint of this version")
@@ -55,7 +55,7 @@ def restore(module: torch.nn.Module, state: dict[str, Any], where: Path) -> None
     """Load a module's state.
 
     Raises:
-        LrfaceError: it is of another architecture.
+        LrfaceError: the state is of another architecture.
     """
     try:
         module.load_state_dict(state)
@@ -65,7 +65,7 @@ def restore(module: torch.nn.Module, state: dict[str, Any], where: Path) -> None
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys at which two recipes differ, but for those that may: a run can be made longer, calmed down, or whitened."""
+    """Dotted keys at which two recipes differ, except for those that may change on resuming (``free``)."""
     free = {"optim.epochs", "optim.lr", "optim.clip_norm", "whiten", "description", "name"}
     result = []
     for key in sorted(before.keys() | now.keys()):

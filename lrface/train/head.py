@@ -1,4 +1,4 @@
-"""The classifier over the training identities, kept beside a model so that it can teach them later."""
+"""The classifier over the training identities. It is kept beside a model, so that the model can be a teacher later."""
 
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ FILE = "head.safetensors"
 
 
 def save_head(model: Path, centres: Tensor, store: Store, split: Split) -> None:
-    """Write a margin classifier's ``centres``, float32 ``[classes, dim]``, beside the model file that they were trained with."""
+    """Write a margin classifier's ``centres``, float32 ``[classes, dim]``, beside the model with which they were trained."""
     import safetensors.torch
 
     content = {"weight": centres.cpu().contiguous()}
@@ -25,11 +25,10 @@ def save_head(model: Path, centres: Tensor, store: Store, split: Split) -> None:
 
 
 def load_head(model: Path, store: Store, split: Split) -> Tensor | None:
-    """The classifier that lies beside a teacher's model file, if it is this model's and over exactly these identities.
+    """Load the classifier beside a teacher's model file, if it belongs to this model and to exactly these identities.
 
     Returns:
-        float32 ``[classes, dim]``, rows of unit length; None if there is none or it is of other identities or another
-        model.
+        float32 ``[classes, dim]``, rows of unit length; None if there is no such classifier.
 
     Raises:
         LrfaceError: the file cannot be read.
@@ -49,6 +48,6 @@ def load_head(model: Path, store: Store, split: Split) -> Tensor | None:
 
 
 def _owner(model: Path, store: Store, split: Split) -> str:
-    """Names a model with the training identities in their order, by the store and the images of each."""
+    """Digest of a model and of its training identities in their order, from the store and the images of each."""
     facts = f"{file_digest(model)} {store.fingerprint} ".encode()
     return hashlib.sha256(facts + split.train.tobytes() + split.labels.tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Weights to begin a training with: those of another student, of the same architecture up to the stride of its stem."""
+"""Initial weights of a training: those of another student with the same architecture, except for the stride of its stem."""
 
 from pathlib import Path
 
@@ -13,18 +13,19 @@ STEM = "conv1.weight"
 
 
 def begin_with(student: nn.Module, initial: str, root: Path) -> None:
-    """Copy weights into a student.
+    """Copy the weights of another model into a student.
 
-    Where the student's stem has a larger stride, its kernel becomes the other's, each weight spread over the pixels that the
-    other saw as one. The student then does to its input what the other does to that input reduced by averaging.
+    The student's stem may have a larger stride. The stem's kernel is then enlarged: each weight is spread over the pixels
+    that the other model sees as one. For any input the student then gives the output of the other model on that input
+    reduced by averaging.
 
     Args:
         student: changed in place.
-        initial: a shipped model's name, or a file relative to ``root``.
+        initial: name of a shipped model, or a file relative to ``root``.
         root: the data root.
 
     Raises:
-        LrfaceError: there is no such model, or it is of another architecture.
+        LrfaceError: there is no such model, or it has another architecture.
     """
     path = shipped.find(initial) or root / initial
     model, _ = load_model(path)
@@ -36,10 +37,10 @@ def begin_with(student: nn.Module, initial: str, root: Path) -> None:
 
 
 def spread(kernel: Tensor, side: int, where: Path) -> Tensor:
-    """A kernel ``[out, in, k, k]`` for images larger by ``side / k``: ``[out, in, side, side]``.
+    """Enlarge a kernel ``[out, in, k, k]`` for images that are larger by ``side / k``: ``[out, in, side, side]``.
 
     Raises:
-        LrfaceError: ``side`` is no multiple of k.
+        LrfaceError: ``side`` is not a multiple of k.
     """
     factor, rest = divmod(side, kernel.shape[-1])
     if rest or factor < 1:

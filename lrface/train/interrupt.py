@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run after the step in progress, so that it can be resumed."""
+"""Handling of Ctrl-C and SIGTERM: a run ends after the current step, so that it can be resumed."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Interrupt:
-    """While active, the first signal only sets :attr:`requested`; a second one acts as usual."""
+    """While active, the first signal only sets :attr:`requested`; a second one has its usual effect."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -16,7 +16,7 @@ class Interrupt:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupt":
-        if threading.current_thread() is threading.main_thread():  # Python lets no other thread handle signals
+        if threading.current_thread() is threading.main_thread():  # only the main thread can handle signals in Python
             self._before = {number: signal.signal(number, self._request) for number in self.SIGNALS}
         return self
 

@@ -1,4 +1,4 @@
-"""What a run writes down: JSON lines, TensorBoard, a progress bar."""
+"""The records of a run: JSON lines, TensorBoard, a progress bar."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,14 @@ from lrface.files import atomic_write, require_path
 
 
 class RunLog:
-    """Writes ``log.jsonl`` and TensorBoard events, and draws the bar; in processes other than the first, nothing.
+    """Writes ``log.jsonl`` and TensorBoard events and shows the progress bar; does nothing except in the first process.
 
     Args:
         folder: of the run.
-        images: of the whole run, for the time left.
-        done: images of the steps before a resume.
-        steps: a resumed run's first step; lines from there on are cut off, they will come again.
-        active: whether this is the first process.
+        images: number of images of the whole run, for the remaining time.
+        done: number of images before a resume.
+        steps: first step of a resumed run; later lines are removed, because these steps are repeated.
+        active: True in the first process.
     """
 
     def __init__(self, folder: Path, images: int, done: int, steps: int, active: bool) -> None:
@@ -45,12 +45,12 @@ class RunLog:
             self._file.close()
 
     def advance(self, images: int) -> None:
-        """A step has been done."""
+        """Advance the progress bar after a step."""
         if self._active:
             self._bar.update(images)
 
     def write(self, kind: str, step: int, values: dict[str, float], **facts: Any) -> None:
-        """Record numbers after ``step`` steps: ``kind`` is ``train`` or ``validation``."""
+        """Record numbers after ``step`` steps. ``kind`` is ``train`` or ``validation``."""
         if not self._active:
             return
         self._file.write(json.dumps({"kind": kind, "step": step, **facts, **values}) + "\n")
@@ -60,13 +60,13 @@ class RunLog:
         self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()} | facts, refresh=False)
 
     def message(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the progress bar."""
         if self._active:
             self._bar.write(text)
 
 
 def read_log(folder: str | Path) -> list[dict[str, Any]]:
-    """The lines of a run's log. Raises LrfaceError if there is none."""
+    """Read the lines of a run's log. Raises LrfaceError if there is none or it is damaged."""
     path = Path(require_path(folder)) / "log.jsonl"
     try:
         return [json.loads(line) for line in path.read_text().splitlines()]
@@ -75,7 +75,7 @@ def read_log(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def _cut(path: Path, steps: int) -> None:
-    """Keep the lines up to ``steps``; a line torn by a crash goes too."""
+    """Keep the lines up to ``steps``. A line that a crash left incomplete is removed too."""
     if not path.exists():
         return
     kept = []

@@ -1,4 +1,4 @@
-"""The training loop: steps, checkpoints, validation, resume."""
+"""The training loop: steps, checkpoints, validation, resuming."""
 
 import time
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ NEVER = torch.iinfo(torch.int64).max
 
 @dataclass
 class Progress:
-    """How far a run is; part of every checkpoint."""
+    """The progress of a run; part of every checkpoint."""
 
     step: int = 0
     best: float = -1.0
@@ -45,10 +45,10 @@ class Loop:
     """Trains an objective.
 
     Args:
-        recipe: what to do.
+        recipe: the settings of the run.
         fabric: device, precision, processes.
-        objective: the losses around the student, on the CPU.
-        batches: the data.
+        objective: the student and the losses, on the CPU.
+        batches: the data loader.
         preprocessing: of the student, for validation.
         pairs: validation pairs, or None.
         store_fingerprint: of the data, recorded in checkpoints.
@@ -67,13 +67,14 @@ class Loop:
         self.optimizers: list[Any] = [fabric.setup_optimizers(optimizer) for optimizer in optimizers]
         self.average = _average(objective.student, recipe.optim.average)
         self.progress = Progress()
-        self._saved_centres: Tensor | None = None  # of a split classifier, all of them, as saved or loaded last
+        self._saved_centres: Tensor | None = None  # all centres of a split classifier, as last saved or loaded
         self._terms: tuple[str, ...] = ()
-        self._first_bad = torch.full((), NEVER, device=fabric.device)  # by term: the first step that was not finite
+        # For each term the first step with a NaN or infinite value.
+        self._first_bad = torch.full((), NEVER, device=fabric.device)
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole run."""
+        """Number of steps of the whole run."""
         return self.recipe.optim.epochs * self.batches.steps
 
     def run(self, log: RunLog) -> bool:
@@ -83,7 +84,7 @@ class Loop:
             Whether the end was reached.
 
         Raises:
-            LrfaceError: a term became NaN or infinite.
+            LrfaceError: a term became NaN or infinite, or a checkpoint cannot be written.
         """
         with Interrupt() as interrupt:
             saved = time.monotonic()
@@ -92,8 +93,8 @@ class Loop:
                 for batch in self.batches.epoch(epoch, self.progress.step % self.batches.steps):
                     self._step(batch, log)
                     if self.progress.step % self.batches.steps == 0:
-                        continue  # an epoch's last step is saved together with its validation
-                    # One process decides for all, or they would part.
+                        continue  # the last step of an epoch is saved together with its validation
+                    # The first process decides for all, so that all of them do the same.
                     stop, due = self.fabric.broadcast((interrupt.requested, time.monotonic() - saved > SAVE_EVERY))
                     if stop or due:
                         self.save(LAST)
@@ -136,25 +137,25 @@ class Loop:
             log.write("train", progress.step, self._mean(terms), epoch=(progress.step - 1) // self.batches.steps + 1)
 
     def _gather(self, *tensors: Tensor) -> list[Tensor]:
-        """The rows of all processes, in the order of the whole batch, of which each process has every ``world``-th."""
+        """Gather the rows of all processes in the order of the whole batch. Each process has every ``world``-th row."""
         if self.fabric.world_size == 1:
             return list(tensors)
         gathered: list[Tensor] = [self.fabric.all_gather(tensor) for tensor in tensors]  # type: ignore[misc]
         return [tensor.transpose(0, 1).flatten(0, 1) for tensor in gathered]
 
     def _mean(self, terms: dict[str, Tensor]) -> dict[str, float]:
-        """The terms as numbers, averaged over the processes as their gradients are."""
+        """The terms as numbers, averaged over the processes like their gradients."""
         values = self.fabric.all_reduce(torch.stack([value.detach() for value in terms.values()]))
         return dict(zip(terms, values.tolist(), strict=True))  # type: ignore[union-attr]
 
     def _watch(self, terms: dict[str, Tensor]) -> None:
-        """Note the first step at which each term is not finite, without waiting for the device."""
+        """Record the first step at which each term is NaN or infinite, without waiting for the device."""
         self._terms = tuple(terms)
         bad = ~torch.isfinite(torch.stack([value.detach() for value in terms.values()]))
         self._first_bad = torch.where(bad & (self._first_bad == NEVER), self.progress.step, self._first_bad)
 
     def _check_terms(self) -> None:
-        """Stop if a term has not been finite since the run began, in whichever process."""
+        """Stop if a term was NaN or infinite at any step so far, in any process."""
         first: Tensor = self.fabric.all_reduce(self._first_bad.clone(), reduce_op="min")  # type: ignore[assignment]
         step = int(first.min())
         if step < NEVER:
@@ -162,13 +163,13 @@ class Loop:
             self._give_up(f"the loss is not finite since step {step} ({', '.join(wrong)})")
 
     def _check_weights(self) -> None:
-        """Stop if the network is not finite: a gradient can be infinite while its loss is not yet."""
+        """Stop if a weight is NaN or infinite. A gradient can be infinite while its loss is still finite."""
         student = self.objective.student
         tensors = [*self.objective.parameters(), *(each for each in student.buffers() if each.is_floating_point())]
         finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all().to(torch.int32)
         if not bool(
             self.fabric.all_reduce(finite, reduce_op="min")
-        ):  # the centres of a split classifier are each one's own
+        ):  # each process has other centres of a split classifier
             self._give_up(f"the weights are not finite after step {self.progress.step}")
 
     def _give_up(self, what: str) -> NoReturn:
@@ -196,7 +197,7 @@ class Loop:
         self.save(LAST)
 
     def _validate(self, pairs: PairSet) -> dict[str, float]:
-        """The first process judges for all: each has batch statistics of its own, and they must not part over it."""
+        """Validate in the first process and send the result to all. The processes have different batch statistics."""
         values: dict[str, float] = {}
         if self.fabric.is_global_zero:
             result = validate(self.embedder(), pairs)
@@ -204,19 +205,19 @@ class Loop:
         return self.fabric.broadcast(values)
 
     def student(self) -> torch.nn.Module:
-        """The network whose weights count: the running average if there is one."""
+        """The network whose weights are evaluated and saved: the running average if there is one."""
         return self.average.module if self.average is not None else self.objective.student
 
     def embedder(self, student: torch.nn.Module | None = None) -> Embedder:
-        """The student as it is now, or another network of its kind, ready to embed."""
+        """The present student, or another network of the same kind, as an embedder."""
         network = TorchNetwork(student or self.student(), str(self.fabric.device))
         return Embedder(network, self.preprocessing, f"step {self.progress.step}", {})
 
     def save(self, name: str) -> None:
-        """Write a checkpoint, from the first process. Raises LrfaceError instead if anything in it is not finite."""
+        """Write a checkpoint from the first process. Raises LrfaceError if any of its numbers is NaN or infinite."""
         self._check_terms()
         self._check_weights()
-        objective, optimizers = whole_state(self.objective, self.optimizers)  # by all processes
+        objective, optimizers = whole_state(self.objective, self.optimizers)  # all processes take part
         if isinstance(self.objective.head, SplitMargin):
             self._saved_centres = objective["head.weight"]
         if self.fabric.is_global_zero:
@@ -234,14 +235,14 @@ class Loop:
         self.fabric.barrier()
 
     def centres(self) -> Tensor | None:
-        """Of the classifier, all of them: float32 ``[classes, dim]``; None without one. Of a split one, as saved or loaded last."""
+        """All centres of the classifier, float32 ``[classes, dim]``, or None; of a split one as last saved or loaded."""
         head = self.objective.head
         if head is None or isinstance(head, SplitMargin):
             return self._saved_centres
         return head.weight.detach()
 
     def load(self, name: str) -> None:
-        """Go back to a checkpoint. Raises LrfaceError if it is missing or of another run."""
+        """Load a checkpoint. Raises LrfaceError if it is missing or belongs to another run."""
         path = self.out / name
         content: dict[str, Any] = load_checkpoint(path, self.recipe.model_dump(mode="json"), self.store_fingerprint)
         if isinstance(self.objective.head, SplitMargin):
@@ -252,7 +253,7 @@ class Loop:
             rates = [group["full_lr"] for group in optimizer.param_groups]
             optimizer.load_state_dict(state)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["full_lr"] = rate  # the recipe's, which may have been lowered since
+                group["full_lr"] = rate  # the recipe's value, which may have been lowered
         if self.average is not None:
             restore(self.average, content["average"], path)
         self.progress = Progress(**content["progress"])
@@ -260,7 +261,7 @@ class Loop:
 
 
 def _optimizers(objective: Objective, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """SGD for the network and its classifier, Adam for the critic. ``full_lr`` is what the schedule scales."""
+    """SGD for the network and its classifier, Adam for the critic. The learning-rate schedule scales ``full_lr``."""
     section = recipe.optim
     critic = objective.critic_parameters()
     known = {id(parameter) for parameter in critic}

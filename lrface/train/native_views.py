@@ -1,9 +1,9 @@
-"""Views of faces that are small in their photo, made as inference makes them: photographed small, found, and warped.
+"""Native views: faces that are small in their photo, made as inference makes them: photographed, detected, aligned.
 
-The protocol reduces an aligned crop, so that the pixels' grid is always that of the crop. In a photo the face lies on the
-camera's grid, anyhow; a detector finds its landmarks with an error; and the aligned crop is warped from those pixels. Here
-the crop plays the scene: a camera sees it on a grid of its own, and what follows is :func:`lrface.faces.align.norm_crop`,
-the very function that inference calls.
+The standard protocol reduces an aligned crop, so that the pixel grid is always that of the crop. In a real photo the face
+lies on the camera's grid at any position. A detector finds its landmarks with an error, and the aligned crop is warped from
+these pixels. Here the crop is the scene. A simulated camera takes it on its own grid, and the result is aligned with
+:func:`lrface.faces.align.norm_crop`, the function that inference uses.
 """
 
 import os
@@ -18,10 +18,10 @@ from lrface.faces.align import TEMPLATE, TEMPLATE_SIZE, norm_crop
 from lrface.faces.degrade import resize
 from lrface.train.recipe import NativeSection
 
-#: What the alignment by CenterFace's landmarks misses: by side of the ArcFace crop in the photo, mean and standard
-#: deviation of the shift right and down in pixels of the 112 crop, of the logarithm of the scale, and of the angle in
-#: radians, against MTCNN's landmarks in the full photo; 200 photos of LFW View 1's training pairs, the outermost hundredth
-#: left out at each end. ``benchmarks/native_faces.py`` measures it.
+#: Alignment error of CenterFace's landmarks against MTCNN's in the full photo. For each side of the ArcFace crop in the
+#: photo: mean and standard deviation of the shift to the right and down (pixels of the 112 crop), of the logarithm of the
+#: scale, and of the angle (radians). From 200 photos of the training pairs of LFW's View 1, without the extreme hundredth at
+#: each end. ``benchmarks/native_faces.py`` measures it.
 MISSED = {
     8: ((-0.68, 0.10, -0.083, 0.006), (2.55, 2.61, 0.061, 0.045)),
     10: ((-1.06, 0.45, -0.062, 0.015), (1.90, 2.12, 0.064, 0.042)),
@@ -33,18 +33,18 @@ MISSED = {
     40: ((0.25, 0.42, -0.023, 0.007), (1.14, 1.38, 0.055, 0.039)),
 }
 
-#: What the mirror image goes on for around the scene, as a part of its side: the photo is that much larger on each side.
+#: Width of the mirrored border around the scene, as a fraction of its side. The photo is larger by this on each side.
 MARGIN = 0.25
 
 
 def native_views(crops: np.ndarray, seeds: Sequence[int], section: NativeSection, size: int) -> np.ndarray:
-    """One view of each crop.
+    """Make one view of each crop.
 
     Args:
         crops: uint8 RGB ``[b, s, s, 3]``, aligned to the template.
-        seeds: of each view; a view depends on its crop, its seed and the section alone.
-        section: what a camera does.
-        size: side of the result.
+        seeds: one per view. A view depends only on its crop, its seed and the section.
+        section: settings of the camera.
+        size: side of the result in pixels.
 
     Returns:
         uint8 RGB ``[b, size, size, 3]``.
@@ -65,7 +65,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def native_view(crop: np.ndarray, seed: int, section: NativeSection, size: int) -> np.ndarray:
-    """A crop seen small by a camera, found and aligned: uint8 RGB ``[size, size, 3]``; see :func:`native_views`."""
+    """Photograph a crop at a small size, detect and align it: uint8 RGB ``[size, size, 3]``; see :func:`native_views`."""
     rng = np.random.default_rng(seed)
     low, high = section.sides
     side = float(np.exp(rng.uniform(np.log(low), np.log(high))))
@@ -76,16 +76,16 @@ def native_view(crop: np.ndarray, seed: int, section: NativeSection, size: int) 
 
 
 def photograph(crop: np.ndarray, side: float, angle: float, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a sensor sees of a scene: each of its pixels is the mean of what it covers.
+    """Simulate a camera's sensor: each pixel is the mean of the area that it covers.
 
     Args:
-        crop: uint8 RGB ``[s, s, 3]``, aligned to the template: the scene, its mirror image around it.
-        side: of the crop in the photo, in pixels; no whole number.
+        crop: uint8 RGB ``[s, s, 3]``, aligned to the template. It is the scene, with its mirror image around it.
+        side: side of the crop in the photo, in pixels; need not be whole.
         angle: of the camera, in radians.
-        shift: of the scene's centre off that of the photo, x and y in pixels.
+        shift: of the scene's centre from the photo's centre, x and y in pixels.
 
     Returns:
-        uint8 RGB photo, and the ``[2, 3]`` matrix from pixels of the 112 crop to those of the photo.
+        The photo, uint8 RGB, and the float64 ``[2, 3]`` matrix from pixels of the 112 crop to pixels of the photo.
     """
     source = len(crop)
     times = max(round(source / side), 1)
@@ -93,7 +93,7 @@ def photograph(crop: np.ndarray, side: float, angle: float, shift: np.ndarray) -
     turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
     def matrix(of: float, to: float) -> np.ndarray:
-        """From a crop of ``of`` pixels to a photo whose pixels are ``to`` times finer."""
+        """The matrix from a crop of ``of`` pixels to a photo with ``to`` times finer pixels."""
         linear = turned * (side * to / of)
         middle = (width / 2 + shift) * to - 0.5
         return np.hstack([linear, (middle - linear @ np.full(2, of / 2 - 0.5))[:, None]])
@@ -106,9 +106,9 @@ def photograph(crop: np.ndarray, side: float, angle: float, shift: np.ndarray) -
 
 
 def _spoil(photo: np.ndarray, section: NativeSection, rng: np.random.Generator) -> np.ndarray:
-    """Blur of the optics, noise of the sensor, JPEG, each of a random strength."""
+    """Add optical blur, sensor noise and JPEG compression of random strengths."""
     sigma, noise = section.blur * rng.random(), 255 * section.noise * rng.random()
-    if sigma > 0.1:  # less leaves the pixels as they are
+    if sigma > 0.1:  # a smaller value does not change the pixels
         photo = cv2.GaussianBlur(photo, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
     if noise:
         grain = rng.standard_normal(photo.shape, np.float32) * noise
@@ -122,19 +122,19 @@ def _spoil(photo: np.ndarray, section: NativeSection, rng: np.random.Generator) 
 
 @cache
 def _missed() -> tuple[np.ndarray, np.ndarray]:
-    """``MISSED`` as arrays: logarithms of the sides, and ``[sides, 2, 4]``."""
+    """``MISSED`` as arrays: logarithms of the sides ``[sides]``, and ``[sides, 2, 4]``."""
     return np.log(list(MISSED)), np.array(list(MISSED.values()))
 
 
 def miss(side: float, rng: np.random.Generator, factor: float = 1.0) -> np.ndarray:
-    """Where a detector sees the template's landmarks in a face whose crop has ``side`` pixels: float64 ``[5, 2]``.
+    """Simulate a detector: the template's landmarks as found in a face whose crop has ``side`` pixels: float64 ``[5, 2]``.
 
-    Only what an alignment makes of them counts, a shift, a scale and an angle: these are drawn as ``MISSED`` says.
+    Only the effect on the alignment counts: a shift, a scale and an angle. These are drawn according to ``MISSED``.
 
     Args:
         side: in pixels.
-        rng: what is drawn from.
-        factor: by which errors are larger than measured.
+        rng: random generator.
+        factor: multiplies the measured errors.
     """
     known, table = _missed()
     at = min(max(np.interp(np.log(side), known, np.arange(len(known))), 0), len(known) - 1)

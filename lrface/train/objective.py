@@ -1,4 +1,4 @@
-"""The whole objective, Eq. 13: which losses, with which weights, on which embeddings."""
+"""The training objective, Eq. 13: the losses, their weights, and the embeddings that they compare."""
 
 from collections.abc import Callable
 
@@ -16,25 +16,28 @@ from lrface.train.batches import Batch
 from lrface.train.recipe import LossSection
 from lrface.train.split import Split
 
-#: From so many channels on, a network computes in the channels-last layout: a quarter faster on CPUs, and what tensor
-#: cores want. With fewer, oneDNN's gradient of a strided 1x1 convolution in that layout writes beyond its memory.
+#: From this number of channels on, a network uses the channels-last layout. It is a quarter faster on CPUs and suits tensor
+#: cores. With fewer channels, oneDNN's gradient of a strided 1x1 convolution in this layout writes out of bounds.
 CHANNELS_LAST = 16
 
-#: What a face teacher and its student give to ``loss.methods``.
+#: The outputs of a face teacher and its student that are available to ``loss.methods``.
 GIVEN = ("logits", "embedding")
 
 
 class Objective(nn.Module):
-    """The student with everything that is trained beside it and thrown away afterwards.
+    """The student with all modules that are trained beside it and not needed afterwards.
 
     Args:
         student: the network.
         section: the recipe's terms.
-        classes: training identities.
-        images: training images, the cardinality m of Eq. 10.
+        classes: number of training identities.
+        images: number of training images, the cardinality m of Eq. 10.
         teacher_dim: length of the teacher's embeddings; None without a teacher.
-        teacher_classifier: float32 ``[classes, teacher_dim]``, the teacher's classifier for terms that read logits.
-        labels: int64 ``[images]``, of the training images, for ``loss.methods``.
+        teacher_classifier: float32 ``[classes, teacher_dim]``, the teacher's classifier, for terms that read logits.
+        labels: int64 ``[images]``, labels of the training images, for ``loss.methods``.
+
+    Raises:
+        LrfaceError: a term's settings are out of range, or embeddings that are compared differ in length.
     """
 
     def __init__(
@@ -44,7 +47,8 @@ class Objective(nn.Module):
         super().__init__()
         self.layout = layout_of(student)
         self.student = student.to(memory_format=self.layout)
-        self._call: list[Callable[[Tensor], Tensor]] = [self.student]  # in a list, or it would be a second submodule
+        # In a list, because it would otherwise become a second submodule.
+        self._call: list[Callable[[Tensor], Tensor]] = [self.student]
         self.section = section
         dim = int(student.embedding_dim)  # type: ignore[arg-type]
         self.head: losses.ArcFace | losses.CosFace | SplitMargin | None = None
@@ -69,7 +73,7 @@ class Objective(nn.Module):
         self.methods, self.weights = build_terms(section.methods, setting, GIVEN)
 
     def forward(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        """The terms, unweighted, with their weighted sum as ``loss``; and the student's embeddings ``[b, dim]``."""
+        """Compute the unweighted terms, with their weighted sum as ``loss``, and the student's embeddings ``[b, dim]``."""
         embeddings = self._call[0](batch.pixels.contiguous(memory_format=self.layout))
         terms: dict[str, Tensor] = {}
         total = embeddings.new_zeros((), dtype=torch.float32)
@@ -79,21 +83,21 @@ class Objective(nn.Module):
         return {"loss": total, **terms}, embeddings
 
     def split(self) -> None:
-        """Keep only this process's share of the classifier's centres; DDP is told to leave them alone."""
+        """Keep only this process's part of the classifier's centres, and make DDP ignore them."""
         assert isinstance(self.head, losses.ArcFace | losses.CosFace)
         self.head = SplitMargin(self.head)
         nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, SplitMargin.own(self))
 
     def compile(self) -> None:
-        """Train with a student compiled by ``torch.compile``; its weights and names stay as they are."""
+        """Use a student compiled by ``torch.compile``. The names and values of its weights do not change."""
         self._call = [torch.compile(self.student, dynamic=False)]
 
     def _terms(self, batch: Batch, embeddings: Tensor) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
-        """Weight, value and, by name, what is logged of each term."""
+        """Weight and value of each term, and its logged values by name."""
         section, result = self.section, []
-        known = batch.labels >= 0  # of the others nobody knows who they are
+        known = batch.labels >= 0  # the other faces have no identity
         if section.classification and self.head is not None:
-            if isinstance(self.head, SplitMargin):  # every process takes part, whomever it knows
+            if isinstance(self.head, SplitMargin):  # every process takes part, even without labelled faces
                 value = self.head(embeddings, batch.labels)
             elif bool(known.any()):
                 value = self.head(embeddings[known], batch.labels[known])
@@ -121,7 +125,7 @@ class Objective(nn.Module):
     def _method_terms(
         self, batch: Batch, embeddings: Tensor, teacher: Tensor, known: Tensor
     ) -> list[tuple[float, Tensor, dict[str, Tensor]]]:
-        """``_terms`` of ``loss.methods``. Logits tell of the training identities: nobody's faces have no place there."""
+        """``_terms`` for ``loss.methods``. Methods that read logits get only faces with an identity."""
         result = []
         for name, method in self.methods.items():
             rows = known if "logits" in method.needs else torch.ones_like(known)  # type: ignore[operator]
@@ -134,7 +138,7 @@ class Objective(nn.Module):
         return result
 
     def _outputs(self, embeddings: Tensor, teacher: Tensor) -> tuple[Outputs, Outputs]:
-        """What methods read of the student and of the teacher: a face teacher gives no feature maps."""
+        """The outputs of the student and of the teacher for methods. A face teacher gives no feature maps."""
         if not self.logits or self.head is None:
             return Outputs(embedding=embeddings), Outputs(embedding=teacher)
         assert not isinstance(self.head, SplitMargin)
@@ -146,11 +150,11 @@ class Objective(nn.Module):
         return self.head.scale * F.linear(F.normalize(teacher), self.teacher_classifier)  # type: ignore[arg-type]
 
     def critic_parameters(self) -> list[nn.Parameter]:
-        """Of the relation modules of CRRCD; empty without it."""
+        """Parameters of the relation modules of CRRCD; empty without it."""
         return list(self.crrcd.parameters()) if self.section.crrcd else []
 
     def remember(self, embeddings: Tensor, labels: Tensor, index: Tensor) -> None:
-        """After a step: let the samples of all processes enter the queue, and the banks of other methods."""
+        """After a step: add the samples of all processes to the queue, and update the banks of other methods."""
         if self.section.crrcd:
             self.crrcd.enqueue(embeddings, _own(labels, index), index)
         for method in self.methods.values():
@@ -158,7 +162,7 @@ class Objective(nn.Module):
 
 
 def check_lengths(loss: LossSection, teacher: int | None, student: int) -> None:
-    """Raise LrfaceError if a term compares embeddings that differ in length."""
+    """Raise LrfaceError if a term compares embeddings of different lengths."""
     if loss.cosine and teacher != student:
         raise LrfaceError(
             f"loss.cosine compares embeddings of equal length: the teacher's have {teacher}, "
@@ -167,25 +171,25 @@ def check_lengths(loss: LossSection, teacher: int | None, student: int) -> None:
 
 
 def _own(labels: Tensor, index: Tensor) -> Tensor:
-    """Labels in which each face of nobody in particular is a person of its own: a number below 0."""
+    """Labels in which each face without an identity has its own negative number."""
     return torch.where(labels < 0, -1 - index, labels)
 
 
 def layout_of(student: nn.Module) -> torch.memory_format:
-    """The memory layout that a network computes in: see ``CHANNELS_LAST``."""
+    """The memory layout of a network; see ``CHANNELS_LAST``."""
     channels = [module.out_channels for module in student.modules() if isinstance(module, nn.Conv2d)]
     return torch.channels_last if min(channels, default=0) >= CHANNELS_LAST else torch.contiguous_format
 
 
 def class_mean_classifier(embeddings: np.ndarray, split: Split) -> Tensor:
-    """A classifier for a teacher that has none over these identities: the directions of its class means.
+    """Make a classifier for a teacher that has none for these identities, from the directions of its class means.
 
     Args:
-        embeddings: ``[2, N, dim]`` of the whole store, plain and flipped.
+        embeddings: float32 ``[2, N, dim]`` of the whole store, plain and flipped.
         split: the training images.
 
     Returns:
-        float32 ``[classes, dim]``, unit length.
+        float32 ``[classes, dim]``, rows of unit length.
     """
     sums = torch.zeros(split.classes, embeddings.shape[2])
     known = split.labels >= 0

@@ -1,7 +1,7 @@
-"""What headers tell, compared before anything long begins: lengths of embeddings, sides of images, classes, kinds of files.
+"""Checks before a long run: lengths of embeddings, sides of images, classes, kinds of files.
 
-A teacher needs minutes to hours to embed a store, and a sweep has many recipes. Here the files are opened and none of their
-faces is embedded, apart from one black crop a network, which shows the length of its embeddings.
+A teacher needs minutes to hours to embed a store, and a sweep has many recipes. These checks only open the files. They embed
+no face except one black crop per network, which gives the length of its embeddings.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ from lrface.train.whiten import check_network, chosen_images
 
 
 class Preflight:
-    """Checks of recipes under one data root; what several of them name is opened once.
+    """Checks recipes under one data root. A file that several recipes use is opened only once.
 
     Args:
         root: the data root.
@@ -38,7 +38,7 @@ class Preflight:
         self._teachers: dict[str, tuple[str, int]] = {}
 
     def check(self, recipe: Recipe) -> None:
-        """Raise LrfaceError if the recipe, its stores, its teachers and its student do not fit each other."""
+        """Raise LrfaceError if the recipe, its stores, its teachers and its student do not fit together."""
         store = self._store(recipe.data.store, recipe.data.low_size)
         split = split_store(store, recipe.data)
         with torch.random.fork_rng(devices=[]):
@@ -58,27 +58,27 @@ class Preflight:
         return self._stores[name, low_size]
 
     def _teacher(self, model: str, section: TeacherSection) -> tuple[str, int]:
-        """Fingerprint and length; the network is not kept."""
+        """Fingerprint and length of the embeddings. The network is not kept."""
         declared = section.declared if model == section.model else None
         key = f"{model} {declared}"
         if key not in self._teachers:
-            with torch.random.fork_rng(devices=[]):  # a torch teacher draws weights before it loads its own
+            with torch.random.fork_rng(devices=[]):  # a torch teacher draws random weights before it loads its own
                 opened = open_teacher(model, section, self._root)
             self._teachers[key] = opened.fingerprint, opened.dim
         return self._teachers[key]
 
 
 def open_teacher(model: str, section: TeacherSection, root: Path, device: str = "cpu") -> Embedder:
-    """One of a recipe's teachers. Raises LrfaceError as ``open_embedder`` does."""
+    """Open one of a recipe's teachers. Raises LrfaceError as ``open_embedder`` does."""
     spec = model if model.startswith("insightface:") else root / model
     return open_embedder(spec, device, declared=section.declared if model == section.model else None)
 
 
 def check_data(recipe: Recipe, store: Store, split: Split, student: nn.Module, root: Path) -> None:
-    """What does not need a teacher: labels, sides, batches, and the files of validation.
+    """Check everything that does not need a teacher: labels, sides, batches, and the files of validation.
 
     Raises:
-        LrfaceError: something does not fit; says what, and what to change.
+        LrfaceError: something does not fit; the message says what, and what to change.
     """
     check_labels(recipe, store, split)
     takes = preprocessing_of(recipe, store).input_size
@@ -105,7 +105,7 @@ def check_data(recipe: Recipe, store: Store, split: Split, student: nn.Module, r
 
 
 def check_labels(recipe: Recipe, store: Store, split: Split) -> None:
-    """Raise LrfaceError if some faces have no label and no term of the recipe can do without."""
+    """Raise LrfaceError if some faces have no label and no term of the recipe can use them."""
     if bool((split.labels < 0).any()) and not (recipe.loss.cosine or recipe.loss.crrcd):
         raise LrfaceError(
             f"{store.path} holds {int((split.labels < 0).sum())} faces of nobody in particular, and every term of the "
@@ -114,7 +114,7 @@ def check_labels(recipe: Recipe, store: Store, split: Split) -> None:
 
 
 def preprocessing_of(recipe: Recipe, store: Store) -> Preprocessing:
-    """How the student's input is made. Raises LrfaceError if model and store differ in the low resolution."""
+    """The preprocessing of the student. Raises LrfaceError if model and store differ in their low resolution."""
     size = int(recipe.model.kw.get("input_size", 16 if recipe.data.resolution == "low" else 112))
     if recipe.data.resolution == "high":
         return Preprocessing(input_size=size)
@@ -129,18 +129,18 @@ def preprocessing_of(recipe: Recipe, store: Store) -> Preprocessing:
 def check_targets(
     recipe: Recipe, split: Split, root: Path, fingerprints: list[str], lengths: list[int], student: nn.Module
 ) -> None:
-    """Compare what the teachers give with what the losses take.
+    """Check that the teachers' embeddings suit the losses.
 
     Args:
-        recipe: one with a teacher.
+        recipe: a recipe with a teacher.
         split: the training images.
         root: the data root.
-        fingerprints, lengths: of the teachers and of their embeddings.
+        fingerprints, lengths: of the teachers, and of their embeddings.
         student: the network.
 
     Raises:
-        LrfaceError: the teachers' map is of other teachers or lengths, a loss cannot compare the lengths,
-            or a method of ``loss.methods`` or an option of it is unknown.
+        LrfaceError: the teachers' map belongs to other teachers or lengths, a loss cannot compare the lengths, or a method
+            of ``loss.methods`` or one of its options is unknown.
     """
     section, own = recipe.teacher, int(student.embedding_dim)  # type: ignore[arg-type]
     assert section is not None
@@ -164,7 +164,7 @@ def check_targets(
 
 
 def check_initial(recipe: Recipe, root: Path) -> None:
-    """Raise LrfaceError if the weights to begin with are not there."""
+    """Raise LrfaceError if the initial weights do not exist."""
     from lrface.models import shipped
 
     initial = recipe.model.initial

@@ -1,6 +1,6 @@
-"""The recipe: everything that decides a training run, as a typed, closed schema.
+"""The recipe: all settings of a training run, as a typed, closed schema.
 
-See :mod:`lrface.train.schema` for how it is read and checked.
+:mod:`lrface.train.schema` reads and checks it.
 """
 
 from pathlib import Path
@@ -12,29 +12,30 @@ from lrface.train.schema import Section, parse, read_yaml
 
 
 class DataSection(Section):
-    """The faces. Paths are relative to the data root."""
+    """The training faces. Paths are relative to the data root."""
 
     store: str
     resolution: Literal["low", "high"] = "low"  # low: the store's low-resolution pixels; high: its aligned crops
     low_size: int | None = Field(default=None, ge=8, le=112)  # low-resolution side; null: as the store was prepared
     min_images: int = Field(default=1, ge=1)  # identities with fewer images are left out
-    unlabelled: bool = True  # train on faces of nobody in particular, too, with the terms that need no labels
-    identities: int | None = Field(default=None, ge=2)  # train on so many, drawn at random: a part of the data
-    holdout_identities: int = Field(default=0, ge=0)  # kept out of training, for validation pairs
-    workers: int = Field(default=2, ge=0)  # decode processes of high-resolution training
+    unlabelled: bool = True  # also train on faces without an identity, with the terms that need no labels
+    identities: int | None = Field(default=None, ge=2)  # train on this number of identities, drawn at random
+    holdout_identities: int = Field(default=0, ge=0)  # excluded from training, for validation pairs
+    workers: int = Field(default=2, ge=0)  # worker processes of the data loader in high-resolution training
 
 
 class NativeSection(Section):
-    """Views of faces that are small in their photo, through inference's own code; see :mod:`lrface.train.native_views`."""
+    """Views of faces that are small in their photo, made with the code of inference; see :mod:`lrface.train.native_views`."""
 
-    share: float = Field(default=0.5, ge=0, le=1)  # of the views; the others are made as the keys of augment say
-    sides: tuple[float, float] = (10, 40)  # of the ArcFace crop in the photo, in pixels; uniform in the logarithm
-    rotate: float = Field(default=15.0, ge=0, le=180)  # of the camera in degrees, uniform in +-
-    blur: float = Field(default=0.8, ge=0, le=5)  # largest standard deviation of the optics, in the photo's pixels
-    noise: float = Field(default=0.02, ge=0, le=0.5)  # largest standard deviation, of the full range
-    jpeg: float = Field(default=0.5, ge=0, le=1)  # probability
+    share: float = Field(default=0.5, ge=0, le=1)  # fraction of the views; the others follow the keys of augment
+    sides: tuple[float, float] = (10, 40)  # side of the ArcFace crop in the photo, in pixels; uniform in the logarithm
+    rotate: float = Field(default=15.0, ge=0, le=180)  # rotation of the camera in degrees, uniform in +-
+    # Largest standard deviation of the optical blur, in the photo's pixels.
+    blur: float = Field(default=0.8, ge=0, le=5)
+    noise: float = Field(default=0.02, ge=0, le=0.5)  # largest standard deviation, relative to the full range
+    jpeg: float = Field(default=0.5, ge=0, le=1)  # probability of JPEG compression
     quality: tuple[int, int] = (40, 95)  # of JPEG
-    landmarks: float = Field(default=1.0, ge=0, le=5)  # times the errors that the detector makes at this size
+    landmarks: float = Field(default=1.0, ge=0, le=5)  # factor on the detector's measured errors at this size
 
     @model_validator(mode="after")
     def _ordered(self) -> "NativeSection":
@@ -46,35 +47,36 @@ class NativeSection(Section):
 
 
 class AugmentSection(Section):
-    """What is done to the student's view; the teacher's target stays that of the clean, equally flipped crop.
+    """Changes of the student's view. The teacher's target is always that of the clean crop with the same flip.
 
-    With anything but ``flip`` the low-resolution view is made anew each time from ``source_size`` pixels of the
+    With any setting besides ``flip``, the low-resolution view is made anew each time from ``source_size`` pixels of the
     aligned crop.
     """
 
     flip: bool = True
-    probability: float = Field(default=1.0, ge=0, le=1)  # of all that follows; otherwise the stored pixels
+    # Of all following changes; otherwise the stored pixels are used.
+    probability: float = Field(default=1.0, ge=0, le=1)
     source_size: int = Field(default=64, ge=16, le=112)
     rotate: float = Field(default=0.0, ge=0, le=45)  # degrees, uniform in +-
     scale: float = Field(default=0.0, ge=0, lt=0.5)  # relative, uniform in +-
-    shift: float = Field(default=0.0, ge=0, lt=0.5)  # of the side, uniform in +-, each axis
+    shift: float = Field(default=0.0, ge=0, lt=0.5)  # fraction of the side, uniform in +-, each axis
     sides: tuple[int, int] | None = None  # random intermediate side in pixels before the final one
     kernels: tuple[Literal["bilinear", "bicubic", "area"], ...] = ("bilinear",)
     brightness: float = Field(default=0.0, ge=0, lt=1)
     contrast: float = Field(default=0.0, ge=0, lt=1)
     grey: float = Field(default=0.0, ge=0, le=1)  # probability
-    noise: float = Field(default=0.0, ge=0, le=0.5)  # largest standard deviation, of the full range
-    erase: float = Field(default=0.0, ge=0, le=1)  # probability that a random rectangle is painted grey
-    native: NativeSection | None = None  # a part of the views as inference sees small faces; null: none
+    noise: float = Field(default=0.0, ge=0, le=0.5)  # largest standard deviation, relative to the full range
+    erase: float = Field(default=0.0, ge=0, le=1)  # probability that a random rectangle is filled with the image's mean
+    native: NativeSection | None = None  # settings of native views; null: none
 
     @property
     def only_flips(self) -> bool:
-        """Whether the stored low-resolution pixels serve as they are."""
+        """Whether the stored low-resolution pixels are used without changes."""
         return self == AugmentSection(flip=self.flip, probability=self.probability, source_size=self.source_size)
 
     @model_serializer(mode="wrap")
     def _without_native(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Recipes from before there were native views stay the same recipes."""
+        """Leave ``native`` out if it is unused, so that older recipes stay equal to themselves."""
         content: dict[str, Any] = handler(self)
         if self.native is None:
             content.pop("native", None)
@@ -86,11 +88,11 @@ class TeacherSection(Section):
 
     model: str
     ensemble: tuple[str, ...] = ()  # further teachers of equal weight; see lrface.train.targets
-    centred: bool = False  # take off the mean over the training images; always done for an ensemble
-    declared: dict[str, Any] | None = None  # preprocessing of an ONNX file that does not carry its own
-    cached: bool = True  # embeddings from the disk; otherwise computed in every step
-    flips: bool = True  # embed mirrored crops too; false: the crop's embedding stands for both, in half the time
-    map: str | None = None  # into the space of a family: a file of tools/fit_family.py, relative to the data root
+    centred: bool = False  # subtract the mean over the training images; always done for an ensemble
+    declared: dict[str, Any] | None = None  # preprocessing of an ONNX file that has no card
+    cached: bool = True  # embeddings are read from disk; otherwise computed in every step
+    flips: bool = True  # also embed mirrored crops; false: one embedding for both, in half the time
+    map: str | None = None  # map to the space of a family: a file of tools/fit_family.py, relative to the data root
 
 
 class ModelSection(Section):
@@ -98,7 +100,7 @@ class ModelSection(Section):
 
     name: str = "resnet18"
     kw: dict[str, Any] = Field(default_factory=dict)
-    initial: str | None = None  # weights to begin with: a shipped model's name, or a file relative to the data root
+    initial: str | None = None  # initial weights: a shipped model's name, or a file relative to the data root
 
 
 class ClassificationSection(Section):
@@ -108,11 +110,11 @@ class ClassificationSection(Section):
     weight: float = Field(default=1.0, ge=0)
     scale: float = Field(default=64.0, gt=0)
     margin: float = Field(default=0.5, ge=0)
-    split: bool = False  # the class centres over the processes, each a share: for identities too many for one
+    split: bool = False  # split the class centres over the processes, for more identities than fit into one
 
     @model_serializer(mode="wrap")
     def _without_split(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Recipes from before there was a choice stay the same recipes, and a run may go on split or whole."""
+        """Leave ``split`` out if it is False, so that older recipes stay equal, and a run may resume split or unsplit."""
         content: dict[str, Any] = handler(self)
         if not self.split:
             content.pop("split", None)
@@ -129,8 +131,8 @@ class KDSection(Section):
 class CRRCDSection(Section):
     """L_rcd, Eq. 7-11; ``weight`` is the paper's beta.
 
-    The relation modules have Adam and a learning rate of their own: under the network's SGD the critic stays at chance
-    for thousands of steps, and a critic at chance teaches nothing.
+    The relation modules have Adam and their own learning rate. With the network's SGD the critic stays at chance level for
+    thousands of steps, and such a critic teaches nothing.
     """
 
     weight: float = Field(default=2.0, ge=0)
@@ -151,18 +153,18 @@ class RegressionSection(Section):
 
 
 class LossSection(Section):
-    """The objective: each term is left out unless it is named."""
+    """The objective. A term is used only if it is named."""
 
     classification: ClassificationSection | None = None
     kd: KDSection | None = None
     crrcd: CRRCDSection | None = None
     cosine: RegressionSection | None = None
-    #: Other methods by name, each with its ``weight`` and options, {} for its defaults: lrface.losses.registry.
+    #: Other methods by name, each with its ``weight`` and options ({} for the defaults); see lrface.losses.registry.
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
     def _without_empty_methods(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Recipes from before there were methods stay the same recipes: to checkpoints, and to keys of results."""
+        """Leave ``methods`` out if it is empty, so that older recipes stay equal for checkpoints and for keys of results."""
         content: dict[str, Any] = handler(self)
         if not self.methods:
             content.pop("methods", None)
@@ -170,7 +172,7 @@ class LossSection(Section):
 
 
 class OptimSection(Section):
-    """SGD and its schedule."""
+    """SGD and its learning-rate schedule."""
 
     epochs: int = Field(default=35, ge=1)
     batch_size: int = Field(default=96, ge=2)  # of all processes together
@@ -182,12 +184,12 @@ class OptimSection(Section):
     milestones: tuple[int, ...] = (21, 28, 32)  # epochs at which the step schedule multiplies by gamma
     gamma: float = Field(default=0.1, gt=0, le=1)
     warmup_epochs: float = Field(default=0.0, ge=0)
-    clip_norm: float | None = Field(default=None, gt=0)  # of the gradient
+    clip_norm: float | None = Field(default=None, gt=0)  # limit of the gradient's norm
     average: float = Field(default=0.0, ge=0, lt=1)  # decay of an exponential average of the weights, 0: none
 
 
 class ValidationSection(Section):
-    """Pairs for choosing the best epoch. Never a set that is reported on."""
+    """Pairs for choosing the best epoch. Never use a set whose figures are reported."""
 
     pairs_per_kind: int = Field(default=1500, ge=10)  # same and different pairs drawn from the held-out identities
     images: str | None = None  # instead: a store relative to the data root ...
@@ -208,10 +210,10 @@ class Recipe(Section):
     optim: OptimSection = OptimSection()
     whiten: float | None = Field(
         default=None, gt=0
-    )  # the trained student: shrinkage, see lrface.train.whiten; null: not
+    )  # shrinkage of the trained student's whitening, see lrface.train.whiten; null: none
     validation: ValidationSection = ValidationSection()
     seed: int = 5
-    compile: bool = False  # the student by torch.compile: faster steps after a minute; needs a C++ compiler
+    compile: bool = False  # compile the student with torch.compile: faster steps after a minute; needs a C++ compiler
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"  # auto: bf16-mixed on CUDA, 32 elsewhere
 
     @model_validator(mode="after")
@@ -259,7 +261,7 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
 
 
 def parse_recipe(content: Any, where: str) -> Recipe:
-    """Check a recipe's content; ``where`` is named in errors.
+    """Check a recipe's content. ``where`` is its name in errors.
 
     Raises:
         LrfaceError: a key is unknown, mistyped or missing.

@@ -1,4 +1,4 @@
-"""From a recipe to a trained model: puts the pieces together."""
+"""From a recipe to a trained model: builds all parts of a run and starts it."""
 
 import copy
 import os
@@ -36,12 +36,12 @@ from lrface.version import code_version
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left behind.
+    """The result of a run.
 
     Attributes:
         finished: False if it was interrupted.
-        model: the model file of the best epoch (of the last one without validation).
-        history: validation results, an entry a validated epoch.
+        model: the model file of the best epoch (of the last epoch if there is no validation).
+        history: validation results, one entry per validated epoch.
     """
 
     finished: bool
@@ -52,18 +52,19 @@ class Outcome:
 def train(
     recipe: Recipe, out: str | Path, data_root: str | Path = ".", device: str = "auto", resume: bool = False
 ) -> Outcome:
-    """Train what a recipe describes.
+    """Train a model according to a recipe.
 
     Args:
         recipe: see :mod:`lrface.train.recipe`.
         out: the run's folder: ``recipe.yaml``, ``log.jsonl``, ``tensorboard/``, ``last.ckpt``, ``best.ckpt``, and at
             the end ``model.safetensors`` (the best epoch) with its ``head.safetensors``, and ``last.safetensors``.
-        data_root: what the recipe's paths are relative to.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``cuda:0,1``, ``mps``. Under ``torchrun``, one process each.
-        resume: go on from ``last.ckpt``.
+        data_root: the folder to which the recipe's paths are relative.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``cuda:0,1``, ``mps``. With ``torchrun``, one process per device.
+        resume: continue from ``last.ckpt``.
 
     Raises:
-        LrfaceError: the data, the teacher or the checkpoint do not fit the recipe, or the loss is not finite.
+        LrfaceError: the data, the teacher or the checkpoint do not fit the recipe, the loss is not finite, or a file
+            cannot be written.
     """
     out, root = Path(require_path(out)), Path(require_path(data_root))
     if not resume and (out / LAST).exists():
@@ -97,7 +98,7 @@ def train(
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
-    """Device, precision and processes. Raises LrfaceError for a device that is not there."""
+    """Set up device, precision and processes. Raises LrfaceError if the device is not available."""
     kind, _, numbers = device.partition(":")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -132,7 +133,7 @@ def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Pat
     pairs = validation_pairs(recipe, store, split, root)
     if recipe.model.initial:
         begin_with(student, recipe.model.initial, root)
-    with torch.random.fork_rng(devices=[]):  # a torch teacher draws weights before it loads its own
+    with torch.random.fork_rng(devices=[]):  # a torch teacher draws random weights before it loads its own
         targets, dim, classifier = _teach(recipe, fabric, store, split, root, student)
     labels = torch.from_numpy(split.labels)
     objective = Objective(student, recipe.loss, split.classes, len(split.train), dim, classifier, labels)
@@ -155,7 +156,7 @@ def _build(recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Pat
 def _teach(
     recipe: Recipe, fabric: Fabric, store: Store, split: Split, root: Path, student: torch.nn.Module
 ) -> tuple[TeacherTargets | None, int | None, Tensor | None]:
-    """The teacher's embeddings, their length, and its classifier where the KD term asks for one."""
+    """The teacher's embeddings, their length, and its classifier if a term reads logits."""
     section = recipe.teacher
     if section is None:
         return None, None, None
@@ -164,12 +165,12 @@ def _teach(
     fingerprints = [teacher.fingerprint for teacher in teachers]
     check_targets(recipe, split, root, fingerprints, [teacher.dim for teacher in teachers], student)
     logits = recipe.loss.kd is not None or needs_logits(recipe.loss.methods)
-    own = logits and not (section.ensemble or section.centred)  # a head knows the raw embeddings
+    own = logits and not (section.ensemble or section.centred)  # a head fits only the raw embeddings
     classifier = load_head(root / section.model, store, split) if own else None
     means = logits and classifier is None
     cached = None
     if section.cached or means:
-        # Of several processes one computes and the others wait, for hours if need be, as no barrier would.
+        # One process computes and the others wait, possibly for hours. A barrier would time out.
         parts = [cached_embeddings(store, teacher, flips=section.flips) for teacher in teachers]
         if section.map:
             cached = TeacherMap.load(root / section.map)(parts)
@@ -191,13 +192,13 @@ def _write_recipe(recipe: Recipe, out: Path) -> None:
 
 
 def _write_models(loop: Loop, store: Store, split: Split, out: Path) -> None:
-    """The last and the best epoch as model files with their cards, and the classifier over the training identities."""
+    """Write the last and the best epoch as model files with cards, and the classifier over the training identities."""
     last, model = out / "last.safetensors", out / "model.safetensors"
     _write_model(loop, store, split, last)
     if (out / BEST).exists() and loop.progress.best_step != loop.progress.step:
         loop.load(BEST)
         _write_model(loop, store, split, model)
-    else:  # one epoch is both: it need not be whitened and calibrated twice
+    else:  # the best epoch is the last one: whitening and calibration need not be repeated
         with atomic_write(model) as file:
             file.write(last.read_bytes())
     centres = loop.centres()
@@ -225,7 +226,7 @@ def _write_model(loop: Loop, store: Store, split: Split, path: Path) -> None:
 
 
 def _whitened(loop: Loop, shrinkage: float, store: Store, split: Split) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """A copy of the student with the whitening in it, and what a card says of that."""
+    """A copy of the student that includes the whitening, and the entries about it for a card."""
     chosen = chosen_images(split.labels)
     faces = pixels(loop.recipe, store, split.train[chosen])
     embeddings = flip_sum(loop.embedder(), faces, batch_size=256, progress="whiten")

@@ -1,4 +1,4 @@
-"""The learning rate, a function of the step alone."""
+"""The learning-rate schedule. The rate depends only on the step."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Closed schemas read from YAML: an unknown or mistyped key is one clear line, with the nearest known key.
+"""Closed schemas read from YAML. An unknown or mistyped key gives one clear line that names the nearest known key.
 
 OmegaConf reads the file (interpolation and ``--set`` overrides), and pydantic checks it.
 """
@@ -20,15 +20,15 @@ class Section(BaseModel):
 
 
 def read_yaml(path: str | Path, what: str, overrides: tuple[str, ...] = ()) -> Any:
-    """The mapping that a YAML file holds, interpolations resolved; ``what`` it ought to be is named in errors.
+    """Read the mapping in a YAML file and resolve its interpolations.
 
     Args:
         path: YAML file.
-        what: ``recipe``, ``sweep``.
+        what: the kind of file, for errors: ``recipe``, ``sweep``.
         overrides: ``section.key=value``, applied on top.
 
     Raises:
-        LrfaceError: the file is missing or not YAML.
+        LrfaceError: the file is missing or not YAML, or an override is malformed.
     """
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -69,7 +69,7 @@ Schema = TypeVar("Schema", bound=Section)
 
 
 def parse(schema: type[Schema], content: Any, where: str) -> Schema:
-    """Check content against any closed schema; ``where`` is named in errors.
+    """Check content against a closed schema. ``where`` is its name in errors.
 
     Raises:
         LrfaceError: a key is unknown, mistyped or missing.
@@ -95,7 +95,7 @@ def _explain(schema: type[Section], fault: Any) -> str:
 
 
 def _known_keys(schema: type[Section], place: tuple[Any, ...]) -> list[str]:
-    """The keys of the section at ``place``; optional sections are unwrapped."""
+    """The keys of the section at ``place``. The type of an optional section is unwrapped."""
     section: Any = schema
     for part in place:
         annotation = section.model_fields[part].annotation

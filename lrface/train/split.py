@@ -1,4 +1,4 @@
-"""Which faces are trained on, and which are kept out to choose the best epoch and to calibrate thresholds."""
+"""The split of a store: faces for training, and held-out faces for choosing the best epoch and calibrating thresholds."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,11 @@ from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.train.recipe import DataSection
 
-#: Held-out identities are the same for every seed of a recipe, so that its runs can be compared.
+#: The held-out identities are the same for every seed of a recipe, so that its runs can be compared.
 HOLDOUT_SEED = 20_000
-#: So are the identities of a part of the data, and a smaller part lies within a larger one.
+#: The identities of a part of the data are the same too, and a smaller part is contained in a larger one.
 PART_SEED = 20_001
-#: Of the protocol that validates, and so the fewest pairs.
+#: Number of folds of the validation protocol, and so the smallest number of pairs.
 FOLDS = 10
 
 
@@ -21,9 +21,9 @@ class Split:
     """A store, divided by identity.
 
     Attributes:
-        train: int64 ``[n]``, images of the store to train on.
-        labels: int64 ``[n]``, their identities, 0 to ``classes - 1``; -1: of nobody in particular.
-        classes: how many there are.
+        train: int64 ``[n]``, images of the store for training.
+        labels: int64 ``[n]``, their identities, 0 to ``classes - 1``; -1 for no identity.
+        classes: number of training identities.
         holdout: int64 ``[m]``, images of held-out identities.
         holdout_labels: int64 ``[m]``, their identities.
     """
@@ -36,11 +36,11 @@ class Split:
 
 
 def split_store(store: Store, section: DataSection) -> Split:
-    """Divide a store as a recipe says.
+    """Divide a store according to a recipe.
 
     Raises:
-        LrfaceError: fewer than two identities are left to train on, or fewer than are asked for, or not enough have two
-            images to hold out.
+        LrfaceError: fewer than two identities remain for training, fewer than the recipe wants, or too few have two images
+            to be held out.
     """
     labelled = np.flatnonzero(store.labels >= 0)
     known_labels = store.labels[labelled]
@@ -67,7 +67,7 @@ def split_store(store: Store, section: DataSection) -> Split:
 
 
 def _part(kept: np.ndarray, store: Store, section: DataSection) -> np.ndarray:
-    """Of the identities to train on, bool ``[identities]``, the part that a recipe asks for."""
+    """From the training identities, bool ``[identities]``, select the part that a recipe wants."""
     able = np.flatnonzero(kept)
     if section.identities is None:
         return kept
@@ -84,11 +84,12 @@ def _part(kept: np.ndarray, store: Store, section: DataSection) -> np.ndarray:
 def draw_pairs(
     labels: np.ndarray, per_kind: int, seed: int = HOLDOUT_SEED
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw as many same as different pairs, alternating, so that every fold of a protocol has both.
+    """Draw equally many same and different pairs, alternating, so that every fold of a protocol has both.
 
     Args:
         labels: int64 ``[m]``.
-        per_kind: pairs of each kind; fewer where there are not so many different same pairs.
+        per_kind: pairs of each kind; fewer if there are not that many same pairs.
+        seed: of the draw.
 
     Returns:
         int64 ``[2k]``, int64 ``[2k]``: positions in ``labels``; bool ``[2k]``: same.

@@ -1,6 +1,7 @@
-"""The state of a run whose classifier is split over processes, as the run of one process has it.
+"""The state of a run with a split classifier, in the form of a run with one process.
 
-So a checkpoint says nothing of the number of processes, and a run goes on with another, or with an unsplit classifier.
+So a checkpoint does not depend on the number of processes. A run can resume with another number, or with an unsplit
+classifier.
 """
 
 from collections.abc import Sequence
@@ -13,16 +14,16 @@ from lrface.train.objective import Objective
 
 
 def whole_state(objective: Objective, optimizers: Sequence[Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The states of the objective and of its optimizers, with all centres and what is remembered of each.
+    """The states of the objective and of its optimizers, with all centres and the optimizer's state of each.
 
-    All processes call it together.
+    All processes must call it together.
     """
     state, states = objective.state_dict(), [optimizer.state_dict() for optimizer in optimizers]
     head = objective.head
     if isinstance(head, SplitMargin):
         state["head.weight"] = head.whole()
         number = _number(head, optimizers[0])
-        kept = dict(states[0]["state"].get(number, {}))  # a copy: the optimizer's own goes on with its share
+        kept = dict(states[0]["state"].get(number, {}))  # a copy, because the optimizer continues with its part
         for key, value in kept.items():
             if isinstance(value, Tensor) and value.shape == head.weight.shape:
                 kept[key] = head.whole(value)
@@ -32,7 +33,7 @@ def whole_state(objective: Objective, optimizers: Sequence[Any]) -> tuple[dict[s
 
 
 def cut_state(objective: Objective, optimizers: Sequence[Any], content: dict[str, Any]) -> None:
-    """Leave in a checkpoint's ``objective`` and ``optimizers`` this process's share of the centres."""
+    """Reduce a checkpoint's ``objective`` and ``optimizers`` to this process's part of the centres."""
     head = objective.head
     assert isinstance(head, SplitMargin)
     centres = content["objective"]["head.weight"]
@@ -45,6 +46,6 @@ def cut_state(objective: Objective, optimizers: Sequence[Any], content: dict[str
 
 
 def _number(head: SplitMargin, optimizer: Any) -> int:
-    """How the optimizer numbers the centres."""
+    """The number of the centres among the optimizer's parameters."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     return next(number for number, parameter in enumerate(parameters) if parameter is head.weight)

@@ -1,28 +1,30 @@
-"""What a student is to imitate: the embeddings of one or several teachers, centred.
+"""The targets of a student: centred embeddings of one or several teachers.
 
-A network's embeddings have a mean that says nothing of who is seen; it raises all cosines (to 0.86 between strangers
-for dlib's ResNet) and a student that learns cosines would spend its effort on it. So the mean of the training images
-is taken off each teacher's unit embeddings. Several teachers are then concatenated, scaled to unit length: the cosine
-of such targets is the mean of the teachers' cosines. A student of fewer dimensions is given their projection onto the
-leading directions of the training images, which of all projections keeps these cosines best (Eckart and Young, 1936):
-faces spread over far fewer directions than networks have outputs.
+The mean of a network's embeddings does not depend on the person. It raises all cosines (to 0.86 between different people for
+dlib's ResNet), and a student that learns cosines would spend its effort on it. So the mean of the training images is
+subtracted from each teacher's unit embeddings.
+
+Several teachers are concatenated and scaled to unit length. The cosine of such targets is the mean of the teachers' cosines.
+A student with fewer dimensions gets the projection onto the leading directions of the training images. Of all projections
+this one keeps the cosines best (Eckart and Young, 1936), because faces vary in far fewer directions than networks have
+outputs.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-#: Images from which the leading directions are taken, at most.
+#: Maximum number of images from which the leading directions are computed.
 SAMPLE = 20_000
 
 
 def centred_targets(parts: Sequence[np.ndarray], train: np.ndarray, dim: int) -> np.ndarray:
-    """Centre and join.
+    """Centre and join the embeddings of teachers.
 
     Args:
-        parts: float32 ``[2, N, d_k]`` embeddings of each teacher, plain and flipped, of any length.
+        parts: for each teacher float32 ``[2, N, d_k]`` embeddings, plain and flipped, with any norm.
         train: int64 ``[n]``, the training images among the N.
-        dim: the student's embedding length; longer targets are projected onto it, shorter ones stay.
+        dim: length of the student's embeddings; longer targets are projected to it, shorter ones are not changed.
 
     Returns:
         float32 ``[2, N, min(dim, sum of d_k)]``.
@@ -37,12 +39,13 @@ def centred_targets(parts: Sequence[np.ndarray], train: np.ndarray, dim: int) ->
     sample = joined[0, train[:: -(-len(train) // SAMPLE)]].astype(np.float64)
     _, directions = np.linalg.eigh(sample.T @ sample)  # ascending
     basis = directions[:, : -dim - 1 : -1]
-    basis = basis * np.sign(basis[np.abs(basis).argmax(0), np.arange(dim)])  # a direction's sign is arbitrary
+    # The sign of a direction is arbitrary; this makes it unique.
+    basis = basis * np.sign(basis[np.abs(basis).argmax(0), np.arange(dim)])
     projected: np.ndarray = joined @ basis.astype(np.float32)
     return projected
 
 
 def normalised(embeddings: np.ndarray) -> np.ndarray:
-    """Rows of unit length, ``[..., dim]``."""
+    """Scale rows ``[..., dim]`` to unit length."""
     result: np.ndarray = embeddings / np.maximum(np.linalg.norm(embeddings, axis=-1, keepdims=True), 1e-12)
     return result

@@ -1,7 +1,7 @@
-"""The teacher's embeddings of every crop and of its mirror image, computed once and kept on the disk.
+"""The teacher cache: embeddings of every crop and of its mirror image, computed once and kept on disk.
 
-The cache lies with the store, under the teacher's fingerprint, and names the store's: embeddings of other faces, of
-another alignment or of another teacher are never taken for these.
+The cache is in the store's folder, in a subfolder named by the teacher's fingerprint, and records the store's fingerprint. So
+embeddings of other faces, of another alignment or of another teacher are never used by mistake.
 """
 
 import os
@@ -24,25 +24,25 @@ STATE_FILE, ARRAY_FILE = "state.json", "embeddings.npy"
 def cached_embeddings(
     store: Store, teacher: Embedder, progress: bool = True, folder: Path | None = None, flips: bool = True
 ) -> np.ndarray:
-    """Teacher embeddings of a store, from the cache or computed into it. Killed, the computation goes on where it was.
+    """Teacher embeddings of a store, from the cache or computed into it. A killed computation resumes at the next call.
 
     Args:
         store: the faces.
-        teacher: embeds them.
-        progress: show a bar with rate and time left.
-        folder: another place for the cache than the store's own folder.
-        flips: embed the mirrored crops too. Without, the crop's embedding stands for both, in half the time.
+        teacher: the network.
+        progress: show a progress bar with rate and remaining time.
+        folder: another place for the cache than the store's folder.
+        flips: embed the mirrored crops too. Otherwise the crop's embedding is used for both, in half the time.
 
     Returns:
         float32 ``[2, N, embedding_dim]``, memory-mapped: of the crops, and of the mirrored crops; not normalised.
 
     Raises:
-        LrfaceError: the cache belongs to another teacher or other data, or cannot be written.
+        LrfaceError: the cache belongs to another teacher or other data, cannot be written, or the teacher gives NaN.
     """
     folder = folder or store.path / "teachers" / (teacher.fingerprint[:16] + ("" if flips else "-plain"))
     facts = {"teacher": teacher.fingerprint, "store": store.fingerprint, "images": len(store)}
     if _done(folder, facts) < len(store):
-        with locked(folder / "lock"):  # of runs that start together one computes, and the others wait
+        with locked(folder / "lock"):  # of several runs that start together, one computes and the others wait
             _compute(store, teacher, folder, facts, progress, 1 + flips)
     array_file = folder / ARRAY_FILE
     try:
@@ -53,7 +53,7 @@ def cached_embeddings(
 
 
 def _done(folder: Path, facts: dict[str, Any]) -> int:
-    """How many images are certain."""
+    """Number of images whose embeddings are complete."""
     if not (folder / STATE_FILE).exists() or not (folder / ARRAY_FILE).exists():
         return 0
     state = read_json(folder / STATE_FILE)
@@ -76,7 +76,7 @@ def _compute(store: Store, teacher: Embedder, folder: Path, facts: dict[str, Any
         ThreadPoolExecutor(1) as reader,
         tqdm(total=len(store), initial=done, unit="img", desc="teacher", disable=not progress) as bar,
     ):
-        # Decoding runs beside the network: one batch is read while another is embedded.
+        # Decoding runs in parallel with the network: one batch is read while another is embedded.
         waiting = reader.submit(_read, store, done)
         for number, start in enumerate(range(done, len(store), BATCH), start=1):
             crops, waiting = waiting.result(), reader.submit(_read, store, start + BATCH)
@@ -101,7 +101,8 @@ def _open_array(store: Store, teacher: Embedder, folder: Path, done: int, views:
         (folder / STATE_FILE).unlink(missing_ok=True)
         dim = teacher.embed([store.crop(0)]).shape[1]
         array = np.lib.format.open_memmap(file, "w+", np.float32, (views, len(store), dim))
-        if hasattr(os, "posix_fallocate"):  # a disk that fills up while a mapping is written kills the process
+        # If the disk became full while a mapping is written, the process would be killed.
+        if hasattr(os, "posix_fallocate"):
             with open(file, "r+b") as reserved:
                 os.posix_fallocate(reserved.fileno(), 0, os.fstat(reserved.fileno()).st_size)
         return array

@@ -1,4 +1,4 @@
-"""Choosing the best epoch and calibrating thresholds, on pairs that are never reported on."""
+"""Choosing the best epoch and calibrating thresholds, on pairs whose figures are never reported."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from lrface.train.batches import Pictures
 from lrface.train.recipe import Recipe
 from lrface.train.split import Split, draw_pairs
 
-#: Impostor pairs that thresholds are read from, at most.
+#: Maximum number of impostor pairs from which thresholds are computed.
 IMPOSTORS = 2_000_000
 
 
 def validation_pairs(recipe: Recipe, store: Store, split: Split, root: Path) -> PairSet | None:
-    """The pairs of a recipe: files over another store, or drawn from held-out identities; None if neither.
+    """The validation pairs of a recipe: from files over another store, or drawn from held-out identities; None if neither.
 
     Raises:
         LrfaceError: the named store or files are wrong.
@@ -36,7 +36,7 @@ def validation_pairs(recipe: Recipe, store: Store, split: Split, root: Path) -> 
 
 
 def validate(embedder: Embedder, pairs: PairSet) -> VerificationResult:
-    """Score a model on pairs by the ten-fold protocol."""
+    """Evaluate a model on pairs with the ten-fold protocol."""
     embeddings = flip_sum(embedder, pairs.images, batch_size=256)
     return evaluate(embeddings[pairs.a], embeddings[pairs.b], pairs.same)
 
@@ -44,10 +44,10 @@ def validate(embedder: Embedder, pairs: PairSet) -> VerificationResult:
 def calibrate(
     embedder: Embedder, recipe: Recipe, store: Pictures, split: Split, pairs: PairSet | None
 ) -> dict[str, float]:
-    """Cosine thresholds by false accept rate, as a model's card carries them.
+    """Cosine thresholds by false accept rate, as a model's card holds them.
 
-    All pairs of different held-out identities count; without held-out identities, the different pairs of ``pairs``. A
-    rate that would need more pairs than there are is left out.
+    All pairs of different held-out identities are used; without held-out identities, the different pairs of ``pairs``. A
+    rate is left out if there are too few pairs for it.
     """
     if len(split.holdout):
         embeddings = flip_sum(embedder, pixels(recipe, store, split.holdout), batch_size=256)
@@ -61,7 +61,7 @@ def calibrate(
 
 
 def _impostor_scores(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Similarities of pairs of different identities; a fixed sample where there are very many."""
+    """Similarities of pairs of different identities, float32 ``[n]``; a fixed sample if there are very many."""
     total = len(labels) * (len(labels) - 1) // 2
     if total <= IMPOSTORS:
         a, b = np.triu_indices(len(labels), 1)
@@ -74,7 +74,7 @@ def _impostor_scores(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def pixels(recipe: Recipe, store: Pictures, images: np.ndarray) -> list[np.ndarray]:
-    """What the network of a recipe sees of images of its store, uint8 RGB."""
+    """The images of a store at the resolution that the recipe's network uses, uint8 RGB."""
     if recipe.data.resolution == "low":
         return list(store.low(images))
     return [store.crop(int(image)) for image in images]

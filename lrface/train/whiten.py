@@ -1,10 +1,9 @@
-"""Within-class whitening of a trained student, folded into its last layer, so that it costs nothing afterwards.
+"""Within-class whitening of a trained student. It is folded into the last layer, so that it costs nothing afterwards.
 
-A regressed embedding varies most where pictures of one person differ, light and pose, as that is most of what a teacher's
-embedding of a clean face leaves to say. Whitening by the covariance within the training identities takes that weight off the
-cosine (within-class covariance normalisation: Hatch, Kajarekar, Stolcke, "Within-class covariance normalization for SVM-based
-speaker recognition", 2006). It is linear and goes into the weights of the fully connected layer: the network's size, speed and
-files stay what they were.
+The embedding of a student trained by regression varies most where images of one person differ, in light and pose. Whitening
+by the covariance within the training identities reduces the weight of these directions in the cosine (within-class covariance
+normalisation: Hatch, Kajarekar, Stolcke, "Within-class covariance normalization for SVM-based speaker recognition", 2006). It
+is linear and goes into the weights of the fully connected layer. The size, speed and files of the network do not change.
 """
 
 import math
@@ -15,28 +14,28 @@ from torch import Tensor, nn
 
 from lrface.errors import LrfaceError
 
-#: Training images that the covariance is taken from, at most: those of the first identities.
+#: Maximum number of training images for the covariance: those of the first identities.
 SAMPLE = 100_000
 
 
 def chosen_images(labels: np.ndarray, most: int = SAMPLE) -> np.ndarray:
-    """Positions of the images to embed, int64: all of the first identities that have two or more, up to ``most``."""
+    """Positions of the images to embed, int64: all images of the first identities with two or more, up to ``most``."""
     counts = np.bincount(labels[labels >= 0])
     counts[counts < 2] = 0
     return np.flatnonzero((labels >= 0) & (counts[labels] > 0) & (np.cumsum(counts)[labels] <= most))
 
 
 def whitening(embeddings: np.ndarray, labels: np.ndarray, shrinkage: float) -> np.ndarray:
-    """The inverse root of the covariance within the identities.
+    """The inverse square root of the covariance within the identities.
 
     Args:
-        embeddings: float ``[n, dim]`` of length 1.
-        labels: int64 ``[n]``; identities with one image tell nothing and are left out.
-        shrinkage: how many times their mean is added to the variances, as the small ones of so many dimensions are
-            not known well.
+        embeddings: float ``[n, dim]``, rows of unit length.
+        labels: int64 ``[n]``; identities with one image are left out.
+        shrinkage: multiple of the mean variance that is added to all variances, because the small ones are not known
+            accurately in so many dimensions.
 
     Returns:
-        float64 ``[dim, dim]``, symmetric, of trace ``dim``.
+        float64 ``[dim, dim]``, symmetric, with the trace ``dim``.
 
     Raises:
         LrfaceError: no identity has two different images.
@@ -57,7 +56,7 @@ def whitening(embeddings: np.ndarray, labels: np.ndarray, shrinkage: float) -> n
 
 
 def check_network(network: nn.Module) -> tuple[nn.Linear, nn.BatchNorm1d]:
-    """The two layers that a whitening goes into. Raises LrfaceError if the network ends otherwise."""
+    """The two layers that take the whitening. Raises LrfaceError if the network ends differently."""
     linear, norm = getattr(network, "fc", None), getattr(network, "features", None)
     if not isinstance(linear, nn.Linear) or not isinstance(norm, nn.BatchNorm1d):
         raise LrfaceError(f"whiten: {type(network).__name__} does not end in a linear layer and a BatchNorm1d")
@@ -66,15 +65,15 @@ def check_network(network: nn.Module) -> tuple[nn.Linear, nn.BatchNorm1d]:
 
 @torch.no_grad()
 def fold(network: nn.Module, matrix: np.ndarray) -> None:
-    """Make the network give ``matrix @ f(x)`` instead of ``f(x)``, both not normalised; in evaluation mode only.
+    """Change the network so that it gives ``matrix @ f(x)`` instead of ``f(x)``, in evaluation mode, before normalisation.
 
     Args:
-        network: one that ends in ``features(fc(x))``, a linear layer and a BatchNorm1d, as all of
-            :mod:`lrface.models` do.
+        network: one that ends with ``features(fc(x))``, a linear layer and a BatchNorm1d, as all of :mod:`lrface.models`
+            do; changed in place.
         matrix: float ``[dim, dim]``.
 
     Raises:
-        LrfaceError: it ends otherwise.
+        LrfaceError: the network ends differently.
     """
     linear, norm = check_network(network)
     turn = torch.as_tensor(matrix, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Who walks by: faces of a video or a camera, followed over time, each person's many poor looks made one template."""
+"""Watching a video or a camera: faces are tracked over time, and each track's faces are combined into one template."""
 
 from lrface.video.events import Event, Person
 from lrface.video.watch import watch

@@ -1,4 +1,4 @@
-"""Which tracks show one person: those of one name, and of unknown people those whose templates are alike."""
+"""Grouping tracks by person: tracks with one name, and unknown tracks with similar templates."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,14 @@ import numpy as np
 
 from lrface.video.events import Person
 
-#: More unknown tracks are not compared with each other: the table of all pairs would grow without bound.
+#: Largest number of unknown tracks that are compared with each other; the table of all pairs grows with its square.
 MOST = 3000
 
-#: A distance that no cosine makes up for: of two tracks seen at one time.
+#: Distance of two tracks that overlap in time. No cosine can outweigh it.
 _APART = 1e3
 
-#: Cosine above which two tracks are alike, by the details of both and the looks of both, float64 of shapes that fit each other.
+#: Function that gives the cosine above which two tracks are similar, from the details of both and the numbers of faces of both
+#: (float64, broadcastable).
 Limits = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -23,7 +24,7 @@ class Group:
 
     Attributes:
         name: None for an unknown person.
-        tracks: in the order in which they began.
+        tracks: sorted by their start.
     """
 
     name: str | None
@@ -31,11 +32,11 @@ class Group:
 
 
 def group_tracks(people: Sequence[Person], limits: Limits | None) -> list[Group]:
-    """One group a person: the named ones, then the unknown ones, each in the order of their first track.
+    """Make one group per person: first the named ones, then the unknown ones, each sorted by their first track.
 
     Args:
         people: tracks.
-        limits: see :data:`Limits`; None: the model has no thresholds, and every unknown track is a person of its own.
+        limits: see :data:`Limits`. None means that the model has no thresholds; every unknown track is then its own group.
     """
     named: dict[str, list[Person]] = {}
     for person in people:
@@ -58,7 +59,7 @@ def _by_start(tracks: list[Person]) -> tuple[Person, ...]:
 
 
 def _cluster(people: Sequence[Person], limits: Limits) -> list[int]:
-    """Average linkage of how far each pair is below its threshold."""
+    """Cluster labels by average linkage, where the distance of a pair is how far it is below its threshold."""
     from sklearn.cluster import AgglomerativeClustering
 
     templates = np.stack([person.template for person in people]).astype(np.float64)

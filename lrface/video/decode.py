@@ -1,4 +1,4 @@
-"""Decoding with PyAV: frames upright, in order, with their true times; what is broken is left out and counted."""
+"""Decoding with PyAV: frames upright, in order, with true timestamps. Broken parts are skipped and counted."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,14 +10,14 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.video.frames import Frame
 
-#: Frames a second of a video that does not tell.
+#: Frame rate for videos that do not state one.
 USUAL_RATE = 25.0
 
 Log = Callable[[str], None]
 
 
 def load_av() -> ModuleType:
-    """PyAV.
+    """Import PyAV.
 
     Raises:
         LrfaceError: it is not installed.
@@ -27,20 +27,20 @@ def load_av() -> ModuleType:
         import av.logging
     except ImportError as error:
         raise LrfaceError(f"videos need more packages ({error}): pip install 'lrface[video]'") from error
-    # What FFmpeg would print in between is told in one line here. Its messages are not led through Python (set_level): a decoder
-    # that is closed waits for its threads, and those would wait for the interpreter.
+    # lrface reports FFmpeg's errors itself, so FFmpeg's own output is off. Its messages are not passed through Python (set_level):
+    # a decoder that is being closed waits for its threads, and these would wait for the interpreter.
     av.logging.set_libav_level(av.logging.PANIC)
     module: ModuleType = av
     return module
 
 
 class Reader:
-    """Decodes a container's first video stream.
+    """Decodes the first video stream of a container.
 
     Attributes:
-        count: frames so far.
-        broken: packets that could not be decoded so far.
-        cut: why reading ended before the end; None if it did not.
+        count: number of frames so far.
+        broken: number of packets that could not be decoded so far.
+        cut: why reading ended early; None if it did not.
     """
 
     def __init__(self, av: Any, container: Any, rate: float) -> None:
@@ -49,17 +49,17 @@ class Reader:
         self.cut: str | None = None
 
     def frames(self) -> Iterator[Frame]:
-        """Frame after frame, the first one's time 0."""
+        """Yield the frames in order; the first one has the time 0."""
         first: float | None = None
         last = -1.0 / self._rate
         tick = self._container.streams.video[0].time_base
         for decoded in self._decoded():
             time = (
                 None if decoded.pts is None else float(decoded.pts * tick)
-            )  # what is flushed has no time base of its own
+            )  # frames from the flushed decoder have no time base
             if time is not None and first is None:
                 first = time
-            # A frame without a time, or with one that goes back, comes one usual step after its predecessor.
+            # A frame without a timestamp, or with one that goes back, is placed one usual interval after the previous frame.
             late = time is None or first is None or time - first <= last
             last = last + 1 / self._rate if late else time - first  # type: ignore[operator]
             yield Frame(self.count, last, partial(upright, decoded))
@@ -77,12 +77,13 @@ class Reader:
             except (self._av.error.FFmpegError, OSError) as error:
                 self.cut = reason(error)
                 self.broken += 1
-                yield from self._of(lambda: stream.codec_context.decode(None))  # what the decoder still holds
+                # The frames that are still in the decoder.
+                yield from self._of(lambda: stream.codec_context.decode(None))
                 return
             yield from self._of(packet.decode)
 
     def _of(self, decode: Callable[[], list[Any]]) -> list[Any]:
-        """What a decoder gives; nothing for what is broken, which is counted."""
+        """Decode frames; a broken packet gives none and is counted."""
         try:
             return decode()
         except self._av.error.EOFError:
@@ -93,10 +94,10 @@ class Reader:
 
 
 def open_container(av: Any, name: str, **options: Any) -> Any:
-    """An open container with a video stream.
+    """Open a container with a video stream.
 
     Raises:
-        LrfaceError: FFmpeg cannot open it, or it holds no video.
+        LrfaceError: FFmpeg cannot open it, or it has no video.
     """
     try:
         container = av.open(name, **options)
@@ -109,18 +110,18 @@ def open_container(av: Any, name: str, **options: Any) -> Any:
 
 
 def upright(decoded: Any) -> np.ndarray:
-    """A decoded frame as uint8 RGB ``[h, w, 3]``, turned as its metadata want it."""
+    """Convert a decoded frame to uint8 RGB ``[h, w, 3]``, turned as its metadata says."""
     image: np.ndarray = decoded.to_ndarray(format="rgb24")
     turns = round(getattr(decoded, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def usual_rate(stream: Any) -> float:
-    """Frames a second of a stream, as it says."""
+    """The frame rate that a stream states; ``USUAL_RATE`` if it makes no sense."""
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     return rate if 0.1 <= rate <= 1000 else USUAL_RATE
 
 
 def reason(error: Exception) -> str:
-    """What FFmpeg says, in one line."""
+    """FFmpeg's message in one line."""
     return str(getattr(error, "strerror", None) or error).replace("\n", " ")

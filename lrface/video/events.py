@@ -1,4 +1,4 @@
-"""What a watch tells: who was seen, when, and how sure it is."""
+"""The events of a watch: who was seen, when, and how certain it is."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -10,21 +10,22 @@ Kind = Literal["named", "corrected", "ended"]
 
 @dataclass(frozen=True)
 class Person:
-    """One track: a person from the first look to the last.
+    """One track: a person from the first detected face to the last.
 
     Attributes:
-        track: number, from 1, in the order in which tracks began.
-        name: who it is; None for unknown.
+        track: number, from 1, in the order of the tracks' beginnings.
+        name: of the person; None for unknown.
         start, end: seconds since the source's first frame.
-        faces: how many looks there are.
-        similarity: of the template to the person named, or to the nearest one; None without a gallery.
-        threshold: what the similarity has to exceed.
-        risk: the chance that a stranger reaches such a similarity to somebody of the gallery; None if the model cannot tell.
-        nearest: who of the gallery is most like; None without a gallery.
-        detail: pixels of detail, the weighted mean of all looks.
-        best_detail: of the best look.
-        box: of the best look: left, top, right, bottom in pixels.
-        best_time: when that was.
+        faces: number of detected faces.
+        similarity: of the template to the named person, or to the nearest one; None without a gallery.
+        threshold: the similarity must exceed it.
+        risk: probability that a stranger reaches such a similarity to somebody in the gallery; None if the model is not
+            calibrated for it.
+        nearest: the most similar person of the gallery; None without a gallery.
+        detail: pixels of detail, the weighted mean over all faces.
+        best_detail: of the best face.
+        box: of the best face: left, top, right, bottom in pixels.
+        best_time: time of the best face.
         template: float32 ``[dim]``, L2-normalised.
     """
 
@@ -44,7 +45,7 @@ class Person:
     template: np.ndarray
 
     def as_dict(self) -> dict[str, Any]:
-        """All but the template, as JSON writes it; times to a millisecond."""
+        """All fields except the template, as JSON content; times are rounded to milliseconds."""
         fields = asdict(self)
         del fields["template"]
         rounded = {key: round(fields[key], 3) for key in ("start", "end", "best_time")}
@@ -53,13 +54,13 @@ class Person:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that a watch has found out.
+    """One event of a watch.
 
     Attributes:
-        kind: ``named``: the track is somebody, for certain by now; ``corrected``: it is somebody else, or nobody known, by a
-            better template; ``ended``: the person is gone, or the source is over.
-        time: when, in seconds since the source's first frame.
-        person: the track as it is known then.
+        kind: ``named``: the track has got a name; ``corrected``: a better template gave another name or none; ``ended``: the
+            person is gone, or the source has ended.
+        time: in seconds since the source's first frame.
+        person: the present state of the track.
     """
 
     kind: Kind

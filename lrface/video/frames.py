@@ -1,4 +1,4 @@
-"""What a source of frames is."""
+"""Sources of frames."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ import numpy as np
 
 @dataclass
 class Frame:
-    """One picture of a video.
+    """One frame of a video.
 
     Attributes:
         index: number within the source, from 0.
         time: seconds since the source's first frame.
-        read: gives the picture; not called for frames that nobody looks at.
+        read: returns the image; not called for skipped frames.
     """
 
     index: int
@@ -24,18 +24,18 @@ class Frame:
 
     @cached_property
     def image(self) -> np.ndarray:
-        """uint8 RGB ``[h, w, 3]``, upright."""
+        """The image, uint8 RGB ``[h, w, 3]``, upright."""
         return self.read()
 
 
 class Source(Protocol):
-    """Something that gives frames.
+    """A source of frames.
 
     Attributes:
         name: for messages.
-        live: whether what is not taken is lost: a camera, or a stream without an end.
-        total: number of frames, as far as it is known beforehand.
-        rate: usual frames a second.
+        live: True for a camera or an endless stream, whose frames are lost if they are not read in time.
+        total: number of frames, if it is known in advance.
+        rate: usual frames per second.
     """
 
     name: str
@@ -44,8 +44,8 @@ class Source(Protocol):
     rate: float
 
     def frames(self) -> Iterator[Frame]:
-        """Frame after frame, times rising.
+        """Yield the frames in order, with rising times.
 
         Raises:
-            LrfaceError: the source cannot be read, or holds no frame.
+            LrfaceError: the source cannot be read, or has no frame.
         """

@@ -1,6 +1,6 @@
-"""The journal of a watch: every look, frame after frame. All results follow from it, so that a watch goes on after a kill.
+"""The journal of a watch: the detected faces of every frame. All results follow from it, so a killed watch can resume.
 
-One JSON line a frame. A line that a kill cut short is taken off when the journal is opened again.
+It has one JSON line per frame. A line that a kill left incomplete is removed when the journal is opened again.
 """
 
 import json
@@ -14,10 +14,10 @@ from lrface.video.look import Look
 
 
 class Lines:
-    """A file to which lines are appended, each handed to the system at once.
+    """A file to which lines are appended. Each line is passed to the system at once.
 
     Args:
-        path: of the file, which is made if there is none; a last line without an end is taken off.
+        path: of the file, which is created if necessary. An incomplete last line is removed.
 
     Raises:
         LrfaceError: it cannot be written.
@@ -33,7 +33,7 @@ class Lines:
             raise LrfaceError(f"cannot write {path}: {because(error, path)}") from error
 
     def append(self, content: dict[str, Any]) -> None:
-        """Write a line.
+        """Append a line.
 
         Raises:
             LrfaceError: the disk is full, or the file cannot be written.
@@ -48,7 +48,7 @@ class Lines:
             ) from error
 
     def close(self) -> None:
-        """Close the file; what a full disk left in the buffer is lost with it."""
+        """Close the file. If the disk is full, content that is still in the buffer is lost."""
         try:
             self._file.close()
         except OSError:
@@ -56,7 +56,7 @@ class Lines:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file, but for a last one without an end; none where there is no file.
+    """Yield the lines of a file, without an incomplete last line; nothing if there is no file.
 
     Raises:
         LrfaceError: the file cannot be read, or a line is damaged.
@@ -74,12 +74,12 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_frame(journal: Lines, index: int, time: float, looks: Sequence[Look]) -> None:
-    """Append a frame that was looked at."""
+    """Append a frame and its detected faces."""
     journal.append({"index": index, "time": time, "looks": [look.as_dict() for look in looks]})
 
 
 def read_frames(path: Path) -> Iterator[tuple[int, float, list[Look]]]:
-    """Index, time and looks of each frame."""
+    """Yield index, time and detected faces of each frame."""
     for line in read_lines(path):
         yield line["index"], line["time"], [Look.from_dict(look) for look in line["looks"]]
 
@@ -93,7 +93,7 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 
 def _cut_half_line(path: Path) -> None:
-    """Take off what stands after the last end of a line."""
+    """Remove everything after the last complete line."""
     with path.open("r+b") as file:
         place = file.seek(0, 2)
         kept = 0

@@ -1,4 +1,4 @@
-"""One look at a face, and what of it outlives the frame."""
+"""A detected face in a frame, in the form that is kept after the frame."""
 
 import base64
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from lrface.recognition.answers import FoundFace
 
 @dataclass
 class Look:
-    """A face in a frame, embedded. Rounded as the journal keeps it, so that a resumed watch computes with the same figures.
+    """A detected and embedded face. It is rounded as in the journal, so that a resumed watch computes with the same numbers.
 
     Attributes:
         box: float64 ``[4]``: left, top, right, bottom in the frame's pixels.
-        score: the detector's, 0 to 1.
+        score: the detector's confidence, 0 to 1.
         detail: pixels of detail.
         recognisability: 0 to 1; None if the model is not calibrated for it.
         embedding: float16 ``[dim]``.
-        crop: the aligned face as JPEG; None once it is not needed any more.
+        crop: the aligned face as JPEG; None once it is no longer needed.
     """
 
     box: np.ndarray
@@ -32,7 +32,7 @@ class Look:
 
     @classmethod
     def of(cls, face: FoundFace, keep_crop: bool) -> "Look":
-        """A face that was found."""
+        """Convert a face from the encoder."""
         known = face.quality.recognisability
         return cls(
             face.box.astype(np.float64).round(2),
@@ -44,7 +44,7 @@ class Look:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """As the journal holds it."""
+        """The fields as JSON content for the journal."""
         return {
             "box": self.box.tolist(),
             "score": self.score,
@@ -69,11 +69,11 @@ class Look:
 
     @property
     def width(self) -> float:
-        """Of the box, in pixels."""
+        """Width of the box in pixels."""
         return float(self.box[2] - self.box[0])
 
     @property
     def centre(self) -> np.ndarray:
-        """Of the box, float64 ``[2]``: x, y."""
+        """Centre of the box, float64 ``[2]``: x, y."""
         centre: np.ndarray = (self.box[:2] + self.box[2:]) / 2
         return centre

@@ -1,4 +1,4 @@
-"""Who a track is: its template against a gallery."""
+"""Naming tracks: comparing their templates with a gallery."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ from lrface.recognition.gallery import Gallery
 from lrface.recognition.gallery.search import SEARCH_FAR
 from lrface.video.template import Template
 
-#: Looks from which on a template is compared, and how many times as many there have to be before it is compared again.
+#: Smallest number of faces for naming a track, and the factor by which they must grow before the next comparison.
 FIRST, AGAIN = 4, 1.5
 
 
 @dataclass(frozen=True)
 class Naming:
-    """What a gallery says of a template; see :class:`lrface.video.events.Person`."""
+    """A gallery's answer about a template; see :class:`lrface.video.events.Person`."""
 
     name: str | None = None
     nearest: str | None = None
@@ -25,9 +25,9 @@ class Namer:
     """Names templates.
 
     Args:
-        gallery: the people; None: nobody has a name.
+        gallery: the known people; None: nobody is named.
         far: false accept rate of one comparison.
-        threshold: a cosine instead.
+        threshold: a cosine to use instead.
 
     Raises:
         LrfaceError: the model is not calibrated for this rate.
@@ -39,7 +39,7 @@ class Namer:
             gallery.encoder.check_threshold(far, threshold)
 
     def name(self, template: Template) -> Naming:
-        """Who a template shows. A template of fewer than ``FIRST`` looks names nobody, but says who is nearest."""
+        """Find the person of a template. With fewer than ``FIRST`` faces there is no name yet, only the nearest person."""
         if self._gallery is None:
             return Naming()
         answer = self._gallery.search_embedding(

@@ -1,4 +1,4 @@
-"""What a watch may be asked for."""
+"""The options of a watch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,22 +11,22 @@ class WatchOptions:
     """Settings of :func:`lrface.video.watch.watch`.
 
     Attributes:
-        every: look at every so manieth frame.
-        realtime: drop frames that the machine has no time for; a file then runs as fast as it was filmed. Cameras and streams
-            always do.
-        out: folder of what is written; None: nothing is.
-        resume: go on in ``out`` where a watch was interrupted.
-        faces: write pictures; False leaves every one out.
-        video: write ``video.mp4`` with boxes and names; of files and folders.
+        every: process only every n-th frame.
+        realtime: skip frames if the machine is too slow, so that a file is processed as fast as it was filmed. Cameras and
+            streams always do this.
+        out: folder for the results; None: nothing is written.
+        resume: continue an interrupted watch in ``out``.
+        faces: write images of faces; False writes none.
+        video: write ``video.mp4`` with boxes and names, for files and folders.
         far: false accept rate of one comparison with a face of the gallery.
-        threshold: a cosine instead.
-        patience: seconds that somebody may be unseen and still be the same track.
-        looks: fewer looks are no track.
+        threshold: a cosine to use instead.
+        patience: seconds for which a person may be unseen and still continue the same track.
+        looks: smallest number of faces in a track.
         timeout: seconds that a stream may take to answer.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Raises:
-        LrfaceError: two of them contradict each other, or a number makes no sense.
+        LrfaceError: two settings contradict each other, or a number makes no sense.
     """
 
     every: int = 1

@@ -1,4 +1,4 @@
-"""The picture with boxes and names: a second pass over a file, when everybody's name is known."""
+"""The video with boxes and names, made in a second pass over a file, once all names are known."""
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -18,7 +18,7 @@ from lrface.video.writer import JOURNAL, Writer
 
 VIDEO = "video.mp4"
 
-#: Ticks a second of the written file: times are true to a millisecond.
+#: Time units per second of the written file, which makes its times accurate to a millisecond.
 _TICKS = 1000
 
 
@@ -27,10 +27,10 @@ def write_video(source: Source, writer: Writer, tracker: Tracker, joined: Mappin
 
     Args:
         source: of the watch; a file or a folder.
-        writer: its folder, with all tracks that ended.
-        tracker: a new one like the watch's: it follows the journal once more.
-        joined: see :class:`lrface.video.tracking.Tracker`, of the watch's own.
-        progress: show a bar.
+        writer: its folder, with all ended tracks.
+        tracker: a new tracker with the same settings; it processes the journal once more.
+        joined: of the watch's own tracker, see :class:`lrface.video.tracking.Tracker`.
+        progress: show a progress bar.
 
     Raises:
         LrfaceError: the file cannot be written.
@@ -65,7 +65,7 @@ def write_video(source: Source, writer: Writer, tracker: Tracker, joined: Mappin
 
 
 def draw(image: np.ndarray, shown: list[tuple[np.ndarray, Person]]) -> np.ndarray:
-    """A frame with boxes and names: uint8 RGB ``[h, w, 3]``, a new array where there is any."""
+    """Draw boxes and names on a frame: uint8 RGB ``[h, w, 3]``. Without any, the image itself is returned."""
     from PIL import Image, ImageDraw, ImageFont
 
     if not shown:
@@ -89,7 +89,7 @@ def draw(image: np.ndarray, shown: list[tuple[np.ndarray, Person]]) -> np.ndarra
 def _boxes(
     writer: Writer, tracker: Tracker, joined: Mapping[int, int], people: Mapping[int, Person]
 ) -> Iterator[tuple[int, list[tuple[np.ndarray, Person]]]]:
-    """Of each frame that was looked at: its index, and the box of each track that was seen."""
+    """Yield, for each processed frame, its index and the box of each track that was seen."""
     for index, time, looks in read_frames(writer.out / JOURNAL):
         tracker.update(time, looks)
         seen = []
@@ -105,7 +105,7 @@ def _boxes(
 def _add_stream(container: Any, image: np.ndarray, rate: float) -> Any:
     stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
     height, width = image.shape[:2]
-    stream.width, stream.height = width - width % 2, height - height % 2  # yuv420p wants even sides
+    stream.width, stream.height = width - width % 2, height - height % 2  # yuv420p needs even sides
     stream.pix_fmt = "yuv420p"
     stream.codec_context.time_base = Fraction(1, _TICKS)
     return stream

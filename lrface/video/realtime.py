@@ -1,4 +1,4 @@
-"""Taking the newest frame only: what comes in while the machine is busy is dropped, and counted."""
+"""Processing only the newest frame: frames that arrive while the machine is busy are dropped and counted."""
 
 import threading
 import time
@@ -8,13 +8,13 @@ from lrface.video.frames import Frame, Source
 
 
 class Newest:
-    """Reads a source in a thread of its own, and gives whatever frame is the newest.
+    """Reads a source in its own thread, and yields the newest frame each time.
 
     Args:
-        source: which; a file or a folder is read as fast as it was filmed.
+        source: the source; a file or a folder is read as fast as it was filmed.
 
     Attributes:
-        dropped: frames that nobody took.
+        dropped: number of frames that were not processed.
     """
 
     def __init__(self, source: Source) -> None:
@@ -33,7 +33,7 @@ class Newest:
             while True:
                 with self._changed:
                     while self._frame is None and not self._over:
-                        self._changed.wait(0.5)  # so that Ctrl-C comes through
+                        self._changed.wait(0.5)  # the timeout lets Ctrl-C through
                     frame, self._frame = self._frame, None
                 if frame is not None:
                     yield frame
@@ -56,7 +56,7 @@ class Newest:
                     self.dropped += self._frame is not None
                     self._frame = frame
                     self._changed.notify()
-        except BaseException as error:  # whatever it is, it belongs to whoever takes the frames
+        except BaseException as error:  # every error is raised again in the consumer's thread
             self._error = error
         finally:
             with self._changed:

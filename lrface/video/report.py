@@ -1,4 +1,4 @@
-"""The report of a watch: one page that opens without a network."""
+"""The report of a watch: one page that works without a network."""
 
 import shlex
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from lrface.video.clusters import Group
 from lrface.video.events import Person
 from lrface.video.writer import CROPS, SHOWN
 
-#: Crops of an unknown person that the shown command enrols.
+#: Number of crops of an unknown person in the command that enrols the person.
 ENROLLED = 4
 
 
@@ -23,7 +23,7 @@ def write_report(out: Path, groups: Sequence[Group], facts: dict[str, Any], gall
         out: the folder of the watch, with its crops.
         groups: everybody who was seen.
         facts: of the source and of the run.
-        gallery: the folder of the gallery, which the shown commands name.
+        gallery: the gallery's folder, for the commands in the report.
         faces: show crops.
 
     Raises:
@@ -55,7 +55,7 @@ def write_report(out: Path, groups: Sequence[Group], facts: dict[str, Any], gall
 
 
 def clock(seconds: float) -> str:
-    """``0:02.5``, ``12:03``, ``1:02:03``: tenths below a minute."""
+    """Format a time: ``0:02.5``, ``12:03``, ``1:02:03``; with tenths of a second below a minute."""
     if seconds < 59.95:
         return f"0:{seconds:04.1f}"
     whole = round(seconds)
@@ -84,7 +84,7 @@ def _track(out: Path, person: Person, length: float, faces: bool) -> dict[str, A
 
 
 def _match(person: Person) -> str:
-    """What the gallery says, in words."""
+    """The gallery's answer in words."""
     if person.similarity is None or person.threshold is None:
         return ""
     who = "" if person.name else f"nearest {person.nearest}, "
@@ -96,7 +96,7 @@ def _match(person: Person) -> str:
 
 
 def _command(out: Path, group: Group, gallery: str | None) -> str:
-    """What enrols an unknown person: the best crop of each of the longest tracks, and more of these where there are few."""
+    """The command that enrols an unknown person: the best crop of each of the longest tracks, and more of their crops if few."""
     longest = sorted(group.tracks, key=lambda person: -person.faces)[:ENROLLED]
     files = [out / CROPS / f"{person.track:05d}.jpg" for person in longest]
     more = [out / CROPS / f"{person.track:05d}-{place}.jpg" for person in longest for place in range(SHOWN)]

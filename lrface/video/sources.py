@@ -1,4 +1,4 @@
-"""Where frames come from: a video file, a folder of images, a camera, a stream."""
+"""Opening sources of frames: a video file, a folder of images, a camera, a stream."""
 
 import re
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ from lrface.video.decode import Log, Reader, load_av, open_container, usual_rate
 from lrface.video.frames import Frame, Source
 from lrface.video.streams import Camera, Stream
 
-#: Frames a second of a folder of images.
+#: Frame rate for a folder of images.
 FOLDER_RATE = 25.0
 
 
 def open_source(text: str | Path | int, log: Log, timeout: float = 10.0) -> Source:
-    """The source that a text names.
+    """Open the source that a text names.
 
     Args:
         text: a video file, a folder of images, the number of a camera, or a URL.
-        log: called with a line about what was mended or left out.
+        log: called with a line about parts that were repaired or left out.
         timeout: seconds that a stream may take to answer.
 
     Raises:
@@ -41,7 +41,7 @@ def open_source(text: str | Path | int, log: Log, timeout: float = 10.0) -> Sour
 
 
 class Folder:
-    """The images of a folder, in the order of their names' numbers, as many a second as ``FOLDER_RATE``."""
+    """The images of a folder, sorted by the numbers in their names, with the frame rate ``FOLDER_RATE``."""
 
     live = False
     rate = FOLDER_RATE
@@ -56,7 +56,7 @@ class Folder:
         self.total: int | None = len(self._paths)
 
     def frames(self) -> Iterator[Frame]:
-        """See :class:`lrface.video.frames.Source`. An image that cannot be read is left out and told."""
+        """See :class:`lrface.video.frames.Source`. An image that cannot be read is left out and logged."""
         used = 0
         for index, path in enumerate(self._paths):
             try:
@@ -71,7 +71,7 @@ class Folder:
 
 
 class VideoFile:
-    """A file that PyAV opens: MP4, MKV, AVI, GIF and what else FFmpeg knows."""
+    """A file that PyAV opens: MP4, MKV, AVI, GIF and other formats of FFmpeg."""
 
     live = False
 
@@ -84,7 +84,7 @@ class VideoFile:
             self.total: int | None = stream.frames or None
 
     def frames(self) -> Iterator[Frame]:
-        """See :class:`lrface.video.frames.Source`. What cannot be decoded is left out and told at the end."""
+        """See :class:`lrface.video.frames.Source`. Broken parts are left out, and their number is logged at the end."""
         av = load_av()
         with open_container(av, self.name) as container:
             reader = Reader(av, container, self.rate)
@@ -96,5 +96,5 @@ class VideoFile:
 
 
 def _natural(path: Path) -> list[Any]:
-    """``frame10`` comes after ``frame9``."""
+    """Sort key for names with numbers: ``frame10`` comes after ``frame9``."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", path.name) if part]

@@ -1,4 +1,4 @@
-"""Cameras and streams: what breaks is opened again, with growing pauses."""
+"""Cameras and streams. A broken stream is opened again, with growing pauses."""
 
 import sys
 import time
@@ -9,15 +9,15 @@ from lrface.errors import LrfaceError
 from lrface.video.decode import Log, Reader, load_av, open_container, reason, usual_rate
 from lrface.video.frames import Frame
 
-#: Seconds before a broken stream is opened again: the first pause, and the longest.
+#: Seconds before a broken stream is opened again: the first and the longest pause.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
-#: A stream that could not be opened again so often is given up.
+#: Number of failed attempts in a row after which a stream is given up.
 ATTEMPTS = 8
 
 
 class Camera:
-    """A camera of this machine, by its number. One that is unplugged ends the watch with a line; what was seen is kept."""
+    """A camera of this machine, by its number. Unplugging it ends the watch with an error; the results so far are kept."""
 
     live, rate = True, 25.0
     total: int | None = None
@@ -50,16 +50,16 @@ def _device(number: int) -> tuple[str, str]:
 
 
 class Stream:
-    """RTSP, HTTP and what else FFmpeg opens by URL.
+    """RTSP, HTTP and other streams that FFmpeg opens by URL.
 
-    Times go on over a break as the clock does. A stream that tells its length is over when it has been read to its end; of
-    others, and of those that break off before, the end is a break.
+    After a break, times continue with the clock. A stream with a known length ends when it has been read to its end. For
+    other streams, and if it ends earlier, the end is treated as a break.
 
     Args:
         name: the URL.
         log: called with a line for each break.
-        timeout: seconds without an answer that are a break.
-        sleep: what waits; tests put something faster.
+        timeout: seconds without an answer that count as a break.
+        sleep: function that waits; tests replace it.
     """
 
     live = True

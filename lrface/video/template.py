@@ -1,25 +1,25 @@
-"""A track's template: the weighted mean of its looks, kept as a sum, so that a long track takes no more memory than a short one."""
+"""A track's template: the weighted mean of its faces. It is kept as a sum, so that its memory does not grow with the track."""
 
 import numpy as np
 
 from lrface.recognition.template import weigh
 from lrface.video.look import Look
 
-#: The weight of a look is its recognisability to this power times the detector's score to that one.
-#: Chosen on clips of LFW View 1: ``benchmarks/results/watch.md``.
+#: The weight of a face is its recognisability to the first power, times the detector's score to the second one. Chosen on clips
+#: of LFW View 1: ``benchmarks/results/watch.md``.
 RECOGNISABILITY_POWER, SCORE_POWER = 1.0, 1.0
 
 
 def look_weight(look: Look) -> float:
-    """How much a look counts in a template, positive."""
+    """The weight of a face in a template; positive."""
     return float(weigh([look.recognisability])[0] ** RECOGNISABILITY_POWER * max(look.score, 0.01) ** SCORE_POWER)
 
 
 class Template:
-    """The mean of embeddings, each weighted.
+    """The weighted mean of embeddings.
 
     Attributes:
-        count: looks.
+        count: number of faces.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Template:
         self._weights = self._details = 0.0
 
     def add(self, look: Look) -> None:
-        """Take a look into the mean."""
+        """Add a face to the mean."""
         weight = look_weight(look)
         part = weight * look.embedding.astype(np.float64)
         self._sum = part if self._sum is None else self._sum + part
@@ -37,7 +37,7 @@ class Template:
         self.count += 1
 
     def merge(self, other: "Template") -> None:
-        """Take all looks of another template into this one."""
+        """Add all faces of another template to this one."""
         if other._sum is None:
             return
         self._sum = other._sum if self._sum is None else self._sum + other._sum
@@ -50,7 +50,7 @@ class Template:
         """float32 ``[dim]``, L2-normalised.
 
         Raises:
-            ValueError: there is no look.
+            ValueError: there is no face.
         """
         if self._sum is None:
             raise ValueError("a template of no looks")
@@ -59,5 +59,5 @@ class Template:
 
     @property
     def detail(self) -> float:
-        """Pixels of detail, the weighted geometric mean of the looks'."""
+        """Pixels of detail, the weighted geometric mean over the faces."""
         return float(np.exp(self._details / max(self._weights, 1e-12)))

@@ -1,4 +1,4 @@
-"""A person who is followed: template, best look, a strip of crops; of a bounded size however long it lasts."""
+"""A tracked person: template, best face, and a few crops. Its memory is bounded, however long the track is."""
 
 from dataclasses import dataclass, field, replace
 
@@ -7,23 +7,23 @@ import numpy as np
 from lrface.video.look import Look
 from lrface.video.template import Template, look_weight
 
-#: A strip never holds more crops; where it would, every second one goes and the rest are farther apart in time.
+#: Largest number of crops of a track. If it is exceeded, every second crop is dropped and the minimum interval doubles.
 MOST_CROPS = 16
 
-#: Seconds between two crops of a strip, at first.
+#: Seconds between two crops of a track at the beginning.
 _APART = 0.2
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A crop that is kept.
+    """A stored crop.
 
     Attributes:
         time: of its frame.
         weight: see :func:`lrface.video.template.look_weight`.
-        jpeg: the aligned face; None where no pictures are kept.
-        box: of the look.
-        detail: of the look, in pixels.
+        jpeg: the aligned face; None if no images are kept.
+        box: of the face.
+        detail: of the face, in pixels.
     """
 
     time: float
@@ -34,14 +34,14 @@ class Crop:
 
 
 class Strip:
-    """A few crops over the whole of a track, each the best of its stretch of time."""
+    """A few crops over the whole time of a track. Each is the best of its interval."""
 
     def __init__(self) -> None:
         self.crops: list[Crop] = []
         self._apart, self._start = _APART, 0.0
 
     def offer(self, crop: Crop) -> bool:
-        """Show a crop, later than all before; whether it is kept. The rule looks at times and weights alone."""
+        """Offer a crop, later than all before; returns whether it is kept. Only times and weights decide."""
         kept = True
         if not self.crops or crop.time >= self._start + self._apart:
             self.crops.append(crop)
@@ -56,13 +56,13 @@ class Strip:
         return kept
 
     def extend(self, other: "Strip") -> None:
-        """Take the crops of a later strip."""
+        """Add the crops of a later track."""
         self._apart = max(self._apart, other._apart)
         for crop in other.crops:
             self.offer(crop)
 
     def choose(self, count: int) -> list[Crop]:
-        """So many of them, evenly over time."""
+        """Select ``count`` crops, evenly spread over time."""
         if len(self.crops) <= count:
             return list(self.crops)
         return [self.crops[round(place)] for place in np.linspace(0, len(self.crops) - 1, count)]
@@ -70,12 +70,12 @@ class Strip:
 
 @dataclass
 class Track:
-    """A person who is followed.
+    """A tracked person.
 
     Attributes:
         number: from 1.
-        start, end: times of the first look and of the last.
-        last: the last look.
+        start, end: times of the first and of the last face.
+        last: the last face.
         best: the best crop.
     """
 
@@ -89,13 +89,13 @@ class Track:
 
     @classmethod
     def begin(cls, number: int, time: float, look: Look) -> "Track":
-        """A track of one look."""
+        """Begin a track with one face."""
         track = cls(number, time, time, look)
         track.add(time, look)
         return track
 
     def add(self, time: float, look: Look) -> None:
-        """Take another look. Its crop is dropped where it is not kept."""
+        """Add another face. Its crop is dropped unless it is kept in the strip or as the best one."""
         self.template.add(look)
         crop = Crop(time, look_weight(look), look.crop, look.box, look.detail)
         kept = self.strip.offer(crop)
@@ -107,7 +107,7 @@ class Track:
         self.end, self.last = time, replace(look, crop=None)
 
     def absorb(self, later: "Track") -> None:
-        """Take all looks of a track that turned out to be this person's."""
+        """Add all faces of a later track of the same person."""
         self.template.merge(later.template)
         self.strip.extend(later.strip)
         if later.best is not None and (self.best is None or later.best.weight > self.best.weight):

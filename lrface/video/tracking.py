@@ -1,6 +1,6 @@
-"""From looks to tracks: boxes are followed by ByteTrack, and embeddings join what boxes lose.
+"""From detected faces to tracks. ByteTrack follows the boxes, and embeddings reconnect tracks that were interrupted.
 
-The library is `trackers <https://github.com/roboflow/trackers>`_ (Apache-2.0): ByteTrack with true timestamps, no torch.
+The library is `trackers <https://github.com/roboflow/trackers>`_ (Apache-2.0): ByteTrack with true timestamps, without torch.
 Source: Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Detection Box", 2022.
 """
 
@@ -13,36 +13,36 @@ from lrface.errors import LrfaceError
 from lrface.video.look import Look
 from lrface.video.track import Track
 
-#: Seconds without a look after which ByteTrack lets go of a box: it would guess its place no longer.
+#: Seconds without a face after which ByteTrack drops a box, because its position can no longer be predicted.
 BOX_SECONDS = 1.0
 
-#: Detector's scores: of what is believed at once, and of what begins a track. Fainter faces go on with tracks that are there.
+#: Detector scores: for confident detections, and for starting a track. Faces with lower scores only continue existing tracks.
 SURE, BEGIN = 0.5, 0.5
 
-#: Least overlap of a box with where it is expected, and by how much of their size both are enlarged for it: small faces
-#: move by their own width from frame to frame.
+#: Smallest overlap of a box with its expected position, and the relative enlargement of both boxes for it. Small faces can move
+#: by their own width between two frames.
 OVERLAP, BUFFER = 0.1, 0.5
 
-#: A new track is compared with those that were lost once it has so many looks; and at its end.
+#: A new track is compared with lost ones once it has this many faces, or at its end.
 JOIN_LOOKS = 3
 
-#: How far a person may get while unseen, in widths of the face: at once, and more with each second.
+#: How far a person may move while unseen, in widths of the face: a constant part, and a part per second.
 REACH, REACH_A_SECOND = 2.0, 6.0
 
-#: Whether two templates are of one person: cosine, both tracks -> yes or no.
+#: Function that decides whether two templates are of one person: cosine, both tracks -> bool.
 Alike = Callable[[float, Track, Track], bool]
 
 
 class Tracker:
-    """Follows people.
+    """Tracks people.
 
     Args:
-        rate: frames a second that will be looked at, about.
-        patience: seconds that somebody may be unseen and still be the same track.
+        rate: approximate number of processed frames per second.
+        patience: seconds for which a person may be unseen and still continue the same track.
         alike: whether two tracks' templates are of one person.
 
     Attributes:
-        joined: number of a track that turned out to go on with another one -> that one's number.
+        joined: number of a track that was joined to an earlier one -> number of that one.
 
     Raises:
         LrfaceError: the library is not installed.
@@ -54,23 +54,23 @@ class Tracker:
         self.joined: dict[int, int] = {}
         self._numbers = 0
         self._of_box: dict[int, Track] = {}
-        self._compared: set[int] = set()  # tracks that have been compared with the lost ones
+        self._compared: set[int] = set()  # numbers of the tracks that have been compared with the lost ones
         self._waiting: list[tuple[float, Look]] = []
 
     @property
     def tracks(self) -> list[Track]:
-        """Those that go on, each once, oldest first."""
+        """The active tracks, each once, oldest first."""
         return sorted({track.number: track for track in self._of_box.values()}.values(), key=lambda each: each.number)
 
     def update(self, time: float, looks: Sequence[Look]) -> list[Track]:
-        """Take a frame's looks.
+        """Process a frame's faces.
 
         Args:
             time: of the frame, later than all before.
             looks: all faces of the frame.
 
         Returns:
-            The tracks that ended: nobody was seen of them for longer than the patience.
+            The tracks that ended, because their person was not seen for longer than the patience.
         """
         waiting = []
         for look, box in zip(looks, self._assign(time, looks), strict=True):
@@ -87,13 +87,13 @@ class Tracker:
         return self._take_ended(time)
 
     def finish(self) -> list[Track]:
-        """All tracks that were still going on: the source is over."""
+        """End all active tracks, because the source has ended; returns them."""
         ended = self._settled(self.tracks)
         self._of_box.clear()
         return ended
 
     def _assign(self, time: float, looks: Sequence[Look]) -> list[int]:
-        """The number that ByteTrack gives to each look's box; -1 for none yet."""
+        """ByteTrack's number of each face's box; -1 for none yet."""
         import supervision
 
         boxes = np.array([look.box for look in looks]).reshape(-1, 4)
@@ -111,7 +111,7 @@ class Tracker:
         return numbers
 
     def _begin(self, box: int, time: float, look: Look) -> None:
-        """A track begins with the look of the frame before, which ByteTrack gives no number, and this one."""
+        """Begin a track. ByteTrack gives no number to the first face, so it is taken from the previous frame."""
         near = [
             (float(np.linalg.norm(before.centre - look.centre)), row)
             for row, (_, before) in enumerate(self._waiting)
@@ -127,14 +127,14 @@ class Tracker:
         self._join(track)
 
     def _join(self, track: Track) -> None:
-        """Make a young track the continuation of a lost one, if it is of the same person."""
+        """Join a young track to a lost one of the same person, if there is one."""
         if track.number in self._compared or track.template.count < JOIN_LOOKS:
             return
         self._compared.add(track.number)
         self._compare(track)
 
     def _compare(self, track: Track) -> Track:
-        """The lost track that this one goes on with, now with all looks; or this one."""
+        """Compare a track with the lost ones. Returns the one that absorbed it, or the track itself."""
         found = []
         for lost in self.tracks:
             gap = track.start - lost.end
@@ -165,7 +165,7 @@ class Tracker:
         return settled
 
     def _settled(self, over: list[Track]) -> list[Track]:
-        """Tracks at their end: those too short to have been compared are, and are left out where they join another."""
+        """Compare ended tracks that were too short before; those joined to another track are left out."""
         return [track for track in over if track.number in self._compared or self._compare(track) is track]
 
 
@@ -175,7 +175,7 @@ def _byte_track(rate: float, seconds: float) -> Any:
     except ImportError as error:
         raise LrfaceError(f"following faces needs more packages ({error}): pip install 'lrface[video]'") from error
     return ByteTrackTracker(
-        lost_track_buffer=round(30 * seconds),  # in thirtieths of a second, whatever the rate is
+        lost_track_buffer=round(30 * seconds),  # in thirtieths of a second, at any frame rate
         frame_rate=rate,
         track_activation_threshold=BEGIN,
         minimum_consecutive_frames=1,

@@ -1,4 +1,4 @@
-"""Watching: from frames to events."""
+"""Watching a source: from frames to events."""
 
 import contextlib
 import time as clock
@@ -27,7 +27,7 @@ from lrface.video.track import Track
 from lrface.video.tracking import Tracker
 from lrface.video.writer import JOURNAL, Writer, claimed
 
-#: The false accept rate at which a lost track and a new one are taken for one person: they also have to be near.
+#: False accept rate at which a lost track and a new one are joined. They must also be close to each other.
 JOIN_FAR = 0.01
 
 
@@ -39,21 +39,21 @@ def watch(
     log: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Iterator[Event]:
-    """Follow the faces of a video or a camera, and tell who they are.
+    """Track the faces of a video or a camera, and report who they are.
 
     >>> for event in lrface.watch("door.mp4", gallery="people"):  # doctest: +SKIP
     ...     print(event.kind, event.time, event.person.name)
 
     Args:
         source: a video file, a folder of images, the number of a camera, or a URL.
-        gallery: people to name, a folder or an open gallery; None: nobody is named.
-        encoder: the model and its detector; the shipped one by default. A gallery that is open brings its own.
+        gallery: the known people, a folder or an open gallery; None: nobody is named.
+        encoder: the model and its detector; by default the shipped one. An open gallery has its own.
         out: folder for tracks, crops and the report; None: nothing is written.
-        log: called with a line about what was left out, broke off or was dropped.
+        log: called with a line about parts that were left out, breaks, and dropped frames.
         options: see :class:`lrface.video.options.WatchOptions`.
 
     Yields:
-        Events, in the order in which they were found out.
+        Events, in the order of their discovery.
 
     Raises:
         LrfaceError: the source cannot be read, the gallery was made with another model, the folder is in use or cannot be
@@ -76,7 +76,7 @@ def watch(
 def _open_people(
     stack: ExitStack, gallery: str | Path | Gallery | None, encoder: FaceEncoder | None
 ) -> tuple[Gallery | None, FaceEncoder]:
-    """The gallery, closed with the stack if it was opened here, and the model whose embeddings it holds."""
+    """The gallery and the model of its embeddings. If the gallery is opened here, the stack closes it."""
     if isinstance(gallery, Gallery):
         if gallery.encoder is None:
             raise LrfaceError("this gallery was opened without a model: open it with an encoder to watch with it")
@@ -92,7 +92,7 @@ class Watch:
     """One run over a source; see :func:`watch`.
 
     Attributes:
-        seconds: spent on each stage: ``decode``, ``faces`` (found and embedded), ``track``.
+        seconds: time spent on each stage: ``decode``, ``faces`` (detection and embedding), ``track``.
     """
 
     def __init__(
@@ -103,14 +103,15 @@ class Watch:
         self._gallery_name = gallery_name
         self._namer = Namer(gallery, options.far, options.threshold)
         self._tracker = self.new_tracker()
-        self._named: dict[int, tuple[int, Naming]] = {}  # track -> looks when it was last compared, what came of it
+        # Track -> number of faces at the last comparison, and its result.
+        self._named: dict[int, tuple[int, Naming]] = {}
         self._writer: Writer | None = None
         self._last = (-1, 0.0)
         self._looked = 0
         self.seconds: dict[str, float] = defaultdict(float)
 
     def run(self) -> Iterator[Event]:
-        """See :func:`watch`."""
+        """Run the watch; see :func:`watch`."""
         options = self._options
         journal: Lines | None = None
         if options.out is not None:
@@ -141,7 +142,7 @@ class Watch:
         except LrfaceError as error:
             if not self._looked or not self._source.live:
                 raise
-            trouble = error  # a camera was unplugged: what it gave is finished first
+            trouble = error  # a camera was unplugged: its results are completed first
         except KeyboardInterrupt:
             if not self._source.live:
                 raise
@@ -154,7 +155,7 @@ class Watch:
             raise trouble
 
     def _chosen(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """The frames to look at: every k-th, after those that the journal holds."""
+        """Yield the frames to process: every n-th, after those in the journal."""
         bar = tqdm(
             total=self._source.total, desc="watching", unit="frame", disable=None if self._options.progress else True
         )
@@ -167,7 +168,7 @@ class Watch:
                 bar.update(frame.index + 1 - bar.n)
                 wanted = frame.index > self._last[0] and frame.index % self._options.every == 0
                 if wanted:
-                    frame.image  # noqa: B018 (decoding counts as such)
+                    frame.image  # noqa: B018 (reading the image here counts its time as decoding)
                 self.seconds["decode"] += clock.perf_counter() - started
                 if wanted:
                     yield frame
@@ -181,7 +182,7 @@ class Watch:
         return looks
 
     def _take(self, index: int, time: float, looks: list[Look], journal: Lines | None) -> Iterator[Event]:
-        """Follow a frame's looks; the journal has them before anything is told."""
+        """Process a frame's faces. They are in the journal before any event is reported."""
         started = clock.perf_counter()
         ended = self._tracker.update(time, looks)
         self._looked += 1
@@ -194,7 +195,7 @@ class Watch:
             yield from self._name(time, track)
 
     def _replay(self, path: Path) -> None:
-        """Follow what a journal holds; what was told then is not told again."""
+        """Process the faces in a journal. Their events were reported before and are not repeated."""
         for index, time, looks in read_frames(path):
             for _ in self._take(index, time, looks, None):
                 pass
@@ -202,7 +203,7 @@ class Watch:
             self._log(f"going on after frame {self._last[0]}, at {self._last[1]:.1f} s")
 
     def _name(self, time: float, track: Track) -> Iterator[Event]:
-        """Compare a template that has grown enough since it was compared last."""
+        """Compare a track's template with the gallery, if it has grown enough since the last time."""
         count = track.template.count
         before = self._named.get(track.number)
         if count < max(FIRST, AGAIN * before[0] if before else 0):
@@ -239,7 +240,7 @@ class Watch:
         self._writer.finish(facts)
 
     def _settings(self) -> dict[str, Any]:
-        """What the results depend on."""
+        """The settings that determine the results."""
         options = self._options
         path = Path(self._source.name)
         return {
@@ -258,11 +259,11 @@ class Watch:
         }
 
     def new_tracker(self) -> Tracker:
-        """A tracker that knows nobody yet."""
+        """A new tracker with the settings of this watch."""
         return Tracker(self._source.rate / self._options.every, self._options.patience, self._alike)
 
     def limits(self) -> Limits | None:
-        """The cosine above which two tracks nearby are of one person, by the details and the looks of both."""
+        """The function that gives the cosine above which two close tracks are of one person, from detail and faces of both."""
         calibration, known = self._encoder.calibration, self._encoder.thresholds
         if calibration is not None:
             return lambda a, b, looks, other: calibration.threshold(JOIN_FAR, a, b, looks, other)
@@ -290,4 +291,4 @@ def _person(track: Track, naming: Naming) -> Person:
 
 
 def _silent(line: str) -> None:
-    """Nobody wants to know."""
+    """Default ``log``: ignores the line."""

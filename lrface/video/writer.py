@@ -1,4 +1,4 @@
-"""What a watch leaves in its folder: tracks as JSON lines and as Parquet, crops, and what is needed to go on."""
+"""The files of a watch: tracks as JSON lines and as Parquet, crops, and the state for resuming."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from lrface.video.events import Person
 from lrface.video.journal import Lines, read_lines
 from lrface.video.track import Track
 
-#: Crops of a track that the report shows.
+#: Number of crops of a track in the report.
 SHOWN = 8
 
 RECORD, JOURNAL, TRACKS, TABLE, CROPS, LOCK = (
@@ -25,16 +25,17 @@ class Writer:
     """The folder of one watch.
 
     Args:
-        out: the folder; use :func:`claimed` before.
-        settings: what the results depend on.
-        resume: whether the folder's watch is to go on.
+        out: the folder; call :func:`claimed` before.
+        settings: the settings that determine the results.
+        resume: whether to continue the folder's watch.
         faces: write crops.
 
     Attributes:
         people: all tracks that have ended.
+        finished: whether the folder's watch is complete.
 
     Raises:
-        LrfaceError: the folder holds a watch and ``resume`` is not set, or it was made with other settings.
+        LrfaceError: the folder has a watch and ``resume`` is not set, or it was made with other settings.
     """
 
     def __init__(self, out: Path, settings: dict[str, Any], resume: bool, faces: bool) -> None:
@@ -48,7 +49,7 @@ class Writer:
         self._lines = Lines(out / TRACKS)
 
     def write(self, person: Person, track: Track) -> None:
-        """Take a track that has ended; once, however often the watch was resumed."""
+        """Write an ended track. Tracks that were written before a resume are not written again."""
         self.people.append(person)
         if len(self.people) <= self._written:
             return
@@ -57,13 +58,13 @@ class Writer:
         self._lines.append(person.as_dict())
 
     def finish(self, facts: dict[str, Any]) -> None:
-        """Write the table, and note that the watch is over."""
+        """Write the table, and record that the watch is complete."""
         self._lines.close()
         write_table(self.out / TABLE, self.people)
         write_json(self.out / RECORD, self._settings | {"finished": True} | facts)
 
     def close(self) -> None:
-        """Close the files of a watch that is not over."""
+        """Close the files of an incomplete watch."""
         self._lines.close()
 
     def _write_crops(self, track: Track) -> None:
@@ -77,10 +78,10 @@ class Writer:
 
 @contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Keep other watches out of a folder.
+    """Lock a folder against other watches.
 
     Raises:
-        LrfaceError: another one is at work there, or the folder cannot be made.
+        LrfaceError: another watch is using it, or the folder cannot be created.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -94,7 +95,7 @@ def claimed(out: Path) -> Iterator[None]:
 
 
 def write_table(path: Path, people: list[Person]) -> None:
-    """All tracks as Parquet: the columns of ``tracks.jsonl``, and ``template``, a list of float32."""
+    """Write all tracks as Parquet: the columns of ``tracks.jsonl``, and ``template``, a list of float32."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -116,7 +117,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _check(out: Path, settings: dict[str, Any], resume: bool) -> bool:
-    """Whether the folder's watch is over."""
+    """Whether the folder's watch is complete. Raises LrfaceError if it cannot be continued."""
     path = out / RECORD
     if not path.exists():
         return False

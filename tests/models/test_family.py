@@ -10,7 +10,8 @@ from lrface.errors import LrfaceError
 from lrface.faces.degrade import resize
 from lrface.models import shipped
 from lrface.models.embedder import Embedder
-from lrface.models.family import SHARP, Family, Member, TeacherNetwork, open_family
+from lrface.models.family import SHARP, Family, Member, open_family
+from lrface.models.fusion import Fusion, unit
 from lrface.models.preprocessing import Preprocessing
 from lrface.models.teacher_map import TeacherMap
 from lrface.recognition.encoder import FaceEncoder
@@ -155,7 +156,7 @@ def package(tmp_path, monkeypatch):
     mapping = TeacherMap(tuple(t.fingerprint for t in teachers.values()), centres, matrix, bias)
     mapping.save(tmp_path / "ladder.map.safetensors")
     record = {
-        "format": 1, "name": "ladder", "dim": DIM, "card": {"thresholds": THRESHOLDS},
+        "format": 2, "name": "ladder", "dim": DIM, "card": {"thresholds": THRESHOLDS},
         "members": [{"model": f"of {s}", "fingerprint": made[s].fingerprint, "detail": s - 16} for s in made],
         "sharp": {"map": "ladder.map.safetensors", "detail": 40, "teachers": ["A", "B"], "card": {"thresholds": {}}},
     }  # fmt: skip
@@ -175,15 +176,37 @@ def test_the_shipped_family_opens_when_nothing_is_named(package):
         assert [member.name for member in encoder.embedder.members] == ["of 16", "of 32"]
 
 
-def test_teachers_embed_the_sharpest(package):
+def test_a_student_and_the_teachers_embed_the_sharpest_together(package):
     teachers, mapping = package
     encoder = FaceEncoder.load(None, "none", sharp=("a", "b"))
     assert encoder.embedder.member_name(39.0) == "of 32"
     assert encoder.embedder.member_name(40.0) == SHARP
+    assert encoder.embedder.dim == DIM + 2 * DIM
     crop = face(0, 0, seed=1)
-    both = [mapping([t.embed([crop], flip=flip) for t in teachers.values()])[0] for flip in (False, True)]
-    expected = sum(both) / np.linalg.norm(sum(both))
-    np.testing.assert_allclose(encoder.embed_crops([crop], resolutions=[112.0])[0], expected, atol=1e-4)
+    student, own = FaceEncoder(single(32), "none").embed_crops([crop]), []
+    for flip in (False, True):
+        own.append(unit(np.concatenate([unit(t.embed([crop], flip=flip)) for t in teachers.values()], axis=1)))
+    expected = Fusion(mapping).sharp(student, unit(own[0] + own[1]))
+    np.testing.assert_allclose(encoder.embed_crops([crop], resolutions=[112.0]), expected, atol=1e-4)
+
+
+def test_faces_of_all_details_are_put_together_in_order(package):
+    _, mapping = package
+    encoder = FaceEncoder.load(None, "none", sharp=("a", "b"))
+    crops = [face(person, 0, seed=1) for person in range(3)]
+    found = encoder.embed_crops(crops, resolutions=[10.0, 50.0, 30.0])
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    for row, side in ((0, 16), (2, 32)):
+        student = FaceEncoder(single(side), "none").embed_crops([crops[row]])
+        np.testing.assert_allclose(found[row], Fusion(mapping).students(student)[0], atol=1e-6)
+    np.testing.assert_allclose(found[1], encoder.embed_crops([crops[1]], resolutions=[50.0])[0], atol=1e-6)
+
+
+def test_a_gallery_without_the_teachers_is_refused_with_them(package, tmp_path):
+    with Gallery.open(tmp_path / "g", FaceEncoder.load(None, "none")) as gallery:
+        gallery.add("adam", [face(0, 0, seed=1)], force=True)
+    with pytest.raises(LrfaceError, match=r"other members then.*--sharp"):
+        Gallery.open(tmp_path / "g", FaceEncoder.load(None, "none", sharp=("a", "b")))
 
 
 @pytest.mark.parametrize("files", [("b", "a"), ("a",), ("of 16", "b")])
@@ -198,14 +221,14 @@ def test_teachers_are_for_families(package):
 
 
 def test_a_damaged_family_is_named(tmp_path):
-    (tmp_path / "f.json").write_text('{"format": 2}')
+    (tmp_path / "f.json").write_text('{"format": 1}')
     with pytest.raises(LrfaceError, match="not a family"):
         open_family(tmp_path / "f.json")
-    (tmp_path / "f.json").write_text('{"format": 1, "name": "f", "members": [{}]}')
+    (tmp_path / "f.json").write_text('{"format": 2, "name": "f", "members": [{}]}')
     with pytest.raises(LrfaceError, match="damaged family"):
         open_family(tmp_path / "f.json")
     bare = {
-        "format": 1,
+        "format": 2,
         "name": "f",
         "dim": 8,
         "card": {},
@@ -214,11 +237,3 @@ def test_a_damaged_family_is_named(tmp_path):
     (tmp_path / "f.json").write_text(json.dumps(bare))
     with pytest.raises(LrfaceError, match="no top rung"):
         open_family(tmp_path / "f.json", ["teacher"])
-
-
-def test_a_network_of_teachers_gives_back_the_pixels(package):
-    teachers, mapping = package
-    crop = face(0, 0, seed=1)
-    batch = Preprocessing(112).batch(crop[None])
-    expected = mapping([teacher.embed([crop]) for teacher in teachers.values()])
-    np.testing.assert_allclose(TeacherNetwork(list(teachers.values()), mapping)(batch), expected, atol=1e-5)

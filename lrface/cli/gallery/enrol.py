@@ -10,17 +10,17 @@ import click
 from lrface.cli.gallery.options import GALLERY, JSON, enrol_options, open_gallery
 from lrface.cli.options import FilePath
 
-#: A larger gallery is not checked after an import: that would take minutes.
+#: Maximum number of faces for the check after an import. It would take minutes for a larger gallery.
 CHECKED = 20_000
 
 EXACT_LIMIT = click.option(
     "--exact-limit", type=click.IntRange(100), default=None,
-    help="Number of faces above which searches are approximate, kept with the gallery.  [default: 100000]",
+    help="Number of faces above which searches are approximate; stored in the gallery.  [default: 100000]",
 )  # fmt: skip
 FORCE = click.option(
     "--force", is_flag=True,
-    help="Enrol what is left out otherwise: tiny, blurred or flat faces, which resemble everybody; photos of several faces; "
-    "an image that somebody else has; a face too like somebody else's to be another person's.",
+    help="Also enrol what is skipped otherwise: tiny, blurred or flat faces, which resemble everybody; photos of several faces; "
+    "an image that is enrolled under another name; a face that resembles another person too much.",
 )  # fmt: skip
 
 
@@ -35,11 +35,11 @@ FORCE = click.option(
 def add(
     name: str, photos: tuple[str, ...], folder: str, exact_limit: int | None, force: bool, as_json: bool, **model: Any
 ) -> None:
-    """Enrol the main face of each of PHOTOS (files, or folders of files) as NAME; the first one makes the gallery.
+    """Enrol the main face of each of PHOTOS (files, or folders of files) as NAME. A new gallery is made if there is none.
 
-    A photo without a usable face is counted and named, and left out; so is one that somebody else has, or whose face is
-    too like somebody else's. If none is usable the exit status is 2. A gallery that holds tiny or blurred faces answers
-    with confidence for everyone: those want --force.
+    Photos without a usable face are named, counted and skipped. So are photos that are enrolled under another name, and
+    faces that resemble another person too much. If no photo is usable, the exit status is 2. Tiny or blurred faces are
+    skipped because they resemble everybody: a gallery with them gives confident wrong answers. --force enrols them.
     """
     from lrface.data.folders import Passed
     from lrface.recognition.embed_files import list_images
@@ -63,11 +63,11 @@ def add(
 @JSON
 @enrol_options
 def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_json: bool, **model: Any) -> None:
-    """Enrol the people of FOLDER: a subfolder of photos for each, called as the person is.
+    """Enrol the people of FOLDER, which has a subfolder of photos for each person, named like the person.
 
-    Killed at any moment, the same command goes on where it was. Photos without a usable face are counted and named; if
-    none is usable the exit status is 2. Afterwards the gallery is checked (`lrface gallery check`), and a note says so if
-    faces resemble somebody else.
+    The command can be killed at any time; run it again to continue. Photos without a usable face are named and counted. If
+    no photo is usable, the exit status is 2. The gallery is checked afterwards as by `lrface gallery check`, and a note is
+    printed if faces resemble another person.
     """
     from lrface.recognition.gallery import import_folder
 
@@ -79,7 +79,7 @@ def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_j
 
 
 def _check(gallery: Any) -> list[str]:
-    """A note if faces of the gallery should be looked at."""
+    """A note if some faces of the gallery may have a wrong name."""
     if not gallery.has_thresholds:
         return []
     if gallery.info()["faces"] > CHECKED:
@@ -90,7 +90,7 @@ def _check(gallery: Any) -> list[str]:
 
 
 def _tell(report: Any, facts: dict[str, Any], as_json: bool) -> None:
-    """Print what became of the images, and exit."""
+    """Print the result of an enrolment, and exit."""
     for name, reason in report.refused:
         click.echo(f"left out {name}: {reason}", err=True)
     for note in report.notes:

@@ -10,9 +10,9 @@ from lrface.cli.gallery.search import search
 
 @click.group("gallery")
 def command() -> None:
-    """A gallery of named people: enrol their faces, ask who somebody is.
+    """Keep a gallery of named people: enrol their faces, and search for a face among them.
 
-    Several processes may use a gallery at once, on one machine.
+    Several processes on one machine may use a gallery at once.
     """
 
 

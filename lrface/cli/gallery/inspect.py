@@ -13,7 +13,7 @@ from lrface.cli.gallery.options import GALLERY, JSON, model_options, open_galler
 @GALLERY
 @JSON
 def list_(folder: str, as_json: bool) -> None:
-    """List the people and how many faces each has."""
+    """List the people with their numbers of faces."""
     from lrface.recognition.gallery import Gallery
 
     with Gallery.open(folder) as gallery:
@@ -33,10 +33,10 @@ def list_(folder: str, as_json: bool) -> None:
 @JSON
 @model_options
 def check(folder: str, as_json: bool, **model: Any) -> None:
-    """List faces that may have a wrong name: they resemble somebody else more than their own person, or nobody.
+    """List faces that may have a wrong name: they resemble another person more than their own, or resemble nobody.
 
-    Nothing is changed. The median of a face's similarities to all faces of a person decides. Exit status: 0 none, 1 some, 2
-    error. `lrface gallery info --check` looks for damaged files instead.
+    Nothing is changed. The decision uses the median of a face's similarities to all faces of a person. Exit status: 0 no
+    such face, 1 some, 2 error. To look for damaged files, use `lrface gallery info --check`.
     """
     with open_gallery(folder, model, create=False) as gallery:
         suspects = gallery.suspects(progress=True)
@@ -51,13 +51,11 @@ def check(folder: str, as_json: bool, **model: Any) -> None:
 
 
 @click.command("info")
-@click.option(
-    "--check", is_flag=True, help="Read every file whole, and compare them; exit status 2 if something is wrong."
-)
+@click.option("--check", is_flag=True, help="Read all files and compare them; exit status 2 if something is wrong.")
 @GALLERY
 @JSON
 def info(check: bool, folder: str, as_json: bool) -> None:
-    """Show size, model and index of the gallery, and the recall that was measured."""
+    """Show size, model and index of the gallery, and the measured recall of the index."""
     from lrface.recognition.gallery import Gallery
 
     with Gallery.open(folder) as gallery:

@@ -1,4 +1,4 @@
-"""What the commands of ``lrface gallery`` share: options, and how a gallery is opened."""
+"""Options that the commands of ``lrface gallery`` share, and the function that opens a gallery."""
 
 from typing import Any
 
@@ -32,30 +32,39 @@ def _encoder_options(function: Any, face: Any) -> Any:
 
 
 def search_options(function: Any) -> Any:
-    """Options of the model and its detector, for a search."""
+    """Add the options of the model and its detector for a search."""
     return _encoder_options(function, FACE_OR_ALL)
 
 
 def enrol_options(function: Any) -> Any:
-    """Those for enrolling, where nobody may have said which face is meant."""
+    """Add the options of the model and its detector for an enrolment. ``--face`` has no default there."""
     return _encoder_options(function, FACE_TO_ENROL)
 
 
 def model_options(function: Any) -> Any:
-    """Those of the model alone."""
+    """Add the options of the model alone."""
     for option in (THREADS, SHARP, RUNTIME, DEVICE, MODEL):
         function = option(function)
     return function
 
 
 def open_gallery(folder: str, model: dict[str, Any], **options: Any) -> Any:
-    """The gallery, with its model; ``model`` has the values of the options above, those of the detector if need be."""
+    """Open a gallery with its model.
+
+    Args:
+        folder: of the gallery.
+        model: values of the options above. Without those of the detector, no detector is loaded.
+        options: for :meth:`lrface.recognition.gallery.Gallery.open`.
+
+    Raises:
+        LrfaceError: faiss is missing, or the model or the gallery cannot be opened.
+    """
     from lrface.recognition.encoder import FaceEncoder
     from lrface.recognition.gallery import Gallery
     from lrface.recognition.gallery.index import load_faiss
     from lrface.recognition.gallery.stores import open_store
 
-    load_faiss()  # that it is missing, or that there is no gallery, should not come out after a model was loaded
+    load_faiss()  # report a missing faiss or gallery before a model is loaded
     if not options.get("create", True):
         open_store(folder).close()
     encoder = FaceEncoder.load(
@@ -73,5 +82,5 @@ def open_gallery(folder: str, model: dict[str, Any], **options: Any) -> Any:
 
 
 def notify(line: str) -> None:
-    """Print a line about what takes its time."""
+    """Print a line about work that takes time."""
     click.echo(line, err=True)

@@ -12,11 +12,11 @@ from lrface.cli.options import FilePath
 @click.command("rename")
 @click.argument("name")
 @click.argument("new")
-@click.option("--yes", is_flag=True, help="Merge into somebody who is called NEW already, without asking.")
+@click.option("--yes", is_flag=True, help="If NEW exists already, merge without asking.")
 @GALLERY
 @JSON
 def rename(name: str, new: str, yes: bool, folder: str, as_json: bool) -> None:
-    """Call NAME otherwise: NEW. If somebody is called so, the two become one person, and an image of both counts once."""
+    """Rename NAME to NEW. If NEW exists already, the two become one person, and an image of both is counted once."""
     from lrface.recognition.gallery import Gallery, NameTakenError
 
     with Gallery.open(folder, notify=notify) as gallery:
@@ -40,7 +40,7 @@ def rename(name: str, new: str, yes: bool, folder: str, as_json: bool) -> None:
 @GALLERY
 @JSON
 def remove(name: str, photo: str | None, folder: str, as_json: bool) -> None:
-    """Remove NAME with all faces, from every file of the gallery."""
+    """Remove NAME with all faces from every file of the gallery."""
     from lrface.recognition.gallery import Gallery
 
     with Gallery.open(folder, notify=notify) as gallery:

@@ -30,9 +30,9 @@ def search(
 ) -> None:  # fmt: skip
     """Tell who the main face of PHOTO is. Exit status: 0 somebody of the gallery, 1 unknown, 2 error.
 
-    Beside each person stands the risk that a stranger of this quality reaches such a similarity to somebody of a gallery of
-    this size. With --face all every face is searched for, and the status is 0 if one of them is somebody, 2 if there is
-    no face.
+    A risk is printed for each candidate: the probability that a stranger of this image quality reaches such a similarity
+    to somebody in a gallery of this size. With --face all every face is searched. The exit status is then 0 if at least one
+    face has a name, 1 if all are unknown, and 2 if there is no face.
     """
     check_draw(model["face"], [photo], draw)
     if model["face"] == "all":
@@ -68,7 +68,7 @@ def _tell(answer: Any) -> None:
 
 
 def _tell_all(photo: str, found: list[Any], draw: str | None, as_json: bool) -> int:
-    """Print and draw who the faces of an image are; return the exit status."""
+    """Print and draw the identities of all faces of an image. Returns the exit status."""
     from lrface.recognition.gallery.risk import percent
 
     if not found:

@@ -1,8 +1,8 @@
 """insightface's RecordIO (``train.rec``, ``train.idx``, ``property``), read and written without mxnet.
 
-The bytes follow dmlc-core ``recordio.h``; the image header follows mxnet ``recordio.py``; which keys are images follows
-insightface's ``rec_builder.py`` and ``arcface_torch/dataset.py``. A data set of 42 million images costs 16 bytes per
-record in memory, and nothing else grows with it.
+The bytes follow dmlc-core ``recordio.h``. The image header follows mxnet ``recordio.py``. The numbering of image and identity
+records follows insightface's ``rec_builder.py`` and ``arcface_torch/dataset.py``. Reading needs 16 bytes of memory per record,
+also for 42 million images; nothing else grows with the data set.
 """
 
 from lrface.data.recordio.format import (

@@ -1,4 +1,4 @@
-"""The bytes of a record and of the files around it: packing, chunking, identity records, ``property``, writing."""
+"""The bytes of a record and of its companion files: packing, chunking, identity records, ``property``, writing."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from lrface.files import atomic_write, because
 MAGIC = 0x3ED7230A
 MAX_RECORD_BYTES = 2**30 - 1
 MAX_EXACT_LABEL = 2**24
-"""Labels are stored as float32, which counts without gaps up to here only."""
+"""Labels are stored as float32, which represents every integer exactly only up to here."""
 
 MAGIC_BYTES = struct.pack("<I", MAGIC)
 CHUNK = struct.Struct("<II")
@@ -24,7 +24,7 @@ WHOLE, FIRST, MIDDLE, LAST = range(4)
 
 
 class Header(NamedTuple):
-    """The 24 bytes before the labels and the image; ``label`` counts only where ``flag`` is 0."""
+    """The 24 bytes before the labels and the image. ``label`` is valid only if ``flag`` is 0."""
 
     flag: int
     label: float
@@ -33,7 +33,14 @@ class Header(NamedTuple):
 
 
 def pack(labels: float | Sequence[float] | NDArray[Any], image: bytes, id: int, id2: int = 0) -> bytes:
-    """Payload of one record: a scalar goes into the header, a sequence behind it as float32 with ``flag`` its length.
+    """Pack the payload of one record.
+
+    A single label goes into the header. A sequence is stored after the header as float32, with its length as ``flag``.
+
+    Args:
+        labels: one number, or a sequence of them.
+        image: the encoded image.
+        id, id2: numbers of the record, for the header.
 
     Raises:
         LrfaceError: no label, or a label beyond 2**24, which float32 does not hold exactly.
@@ -49,7 +56,7 @@ def pack(labels: float | Sequence[float] | NDArray[Any], image: bytes, id: int, 
 
 
 def unpack_header(payload: bytes) -> Header:
-    """The header of a payload, of which the first 24 bytes are enough.
+    """Read the header of a payload. The first 24 bytes are enough.
 
     Raises:
         LrfaceError: fewer than 24 bytes.
@@ -60,7 +67,7 @@ def unpack_header(payload: bytes) -> Header:
 
 
 def unpack(payload: bytes) -> tuple[NDArray[np.float32], bytes]:
-    """Labels (float32 [n], n >= 1) and encoded image (empty for meta and identity records) of a payload.
+    """Split a payload into labels (float32 ``[n]``, n >= 1) and encoded image (empty for meta and identity records).
 
     Raises:
         LrfaceError: the payload ends before its header or its labels.
@@ -75,10 +82,10 @@ def unpack(payload: bytes) -> tuple[NDArray[np.float32], bytes]:
 
 
 def encode(payload: bytes) -> bytes:
-    """The chunk, or chunks, that hold one payload in a ``.rec``, padded to a multiple of 4 bytes.
+    """Encode one payload as the chunk or chunks of a ``.rec``, padded to a multiple of 4 bytes.
 
-    A payload that holds the magic at a multiple of 4 is split there, and the magic is left out, so that a reader who
-    looks for the next record from the middle of a file never mistakes data for a chunk.
+    If the payload contains the magic number at a multiple of 4, it is split there and the magic number is left out. A reader
+    that searches for the next record from the middle of a file then never mistakes data for a chunk.
 
     Raises:
         LrfaceError: a payload of 2**30 bytes or more.
@@ -104,14 +111,14 @@ def identity_records(labels: Sequence[int] | NDArray[Any]) -> Iterator[tuple[int
     """The records that follow the images, as insightface's ``rec_builder.py`` writes them.
 
     Args:
-        labels: class of each image, in the order of the keys 1..N; images of a class stand together.
+        labels: int ``[N]``, class of each image in the order of the keys 1..N; images of one class must be contiguous.
 
     Yields:
-        ``(key, payload)``: per class, in order, keys N+1..N+C with labels [first key, last key + 1]; then key 0, the
-        meta record, with labels [N + 1, N + C + 1]. Write them in this order.
+        ``(key, payload)``. First one record per class, in order, with the keys N+1..N+C and the labels [first key,
+        last key + 1]. Then the meta record, with key 0 and the labels [N + 1, N + C + 1]. Write them in this order.
 
     Raises:
-        LrfaceError: no images, a class in two places, or 2**24 records and more (write several shards).
+        LrfaceError: no images, a class that is not contiguous, or 2**24 records or more (write several shards).
     """
     classes = np.asarray(labels, dtype=np.int64)
     if not classes.size:
@@ -137,7 +144,7 @@ def write_property(path: str | Path, classes: int, size: int) -> None:
 
 
 def read_property(path: str | Path) -> tuple[int, int, int]:
-    """Number of classes, height and width, from a ``property`` file.
+    """Read the number of classes, the height and the width from a ``property`` file.
 
     Raises:
         LrfaceError: the file is missing or its first line is not three numbers.
@@ -154,9 +161,13 @@ def read_property(path: str | Path) -> tuple[int, int, int]:
 class RecordWriter:
     """Write a ``.rec`` and its ``.idx`` record by record.
 
-    Given paths, both files appear only when the writer is closed, whole; leaving a ``with`` block by an exception
-    leaves what was there before. Given binary files open for writing (both), it appends where they stand and neither
+    Given paths, both files are written completely when the writer is closed. If a ``with`` block is left by an exception, the
+    previous files stay. Given two binary files open for writing, the writer appends at their present positions and neither
     flushes nor closes them.
+
+    Raises:
+        LrfaceError: a path cannot be written.
+        TypeError: an open file for the records without an open file for the index.
     """
 
     def __init__(self, rec: str | Path | IO[bytes], idx: str | Path | IO[bytes] | None = None) -> None:
@@ -173,7 +184,7 @@ class RecordWriter:
         self._offset = self._rec.tell()
 
     def write(self, key: int, payload: bytes) -> int:
-        """Append one record and its index line; returns the byte at which it begins."""
+        """Append one record and its index line. Returns the byte offset at which the record begins."""
         chunks, offset = encode(payload), self._offset
         self._rec.write(chunks)
         self._idx.write(b"%d\t%d\n" % (key, offset))

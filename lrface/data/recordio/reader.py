@@ -35,16 +35,16 @@ _INDEX_BLOCK = 1 << 25
 class RecordReader:
     """Random access to a ``.rec`` by key, from any number of threads and processes.
 
-    The object may be pickled and forked: reads carry their own position, and a process that unpickles it opens the file
-    anew at its first read. Without an ``.idx`` (``idx_path`` not given and none beside the ``.rec``) the index is
-    rebuilt by ``scan``.
+    The object can be pickled and forked. Each read states its own position, and a process that unpickles the object opens the
+    file again at its first read. Without an ``.idx`` (``idx_path`` not given and none beside the ``.rec``) the index is rebuilt
+    by ``scan``.
 
     Attributes:
-        keys: int64 [n], ascending.
+        keys: int64 ``[n]``, ascending.
 
     Raises:
-        LrfaceError: a file is missing, the index is damaged, points past the end of the ``.rec`` or stops before it, or
-            the last record is cut short.
+        LrfaceError: a file is missing; the index is damaged, points past the end of the ``.rec`` or ends before it; or the
+            last record is truncated.
     """
 
     def __init__(self, rec_path: str | Path, idx_path: str | Path | None = None) -> None:
@@ -88,7 +88,7 @@ class RecordReader:
         self.close()
 
     def close(self) -> None:
-        """Close this process's file; the next read opens it again."""
+        """Close this process's file. The next read opens it again."""
         descriptor = self.__dict__.pop("_descriptor", None)
         if descriptor is not None:
             os.close(descriptor)
@@ -96,7 +96,7 @@ class RecordReader:
     def _open(self) -> int:
         with reading(self.path):
             opened = os.open(self.path, os.O_RDONLY)
-        # Two threads may get here together. A lock could be held across a fork; setdefault is atomic and cannot.
+        # Two threads may arrive here at once. A lock could be held during a fork; setdefault is atomic and needs no lock.
         kept: int = self.__dict__.setdefault("_descriptor", opened)
         if kept != opened:
             os.close(opened)
@@ -130,12 +130,12 @@ class RecordReader:
         """The payload of one record, joined if it was split.
 
         Raises:
-            LrfaceError: unknown key, or a damaged or truncated record (says at what byte).
+            LrfaceError: unknown key, or a damaged or truncated record; the message gives the byte.
         """
         return self._read_at(self._offset_of(key))[0]
 
     def read_record(self, key: int) -> tuple[NDArray[np.float32], bytes]:
-        """Labels (float32 [n]) and encoded image of one record. Raises ``LrfaceError`` as ``read`` does."""
+        """Labels (float32 ``[n]``) and encoded image of one record. Raises ``LrfaceError`` as ``read`` does."""
         payload = self.read(key)
         try:
             return unpack(payload)
@@ -143,7 +143,7 @@ class RecordReader:
             raise LrfaceError(f"{self.path} record {key}: {error}") from error
 
     def read_image_bytes(self, key: int) -> tuple[int, bytes]:
-        """Class label (the first, where there are several) and encoded image.
+        """Class label (the first if there are several) and encoded image of one record.
 
         Raises:
             LrfaceError: as ``read``; or the record has no image, or its label is not a whole number.
@@ -169,10 +169,10 @@ class RecordReader:
 
     @cached_property
     def image_keys(self) -> NDArray[np.int64]:
-        """Keys of the images, int64 [N] ascending: 1..N by the meta record; without one, every key.
+        """Keys of the images, int64 ``[N]`` ascending: 1..N according to the meta record; without one, all keys.
 
         Raises:
-            LrfaceError: the meta record speaks of images that the index does not have.
+            LrfaceError: the meta record and the index disagree on the number of images.
         """
         if self._meta is None:
             return self.keys
@@ -183,7 +183,7 @@ class RecordReader:
         return images
 
     def _first_identity(self, announced: int) -> int:
-        """The key after the last image. From 2**24 on the announced one was rounded to a float32: look around it."""
+        """The key after the last image. From 2**24 on, float32 rounds the announced key, so the neighbouring keys are checked."""
         if announced < MAX_EXACT_LABEL:
             return announced
         step = int(np.spacing(np.float32(announced)))
@@ -193,7 +193,7 @@ class RecordReader:
         return announced
 
     def identities(self) -> NDArray[np.int64]:
-        """Ranges of image keys per identity, int64 [C, 2]: first key, last key + 1; in the order of the file.
+        """Ranges of image keys per identity, int64 ``[C, 2]``: first key, last key + 1; in the order of the file.
 
         Raises:
             LrfaceError: the file has no identity records, or too many images for their float32 labels to be exact.
@@ -209,7 +209,11 @@ class RecordReader:
         return np.array(ranges, dtype=np.int64).reshape(-1, 2)
 
     def image_labels(self) -> NDArray[np.int64]:
-        """Class label of every image, int64 [N] in the order of ``image_keys``; reads the headers only."""
+        """Class label of every image, int64 ``[N]`` in the order of ``image_keys``. Reads only the headers.
+
+        Raises:
+            LrfaceError: as ``read_image_bytes``.
+        """
         images = self.image_keys
         offsets = self._offsets[np.searchsorted(self.keys, images)]
         labels = (self._label_at(int(key), int(offset)) for key, offset in zip(images, offsets, strict=True))
@@ -220,7 +224,8 @@ class RecordReader:
         if len(head) == CHUNK.size + HEADER.size + 4:
             magic, record = CHUNK.unpack_from(head)
             header = Header(*HEADER.unpack_from(head, CHUNK.size))
-            if magic == MAGIC and HEADER.size + 4 <= record < FIRST << 30:  # whole, so the header is where it belongs
+            # The record is in one chunk, so its header is at the usual position.
+            if magic == MAGIC and HEADER.size + 4 <= record < FIRST << 30:
                 label = struct.unpack_from("<f", head, len(head) - 4)[0] if header.flag else header.label
                 if label.is_integer():
                     return int(label)
@@ -228,10 +233,10 @@ class RecordReader:
 
 
 def scan(rec_path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Walk a ``.rec``: keys (the ``id`` of each header) and offsets, int64 [n] each, in the order of the file.
+    """Read all record headers of a ``.rec``: keys (the ``id`` of each header) and offsets, int64 ``[n]`` each, in file order.
 
     Raises:
-        LrfaceError: the file is missing, truncated or damaged (says at what byte).
+        LrfaceError: the file is missing, truncated or damaged; the message gives the byte.
     """
     path = Path(require_path(rec_path))
     found = array("q")
@@ -249,7 +254,7 @@ def scan(rec_path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _read_record(fetch: Callable[[int, int], bytes], offset: int, path: Path) -> tuple[bytes, int]:
-    """Payload of the record at ``offset``, and the byte after its padding. ``fetch(count, at)`` reads the file."""
+    """Read the record at ``offset``: its payload, and the byte after its padding. ``fetch(count, at)`` reads the file."""
     parts: list[bytes] = []
     at = offset
     while True:
@@ -271,7 +276,7 @@ def _read_record(fetch: Callable[[int, int], bytes], offset: int, path: Path) ->
 
 
 def _read_index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keys and offsets of an ``.idx``, in blocks: its text need not fit in memory twice."""
+    """Read keys and offsets of an ``.idx`` in blocks, so that its text is never in memory twice."""
     blocks, rest, lines = [np.empty((0, 2), np.int64)], b"", 0
     with reading(path), open(path, "rb") as file:
         while block := file.read(_INDEX_BLOCK):
@@ -286,7 +291,8 @@ def _read_index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def _parse_index(text: bytes, path: Path, before: int) -> NDArray[np.int64]:
     lines = text.count(b"\n") + bool(text and not text.endswith(b"\n"))
     try:
-        numbers = np.fromstring(text, dtype=np.int64, sep="\t")  # numpy < 2.3 warns where later ones raise: count too
+        # Numpy < 2.3 only warns about errors, later versions raise; so the count is checked too.
+        numbers = np.fromstring(text, dtype=np.int64, sep="\t")
     except ValueError:
         numbers = np.empty(0, np.int64)
     if len(numbers) != 2 * lines or text.count(b"\t") != lines:

@@ -1,10 +1,10 @@
-"""Rehearsal sets: the layouts of TinyFace, UCCS, QMUL-SurvFace and SCface, filled with faces that are at hand.
+"""Rehearsal sets: the file layouts of TinyFace, UCCS, QMUL-SurvFace and SCface, filled with other faces.
 
-The real sets stand behind forms. A rehearsal makes a whole evaluation run, end to end, on faces made small by a program; its
-figures say nothing of the real sets, and every set carries a file that says so (``REHEARSAL.json``).
+The real sets are available only on application. A rehearsal set lets a whole evaluation run on faces that a program made small.
+Its figures say nothing about the real sets. Every rehearsal set carries a file that says so (``REHEARSAL.json``).
 
-``degrade`` makes a face small, ``pool`` is where faces come from, ``plan`` says what is wanted of a set; one module a set
-(``tinyface``, ``uccs``, ``survface``, ``scface``) chooses who goes where and writes its lists; ``build`` does the work.
+``degrade`` makes faces small, ``pool`` supplies the faces, and ``plan`` describes the wanted set. One module per set
+(``tinyface``, ``uccs``, ``survface``, ``scface``) assigns people to its parts and writes its lists. ``build`` runs the work.
 """
 
 from lrface.data.rehearse.build import SETS, Rehearsed, rehearse

@@ -1,4 +1,4 @@
-"""Making rehearsal sets: each beside its place, renamed when it is whole."""
+"""Making rehearsal sets. Each is made beside its final folder and renamed when it is complete."""
 
 import csv
 import hashlib
@@ -24,18 +24,18 @@ from lrface.files import locked, read_json, require_path, write_json
 FORMAT = 1
 
 _MODULES: tuple[RehearsedSet, ...] = (tinyface, uccs, survface, scface)
-#: What can be rehearsed.
+#: The sets that can be rehearsed, by name.
 SETS: dict[str, RehearsedSet] = {module.NAME: module for module in _MODULES}
 
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """A set that is there now.
+    """A rehearsal set that exists now.
 
     Attributes:
-        folder: where.
-        marker: what its ``REHEARSAL.json`` says.
-        made: False if it was there already, made in the same way.
+        folder: its folder.
+        marker: the content of its ``REHEARSAL.json``.
+        made: False if an earlier call had made it in the same way.
     """
 
     folder: Path
@@ -57,24 +57,24 @@ def rehearse(
     overwrite: bool = False,
     progress: bool = True,
 ) -> list[Rehearsed]:
-    """Make rehearsal sets; the same source, settings and seed give the same bytes.
+    """Make rehearsal sets. The same source, settings and seed give the same bytes.
 
-    In each set a photo of the source is used once, and a person is there to train on, to be found, or as a stranger.
-    The sets are made independently of each other and share people.
+    Within one set, each photo of the source is used once, and each person has one role: training, known in the test, or
+    unknown. The sets are made independently of each other and share people.
 
     Args:
-        source: a store made by :func:`lrface.data.prepare.prepare`, or what one can be made of.
+        source: a store made by :func:`lrface.data.prepare.prepare`, or a source from which one can be made.
         out: a data root: ``out/tinyface``, ``out/uccs``, ``out/QMUL-SurvFace``, ``out/SCface``.
         sets: which of ``SETS``.
-        settings, landmarks, workers, device: for a source that is no store yet, as ``prepare`` takes them.
-        seed: decides who goes where and what each photo looks like.
-        disjoint_from: stores, such as the training set's; people of the same name are left out.
+        settings, landmarks, workers, device: for a source that is not a store yet, as ``prepare`` takes them.
+        seed: determines the roles of the people and the conditions of each photo.
+        disjoint_from: stores, such as the training set's; people with the same name are left out.
         camera: how photos are made small.
-        overwrite: replace a rehearsal that was made otherwise. A folder that is no rehearsal is never touched.
-        progress: show bars.
+        overwrite: replace a rehearsal that was made differently. A folder that is not a rehearsal is never changed.
+        progress: show progress bars.
 
     Raises:
-        LrfaceError: the source cannot be used or has too few people, a folder that is in the way, or the disk is full.
+        LrfaceError: the source cannot be used or has too few people, another folder is in the way, or the disk is full.
     """
     out, camera = Path(require_path(out)), camera or Camera()
     unknown = [name for name in sets if name not in SETS]
@@ -86,7 +86,7 @@ def rehearse(
         "rehearsal": True, "format": FORMAT, "source": source_name(source), "seed": seed, "camera": camera.as_dict(),
         "disjoint_from": [{"store": source_name(path), "fingerprint": other.fingerprint} for path, other in others],
     }  # fmt: skip
-    for module in modules:  # before the faces are looked for, which may take long
+    for module in modules:  # checked before the search for faces, which can take long
         _check_place(out / module.FOLDER, asked, overwrite)
     with locked(out / ".rehearse.lock"):
         store = _open(source, out, settings, landmarks, workers, device, progress)
@@ -106,7 +106,7 @@ def _open(
     source: str | Path, out: Path, settings: Settings | None, landmarks: str | Path | None, workers: int, device: str,
     progress: bool,
 ) -> Store:  # fmt: skip
-    """The source as a store; made for the time of the work if it is none, and taken up again after a kill."""
+    """Open the source as a store. If it is not a store, make a temporary one, which resumes after a kill."""
     if any(Path(require_path(source)).glob("shard-*-of-*")):
         if settings or landmarks:
             raise LrfaceError(f"{source} is a store, its faces are aligned: leave the detector, eyes and landmarks out")
@@ -133,7 +133,7 @@ def _make(
         captures = _capture(plan, pool, module.NAME, work, progress)
         module.write_lists(work, plan.images, captures)
         _write_people(work, plan)
-        write_json(work / MARKER, recipe)  # so that the reader knows what it counts
+        write_json(work / MARKER, recipe)  # the reader needs the marker to count the set as a rehearsal
         marker = recipe | {"counts": module.count(work), "notes": plan.notes}
         write_json(work / MARKER, marker)
         if folder.exists():
@@ -148,7 +148,7 @@ def _make(
 
 
 def _check_place(folder: Path, recipe: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The marker of a rehearsal that is there already, made as ``recipe`` says; None where one is to be made."""
+    """The marker of an existing rehearsal that was made as ``recipe`` says; None if the set has to be made."""
     if not folder.exists():
         return None
     there = read_marker(folder)
@@ -163,7 +163,7 @@ def _check_place(folder: Path, recipe: dict[str, Any], overwrite: bool) -> dict[
 
 
 def _capture(plan: Plan, pool: Pool, name: str, work: Path, progress: bool) -> list[Capture]:
-    """Write the images. What one looks like depends on seed, set and photo alone, not on the others."""
+    """Write the images. Each image depends only on the seed, the set and the photo, not on the other images."""
     from tqdm import tqdm
 
     for folder in {*plan.folders, *(str(Path(image.file).parent) for image in plan.images)}:
@@ -179,7 +179,7 @@ def _capture(plan: Plan, pool: Pool, name: str, work: Path, progress: bool) -> l
 
 
 def _write_people(folder: Path, plan: Plan) -> None:
-    """Who is who: part and label in the set -> name in the source."""
+    """Write the identities: part and label in the set -> name in the source."""
     rows = dict.fromkeys((image.part, image.label, image.person) for image in plan.images)
     with open(folder / "identities.csv", "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""A face as a distant camera would have caught it: framed loosely, blurred, small, noisy, compressed."""
+"""A face as a distant camera would take it: loosely framed, blurred, small, noisy, compressed."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
@@ -15,9 +15,9 @@ class Capture(NamedTuple):
     """An image of a rehearsal set.
 
     Attributes:
-        encoded: the file, JPEG or PNG.
+        encoded: the image file, JPEG or PNG.
         size: its side in pixels.
-        landmarks: float32 ``[5, 2]`` pixels: where the template's points have come to lie.
+        landmarks: float32 ``[5, 2]`` pixels, the positions of the template's five points.
     """
 
     encoded: bytes
@@ -27,19 +27,22 @@ class Capture(NamedTuple):
 
 @dataclass(frozen=True)
 class Camera:
-    """The ranges that conditions are drawn from, uniformly and independently.
+    """The ranges of the image conditions. Conditions are drawn uniformly and independently.
 
-    The framing is that of the aligned template with a small random similarity transform, so that an image can be used as it is
-    (alignment ``none``), as a crop of TinyFace can.
+    The framing is that of the aligned template with a small random similarity transform. So an image can be used as it is
+    (alignment ``none``), like a crop of TinyFace.
 
     Attributes:
-        smallest, largest: native side in pixels, both included.
-        rotation: degrees, to either side.
-        zoom: relative size, to either side of 1.
-        shift: of the side, in each direction.
-        blur: up to this standard deviation, in native pixels.
-        noise: up to this standard deviation, in grey levels.
+        smallest, largest: native side in pixels, both included; 4 to 112.
+        rotation: largest rotation in degrees, in both directions.
+        zoom: largest relative change of size, in both directions.
+        shift: largest shift as a fraction of the side, in each direction.
+        blur: largest standard deviation of the blur, in native pixels.
+        noise: largest standard deviation of the noise, in grey levels.
         quality: of JPEG, lowest and highest.
+
+    Raises:
+        LrfaceError: the range of sides is not within 4 to 112.
     """
 
     smallest: int = 8
@@ -56,20 +59,20 @@ class Camera:
             raise LrfaceError(f"native sizes of {self.smallest} to {self.largest} pixels: choose 4 to {TEMPLATE_SIZE}")
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
+        """The fields as a dictionary that JSON can hold."""
         return asdict(self) | {"quality": list(self.quality)}
 
     def sharp(self) -> "Camera":
-        """The same framing as a good camera gives it: full size, no blur, no noise."""
+        """A good camera with the same framing: full size, no blur, no noise."""
         return replace(self, smallest=TEMPLATE_SIZE, largest=TEMPLATE_SIZE, blur=0.0, noise=0.0, quality=(95, 95))
 
     def __call__(self, crop: np.ndarray, rng: np.random.Generator, kind: str = "jpg") -> Capture:
-        """Photograph an aligned crop.
+        """Take a photo of an aligned crop.
 
         Args:
             crop: uint8 RGB ``[112, 112, 3]``.
-            rng: decides the conditions.
-            kind: of the file; a ``png`` holds what JPEG left of the pixels.
+            rng: draws the conditions.
+            kind: ``jpg`` or ``png``. A ``png`` holds the pixels after JPEG compression.
         """
         import cv2
 

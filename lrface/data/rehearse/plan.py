@@ -1,4 +1,4 @@
-"""What is wanted of a rehearsal set, before a pixel is touched."""
+"""The plan of a rehearsal set, made before any image is processed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ class PlannedImage:
 
     Attributes:
         source: position in the pool.
-        person: whose face it is.
-        part: of the set, such as ``probe``.
-        label: the number that the person has in this part.
+        person: name of the person.
+        part: part of the set, such as ``probe``.
+        label: number of the person in this part.
         file: relative path to write, ``.jpg`` or ``.png``.
-        camera: how it is taken.
+        camera: the conditions of the image.
     """
 
     source: int
@@ -36,8 +36,8 @@ class Plan:
 
     Attributes:
         images: in the order of the set's lists.
-        folders: to be made even where nothing goes into them.
-        notes: what the set falls short of.
+        folders: folders to create, even if they stay empty.
+        notes: where the set is smaller than the published one.
     """
 
     images: list[PlannedImage]
@@ -46,23 +46,23 @@ class Plan:
 
 
 class RehearsedSet(Protocol):
-    """One of the sets: a module of this package."""
+    """The protocol of a rehearsal set. Each set is a module of this package."""
 
     NAME: str
     FOLDER: str
 
     def plan(self, pool: Pool, camera: Camera) -> Plan:
-        """Choose who goes where. Raises LrfaceError if there are too few people."""
+        """Assign people and images to the parts of the set. Raises LrfaceError if there are too few people."""
 
     def write_lists(self, folder: Path, planned: Sequence[PlannedImage], captures: Sequence[Capture]) -> None:
         """Write the set's own lists beside its images."""
 
     def count(self, folder: Path) -> dict[str, int]:
-        """Read the finished set with the real set's reader: people and images of its parts."""
+        """Count people and images of each part of the finished set, with the reader of the real set."""
 
 
 def shortfall(found: dict[str, int], nominal: dict[str, int]) -> list[str]:
-    """A line for each part that has fewer images or people than the published set."""
+    """One note for each part with fewer images or people than the published set."""
     return [
         f"{found[part]:,} {part}, the published set has {count:,}"
         for part, count in nominal.items()
@@ -71,12 +71,12 @@ def shortfall(found: dict[str, int], nominal: dict[str, int]) -> list[str]:
 
 
 def allot(sizes: Sequence[int], total: int, most: int | None = None) -> list[int]:
-    """How many images each person gives: as equal as what they have allows, ``total`` in all where there are as many.
+    """Number of images that each person gives: as equal as possible, and ``total`` together if there are as many.
 
     Args:
-        sizes: how many images each has.
-        total: how many are wanted.
-        most: that one person may give.
+        sizes: number of images that each person has.
+        total: number of images wanted.
+        most: limit for one person.
     """
     limits = [min(size, most or size) for size in sizes]
     level = max(limits, default=0)

@@ -1,4 +1,4 @@
-"""The faces that rehearsals are made of: a store's aligned crops, by the name of the person."""
+"""The faces for rehearsals: the aligned crops of a store, grouped by the name of the person."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,7 +15,11 @@ from lrface.faces.degrade import resize
 
 
 def identities_of(store: Store) -> list[tuple[str, str]]:
-    """Name of the person and path in its source, of each image of a store."""
+    """Name of the person and path in the source, for each image of a store.
+
+    Raises:
+        LrfaceError: the manifests do not fit the store.
+    """
     import pandas as pd
 
     rows = []
@@ -29,16 +33,17 @@ def identities_of(store: Store) -> list[tuple[str, str]]:
 
 
 class Pool:
-    """The people of a store who may be used.
+    """The people of a store that may be used.
 
     Args:
         store: aligned crops.
-        seed: decides the order of people and of their images.
+        seed: determines the order of people and of their images.
         without: names of people to leave out.
 
     Attributes:
         images: person -> positions in the store, in random order.
-        excluded: how many people were left out.
+        paths: position in the store -> path in its source.
+        excluded: number of people left out.
     """
 
     def __init__(self, store: Store, seed: int, without: Iterable[str] = ()) -> None:
@@ -55,7 +60,7 @@ class Pool:
         }
 
     def people(self, least: int = 1, most: int | None = None) -> list[str]:
-        """Those with ``least`` to ``most`` images, in random order."""
+        """The people with ``least`` to ``most`` images, in random order."""
         return [
             name for name, images in self.images.items() if least <= len(images) and len(images) <= (most or np.inf)
         ]
@@ -66,10 +71,10 @@ class Pool:
 
 
 def source_name(path: str | Path) -> str:
-    """How a result names a source: the last two parts of its path, which say enough on any machine."""
+    """The name of a source in results: the last two parts of its path, which are meaningful on any machine."""
     return "/".join(Path(path).resolve().parts[-2:])
 
 
 def describe_store(store: Store) -> dict[str, Any]:
-    """How a store's faces were aligned, for the marker."""
+    """How the faces of a store were aligned, for the marker."""
     return {key: store.settings[key] for key in ("detector", "eyes", "face")}

@@ -1,4 +1,4 @@
-"""SCface's layout; see :mod:`lrface.data.sets.scface`."""
+"""The layout of SCface; see :mod:`lrface.data.sets.scface`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +15,10 @@ FOLDER = "SCface"
 
 
 def plan(pool: Pool, camera: Camera) -> Plan:
-    """The people with the most images, 130 at most: a sharp mugshot, then a camera for every three images that are left.
+    """Take the people with the most images, at most 130. Each gets a sharp mugshot, and a camera for every three other images.
 
-    The range of native sizes is cut in three, one for each distance; distance 1 is the farthest and has the smallest.
+    The range of native sizes is cut into three parts, one for each distance. Distance 1 is the farthest and has the
+    smallest faces.
 
     Raises:
         LrfaceError: fewer than two people with four images.
@@ -55,7 +56,7 @@ def write_lists(folder: Path, planned: Sequence[PlannedImage], captures: Sequenc
 
 
 def count(folder: Path) -> dict[str, int]:
-    """Images of each part."""
+    """Number of people, and of images at each distance."""
     scface = read_scface(folder)
     distances = {f"distance {distance} images": len(faces) for distance, faces in scface.cameras.items()}
     return {"people": scface.mugshots.people} | distances

@@ -1,4 +1,4 @@
-"""QMUL-SurvFace's layout; see :mod:`lrface.data.sets.survface`."""
+"""The layout of QMUL-SurvFace; see :mod:`lrface.data.sets.survface`."""
 
 import shutil
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ FOLDER = "QMUL-SurvFace"
 
 TRAINING = {"people": 5319, "images": 220890}
 TEST_PEOPLE = 5319
-#: Pairs of each kind.
+#: Number of pairs of each kind.
 PAIRS = 5320
 
 
 def plan(pool: Pool, camera: Camera) -> Plan:
-    """Half of the people with two images or more are for training, half in the gallery; everybody else is unmated.
+    """Use half of the people with two or more images for training and half for the gallery; all others are unmated probes.
 
     Raises:
-        LrfaceError: fewer than three people with two images: one to train on, two to tell apart.
+        LrfaceError: fewer than three people with two images: one for training and two for the test are needed.
     """
     people = pool.people(least=2)
     if len(people) < 3:
@@ -37,7 +37,7 @@ def plan(pool: Pool, camera: Camera) -> Plan:
     trained = people[len(tested) : len(tested) + TRAINING["people"]]
     planned: list[PlannedImage] = []
     counts = allot([len(pool.images[name]) for name in trained], TRAINING["images"])
-    number = len(tested)  # people of both parts are numbered apart
+    number = len(tested)  # people of both parts have different numbers
     for label, (name, count) in enumerate(zip(trained, counts, strict=True), number + 1):
         for at, image in enumerate(pool.images[name][:count], 1):
             file = f"training_set/{label}/{label}_cam1_{at}.jpg"
@@ -63,7 +63,7 @@ def plan(pool: Pool, camera: Camera) -> Plan:
 
 
 def write_lists(folder: Path, planned: Sequence[PlannedImage], captures: Sequence[Capture]) -> None:
-    """Write the two lists of the search, and copy images for the pairs."""
+    """Write the two lists for identification and the lists of pairs, and copy the images of the pairs."""
     for part, prefix in (("gallery", "gallery"), ("mated probe", "mated_probe")):
         listed = [image for image in planned if image.part == part]
         names = cells([Path(image.file).name for image in listed])
@@ -91,7 +91,7 @@ def _same(tested: dict[str, PlannedImage]) -> list[list[str]]:
 
 
 def _different(tested: dict[str, PlannedImage], wanted: int) -> list[list[str]]:
-    """Pairs of images of two people: all images, in random order, against the same list moved by one, two, ... places."""
+    """Pairs of images of two people. The images, in random order, are paired with the same list moved by 1, 2, ... positions."""
     order = shuffled(tested, 0, "strangers")
     moved = ((a, order[(at + step) % len(order)]) for step in range(1, len(order)) for at, a in enumerate(order))
     pairs: dict[frozenset[str], list[str]] = {}
@@ -104,7 +104,7 @@ def _different(tested: dict[str, PlannedImage], wanted: int) -> list[list[str]]:
 
 
 def count(folder: Path) -> dict[str, int]:
-    """People and images of each part, and pairs."""
+    """Number of people and images in each part, and of pairs."""
     survface = read_survface(folder)
     pairs = survface.pairs
     return {

@@ -1,4 +1,4 @@
-"""TinyFace's layout; see :mod:`lrface.data.sets.tinyface`."""
+"""The layout of TinyFace; see :mod:`lrface.data.sets.tinyface`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,14 +17,14 @@ FOLDER = "tinyface"
 
 TRAINING = {"people": 2570, "images": 7804}
 TEST_PEOPLE = 2569
-#: Images that one person may give: a celebrity of a collection is not to decide the figures.
+#: Largest number of images from one person, so that a few people with many images do not dominate the figures.
 MOST = 16
 
 
 def plan(pool: Pool, camera: Camera) -> Plan:
-    """Half of the people with two images or more are for training, half for probes and their mates.
+    """Use half of the people with two or more images for training, half for probes and their mates.
 
-    Everybody else is a distractor: people with one image, and those that the two halves have no room for.
+    All others become distractors: people with one image, and people that do not fit into the two halves.
 
     Raises:
         LrfaceError: fewer than two people with two images.
@@ -63,7 +63,7 @@ def plan(pool: Pool, camera: Camera) -> Plan:
 
 
 def write_lists(folder: Path, planned: Sequence[PlannedImage], captures: Sequence[Capture]) -> None:
-    """Write the two lists with uint16 labels, as the published ones have them."""
+    """Write the two lists with uint16 labels, like the published ones."""
     for part, prefix, file in (
         ("probe", "probe", "probe_img_ID_pairs.mat"),
         ("match", "gallery", "gallery_match_img_ID_pairs.mat"),
@@ -75,7 +75,7 @@ def write_lists(folder: Path, planned: Sequence[PlannedImage], captures: Sequenc
 
 
 def count(folder: Path) -> dict[str, int]:
-    """People and images of each part."""
+    """Number of people and images in each part."""
     tinyface = read_tinyface(folder)
     return {
         "training people": tinyface.train.people,

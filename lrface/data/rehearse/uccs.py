@@ -16,16 +16,16 @@ from lrface.files import atomic_write
 NAME = "uccs"
 FOLDER = "uccs"
 
-#: People in the challenge's gallery, and images of each there.
+#: Number of people in the challenge's gallery, and of gallery images of each.
 PEOPLE, GALLERY_IMAGES = 1000, 10
-#: Images that one person may give.
+#: Largest number of images from one person.
 MOST = 60
 
 
 def plan(pool: Pool, camera: Camera) -> Plan:
-    """The people with the most images: up to ten to the gallery, the others to the validation set.
+    """Take the people with the most images: up to ten images each for the gallery, the rest for the validation set.
 
-    As many images of unknown people join the validation set as there are of known ones, if there are.
+    The validation set also gets one image of each unknown person, up to the number of images of known people there.
 
     Raises:
         LrfaceError: fewer than two people with two images.
@@ -56,7 +56,7 @@ def plan(pool: Pool, camera: Camera) -> Plan:
 
 
 def write_lists(folder: Path, planned: Sequence[PlannedImage], captures: Sequence[Capture]) -> None:
-    """Write ``gallery.csv`` with landmarks, and ``validation.csv`` with a box that is the whole image."""
+    """Write ``gallery.csv`` with landmarks, and ``validation.csv`` with the whole image as the box."""
     gallery: list[list[object]] = []
     validation: list[list[object]] = []
     for image, capture in zip(planned, captures, strict=True):
@@ -80,7 +80,7 @@ def _write(file: Path, header: list[str], rows: list[list[object]]) -> None:
 
 
 def count(folder: Path) -> dict[str, int]:
-    """Images of the two lists, and what the split gives that is made of them."""
+    """Number of images in the two lists and in the split that is made from them."""
     uccs = read_uccs(folder)
     rows = {name: len((folder / f"{name}.csv").read_text().splitlines()) - 1 for name in ("gallery", "validation")}
     return {

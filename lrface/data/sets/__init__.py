@@ -1,1 +1,1 @@
-"""The benchmark sets' own formats, one a file."""
+"""The benchmark sets' own formats, one per file."""

@@ -1,8 +1,8 @@
 """insightface's verification packs: ``lfw.bin``, ``cfp_fp.bin``, ``agedb_30.bin``, ``calfw.bin``, ``cplfw.bin``.
 
-A pack is a pickle of ``(bins, issame)`` (insightface ``eval/verification.py::load_bin``, ``build_eval_pack.py``), and a
-pickle is a program. It is run here with no access to any real class or function: the few names that packs use, from
-Python 2 and 3 and from numpy 1 and 2, stand for objects of this module that only keep bytes.
+A pack is a pickle of ``(bins, issame)`` (insightface ``eval/verification.py::load_bin``, ``build_eval_pack.py``). A pickle is
+a program, so it is run here without access to any real class or function. The few names that packs use, from Python 2 and 3
+and from numpy 1 and 2, refer to objects of this module that only keep bytes.
 """
 
 import io
@@ -23,7 +23,7 @@ _FLAG_TYPES = {"b1", "u1", "i1", "i4", "i8"}
 
 
 class _DType:
-    """Stands for ``numpy.dtype``: only the name, such as ``u1``, is kept."""
+    """Replaces ``numpy.dtype``. Only the name, such as ``u1``, is kept."""
 
     __slots__ = ("name",)
 
@@ -36,7 +36,7 @@ class _DType:
 
 
 class _Array:
-    """Stands for ``numpy.ndarray``: raw bytes with the name of their type."""
+    """Replaces ``numpy.ndarray``. Keeps raw bytes and the name of their type."""
 
     __slots__ = ("data", "dtype", "shape")
 
@@ -47,7 +47,7 @@ class _Array:
         _, self.shape, self.dtype, _, self.data = state
 
     def flat(self, types: set[str]) -> NDArray[Any]:
-        """The values in one row. Raises ``ValueError`` unless type, shape and bytes agree."""
+        """The values as one row. Raises ``ValueError`` unless type, shape and bytes agree."""
         if not isinstance(self.dtype, _DType) or self.dtype.name not in types:
             raise ValueError("an array of a type that packs do not use")
         values = np.frombuffer(self.data, np.dtype(self.dtype.name))
@@ -56,12 +56,12 @@ class _Array:
         return values
 
 
-# The C unpickler can be told by a few bytes to allocate gigabytes for its memo; the Python one keeps a dictionary.
+# A few bytes can make the C unpickler allocate gigabytes for its memo. The Python one uses a dictionary.
 class _Unpickler(pickle._Unpickler):
-    """Loads lists, tuples, numbers and bytes, and the arrays and scalars of numpy in the clothes above."""
+    """Loads lists, tuples, numbers and bytes; numpy's arrays and scalars become the classes above."""
 
     def find_class(self, module: str, name: str) -> Any:
-        # New functions at each call: a pickle may set attributes of what it is handed, and must not reach the next one.
+        # New functions at each call: a pickle may set attributes of what it gets, and this must not affect the next pickle.
         known: dict[tuple[str, str], Any] = {
             ("numpy", "ndarray"): None,
             ("numpy", "dtype"): lambda name, *_: _DType(name),
@@ -77,7 +77,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes in the protocols of Python 2."""
+    """Python 3's form of bytes in the pickle protocols of Python 2."""
     if encoding not in ("latin1", b"latin1"):
         raise pickle.UnpicklingError(f"it encodes as {encoding!r}")
     return text.encode("latin1")
@@ -91,8 +91,8 @@ def read_bin(path: str | Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         same: bool ``[N]``.
 
     Raises:
-        LrfaceError: the file is missing, truncated, not a pack, or asks for anything but arrays and bytes; the counts
-            disagree; an image (named by its index) cannot be decoded or has another size than the first.
+        LrfaceError: the file is missing, truncated, not a pack, or contains anything but arrays and bytes; the counts
+            disagree; an image (named by its index) cannot be decoded or differs from the first one in size.
     """
     bins, same = _load(Path(require_path(path)))
     images: NDArray[np.uint8] | None = None
@@ -111,11 +111,11 @@ def read_bin(path: str | Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
 
 
 def write_bin(path: str | Path, images: Sequence[bytes], same: Sequence[bool] | NDArray[np.bool_]) -> None:
-    """Write a pack that insightface's ``load_bin`` reads too.
+    """Write a pack that insightface's ``load_bin`` can read too.
 
     Args:
         path: the ``.bin``.
-        images: 2N encoded images (JPEG or PNG), pair i at 2i and 2i + 1.
+        images: 2N encoded images (JPEG or PNG); pair i is at 2i and 2i + 1.
         same: N flags.
 
     Raises:

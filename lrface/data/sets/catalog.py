@@ -1,7 +1,7 @@
-"""The data sets of the field: what each is for, who gives it out under which terms, and how it is laid out.
+"""The field's data sets: purpose, publisher, terms of use, and file layout of each.
 
-LFW can be fetched by a program (:mod:`lrface.data.sets.fetch`), and three sets of objects (:mod:`lrface.objects.data.fetch`); the
-others stand behind a form or a cloud drive.
+Programs can download LFW (:mod:`lrface.data.sets.fetch`) and three sets of objects (:mod:`lrface.objects.data.fetch`). For the
+others, the user has to fill in a form or use a cloud drive.
 """
 
 import difflib
@@ -20,14 +20,14 @@ class DataSet:
     """One data set.
 
     Attributes:
-        name: what commands call it.
+        name: its name in commands.
         title: its full name and size.
-        purpose: what it is for.
-        terms: its terms of use in a few words; the source has the last word.
-        source: the page to apply at or to download from.
-        layout: what has to lie under the data root.
-        places: alternatives for where it may lie, each a few glob patterns under the data root that must all match.
-        use: what to do with it then.
+        purpose: what it is used for.
+        terms: its terms of use in a few words; only the publisher's text is binding.
+        source: web page for applying or downloading.
+        layout: the files that must be under the data root.
+        places: alternative locations, each as a few glob patterns under the data root that must all match.
+        use: the commands that use it.
     """
 
     name: str
@@ -42,12 +42,12 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Found:
-    """What there is of a data set under a data root.
+    """The part of a data set that is present under a data root.
 
     Attributes:
         dataset: the data set.
-        present: the paths that were found, in the place that has the most.
-        missing: the patterns of that place that match nothing; none if the data set is whole.
+        present: the paths that were found, in the most complete location.
+        missing: the patterns of that location without a match; empty if the data set is complete.
     """
 
     dataset: DataSet
@@ -186,10 +186,10 @@ CATALOG: tuple[DataSet, ...] = (
 
 
 def dataset(name: str) -> DataSet:
-    """The data set of this name, in whatever case and with ``-`` or ``_``.
+    """Find the data set of this name; case, ``-`` and ``_`` make no difference.
 
     Raises:
-        LrfaceError: there is none; the nearest is named.
+        LrfaceError: there is none; the message names the nearest one.
     """
     known = {_plain(entry.name): entry for entry in CATALOG}
     if _plain(name) not in known:
@@ -200,7 +200,7 @@ def dataset(name: str) -> DataSet:
 
 
 def find(root: str | Path) -> list[Found]:
-    """Which data sets of the catalogue lie under a data root, one entry for each; nothing is opened."""
+    """Look for each data set of the catalogue under a data root, one entry for each. No file is opened."""
     return [_find(entry, Path(require_path(root))) for entry in CATALOG]
 
 

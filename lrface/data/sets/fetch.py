@@ -1,4 +1,4 @@
-"""Downloading the one data set that is free to download: LFW, by scikit-learn's checksummed fetcher."""
+"""Downloading LFW with scikit-learn's fetcher, which verifies checksums."""
 
 import shutil
 import tarfile
@@ -16,11 +16,11 @@ PAIR_FILES = ("pairs.txt", "pairsDevTrain.txt", "pairsDevTest.txt")
 def fetch_lfw(out: str | Path) -> int:
     """Download LFW, funneled, 250 x 250 pixels (some 230 MB), unless it is there already.
 
-    Leaves ``out/images/NAME/NAME_0001.jpg`` and the three pairs files in ``out``; the images come last and all at once,
-    so that a download that was cut short leaves no half of a data set. The same call tries again.
+    The result is ``out/images/NAME/NAME_0001.jpg`` and the three pairs files in ``out``. All images appear at once at the
+    end, so an interrupted download leaves no partial data set. Repeat the call to try again.
 
     Returns:
-        How many images there are.
+        The number of images.
 
     Raises:
         LrfaceError: the download was refused or damaged, the disk is full, or ``out/images`` holds something else.
@@ -31,7 +31,8 @@ def fetch_lfw(out: str | Path) -> int:
     work = out / ".download"
     home = work / "lfw_home"
     try:
-        shutil.rmtree(home / "lfw_funneled", ignore_errors=True)  # of an earlier call that was killed while unpacking
+        # Left by an earlier call that was killed while unpacking.
+        shutil.rmtree(home / "lfw_funneled", ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)
         _download(work)
         for name in PAIR_FILES:
@@ -52,13 +53,13 @@ def _download(work: Path) -> None:
     from sklearn.datasets import fetch_lfw_pairs
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a warning for each try; the last failure is an error
-        # It downloads all images and pairs files, then loads the pairs asked for: the fewest, and small.
+        warnings.simplefilter("ignore")  # each try gives a warning; the last failure becomes an error
+        # It downloads all images and all pairs files, and then loads the requested pairs. These are the fewest, and small.
         fetch_lfw_pairs(subset="test", data_home=str(work), resize=0.1, n_retries=1)
 
 
 def _tidy(work: Path) -> None:
-    """After a failure: whole files that were downloaded stay for the next try, empty folders go."""
+    """After a failure: keep complete downloaded files for the next try, remove empty folders."""
     if not any(path.is_file() for path in work.rglob("*")):
         shutil.rmtree(work, ignore_errors=True)
         if work.parent.is_dir() and not any(work.parent.iterdir()):

@@ -1,4 +1,4 @@
-"""MATLAB's lists of images and labels, of version 5 (scipy) and 7.3 (HDF5, h5py), read into the same arrays."""
+"""MATLAB's lists of images and labels, versions 5 (with scipy) and 7.3 (HDF5, with h5py), read into the same arrays."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, because, require_path
 
-#: The header's text is fixed: scipy would write the time, and the same list would not be the same bytes.
+#: Fixed text of the header. scipy would write the time, and equal lists would give different bytes.
 _HEADER = b"MATLAB 5.0 MAT-file, written by lrface".ljust(116)
 
 
@@ -21,12 +21,13 @@ class IdList(NamedTuple):
 
 
 def read_mat(path: str | Path) -> dict[str, np.ndarray]:
-    """The variables of a ``.mat`` file, in scipy's form: cells are object arrays, a text is ``array(["text"])``.
+    """Read the variables of a ``.mat`` file in scipy's form: cells are object arrays, a text is ``array(["text"])``.
 
-    Structures and other classes that lists do not use are left out of a version 7.3 file.
+    Structures and other classes that lists do not use are skipped in a version 7.3 file.
 
     Raises:
-        LrfaceError: the file is missing, damaged or no ``.mat`` file, or h5py, which version 7.3 needs, is not there.
+        LrfaceError: the file is missing, damaged or not a ``.mat`` file, or h5py is not installed and the file has
+            version 7.3.
     """
     path = Path(require_path(path))
     try:
@@ -40,16 +41,20 @@ def read_mat(path: str | Path) -> dict[str, np.ndarray]:
 
     try:
         return {key: value for key, value in loadmat(str(path)).items() if not key.startswith("__")}
-    except Exception as error:  # scipy raises nearly anything on damaged files
+    except Exception as error:  # scipy raises almost anything on damaged files
         raise LrfaceError(f"{path} is not a .mat file that can be read ({_short(error)}): get it again") from error
 
 
 def read_id_list(path: str | Path, names_key: str, ids_key: str) -> IdList:
-    """A list of images with labels, such as ``probe_set`` and ``probe_ids``: name i is ``set[i, 0][0]``.
+    """Read a list of images with labels, such as ``probe_set`` and ``probe_ids``; name i is ``set[i, 0][0]``.
+
+    Args:
+        path: the ``.mat`` file.
+        names_key, ids_key: names of the two variables.
 
     Raises:
-        LrfaceError: a variable is missing, the two differ in length, a name is no plain file name, a label is no whole
-            number, or a name is listed twice, with the same label or with another.
+        LrfaceError: as :func:`read_mat`; or a variable is missing, the two differ in length, a name is not a plain file
+            name, a label is not a whole number, or a name is listed twice.
     """
     mat = read_mat(path)
     names = _names(_variable(mat, names_key, path).reshape(-1), path, names_key)
@@ -66,10 +71,11 @@ def read_id_list(path: str | Path, names_key: str, ids_key: str) -> IdList:
 
 
 def read_pair_list(path: str | Path, key: str) -> list[tuple[str, str]]:
-    """A list of pairs of images, cells ``[n, 2]``.
+    """Read a list of pairs of images, cells ``[n, 2]``.
 
     Raises:
-        LrfaceError: the variable is missing or has another shape, or a name is no plain file name.
+        LrfaceError: as :func:`read_mat`; or the variable is missing or has another shape, or a name is not a plain file
+            name.
     """
     cells = _variable(read_mat(path), key, path)
     if cells.ndim != 2 or cells.shape[1] != 2:
@@ -79,13 +85,13 @@ def read_pair_list(path: str | Path, key: str) -> list[tuple[str, str]]:
 
 
 def cells(names: Any) -> np.ndarray:
-    """Texts, in whatever nesting of lists, as the object array that :func:`write_mat` stores as MATLAB's cells."""
+    """Convert texts, in nested lists of any shape, to the object array that :func:`write_mat` stores as MATLAB's cells."""
     texts = np.array(names, dtype=object)
     return texts.reshape(-1, 1) if texts.ndim == 1 else texts
 
 
 def write_mat(path: str | Path, variables: dict[str, np.ndarray]) -> None:
-    """Write a version 5 file, atomically; the same variables give the same bytes."""
+    """Write a version 5 file, atomically. Equal variables give equal bytes."""
     from scipy.io import savemat
 
     buffer = io.BytesIO()
@@ -115,7 +121,7 @@ def _names(values: np.ndarray, path: str | Path, key: str) -> list[str]:
 
 
 def _whole(values: np.ndarray, path: str | Path, key: str) -> np.ndarray:
-    """As int64 at once: labels come as uint16, in which -100 would be 65,436."""
+    """Convert labels to int64 at once: they can be uint16, in which -100 would become 65,436."""
     plain = values.dtype.kind in "iu" or (values.dtype.kind == "f" and bool(np.all(values == np.floor(values))))
     if not plain or not np.all(np.abs(values.astype(np.float64)) < 2**53):
         raise LrfaceError(f"{path}: {key} holds labels that are no whole numbers ({values.dtype}): get it again")
@@ -141,7 +147,7 @@ def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
 
 
 def _decode(node: Any, file: Any) -> np.ndarray:
-    """A dataset in scipy's form; MATLAB stores its arrays column by column, so that all are transposed."""
+    """Convert a dataset to scipy's form. MATLAB stores arrays column by column, so each one is transposed."""
     kind = node.attrs.get("MATLAB_class", b"")
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     value = np.asarray(node[()])

@@ -1,4 +1,4 @@
-"""Images and the pairs drawn over them, from wherever they come: what verification is run on."""
+"""Sets for verification: images and pairs of them, from packs, stores or folders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class PairSet:
     """A verification set.
 
     Attributes:
-        images: uint8 RGB ``[h, w, 3]`` aligned crops, each once.
+        images: aligned crops, uint8 RGB ``[h, w, 3]``, each once.
         a, b: int64 ``[n]``, positions in ``images``.
         same: bool ``[n]``, in the order of the protocol's folds.
-        name: of the set, for tables.
+        name: name of the set, for tables.
         alignment: how the crops were made, for tables.
-        names: ``NAME/NAME_0001.jpg`` of each image; none for a pack, which does not say who its people are.
-        notes: what a report has to say beside its figures: pairs that are listed twice.
+        names: ``NAME/NAME_0001.jpg`` of each image; empty for a pack, which has no names.
+        notes: remarks for reports: pairs that are listed twice.
     """
 
     images: Sequence[np.ndarray]
@@ -39,7 +39,7 @@ class PairSet:
 
 
 def from_bin(path: str | Path) -> PairSet:
-    """A verification pack: aligned crops, two a pair. Raises LrfaceError as ``read_bin`` does."""
+    """Read a verification pack of aligned crops. Raises LrfaceError as ``read_bin`` does."""
     from lrface.data.sets.bins import read_bin
 
     images, same = read_bin(path)
@@ -48,14 +48,15 @@ def from_bin(path: str | Path) -> PairSet:
 
 
 def from_store(path: str | Path, pairs: Sequence[str | Path]) -> PairSet:
-    """Pairs over the images of a store.
+    """Make pairs of the images of a store.
 
     Args:
-        path: a store made from a folder per identity.
+        path: a store made from a folder with one subfolder per identity.
         pairs: files in LFW's format; their pairs are joined.
 
     Raises:
-        LrfaceError: a pair names an image that is not in the store, because it is missing or no face was found in it.
+        LrfaceError: a file cannot be read, or a pair names an image that is not in the store because it is missing or no
+            face was found in it.
     """
     import pandas as pd
 
@@ -77,15 +78,16 @@ def from_store(path: str | Path, pairs: Sequence[str | Path]) -> PairSet:
 
 
 def from_folder(root: str | Path, pairs: Sequence[str | Path], settings: Settings, device: str = "cpu") -> PairSet:
-    """Pairs over a folder of photos or crops, which are aligned here; with progress.
+    """Make pairs of a folder of photos or crops. The faces are aligned here, with a progress bar.
 
     Args:
         root: ``root/<name>/<name>_0001.jpg``.
         pairs: files in LFW's format.
         settings: how faces are found and cut; ``detector`` may not be ``landmarks``.
+        device: of the detector.
 
     Raises:
-        LrfaceError: an image is missing or no face is found in it.
+        LrfaceError: a file cannot be read, an image is missing, or no face is found in it.
     """
     from tqdm import tqdm
 
@@ -111,9 +113,10 @@ def describe(settings: dict[str, object]) -> str:
 
 
 def listed_pairs(files: Sequence[str | Path], suffix: str = ".jpg") -> list[Pair]:
-    """The pairs of files in LFW's format.
+    """Read the pairs of files in LFW's format.
 
-    One file keeps its order. Several, or one without folds, are mixed so that any contiguous fold has both kinds.
+    One file with folds keeps its order. Several files, or one without folds, are shuffled, so that every contiguous fold has
+    pairs of both kinds.
     """
     lists = [read_pairs(file, suffix) for file in files]
     if len(lists) == 1 and lists[0][-1].fold > 0:
@@ -132,7 +135,7 @@ def _title(files: Sequence[str | Path]) -> str:
 
 
 def _suffix(root: str | Path) -> str:
-    """LFW comes as JPEG; aligned copies of it as PNG too."""
+    """The ending of the image files: LFW comes as JPEG, aligned copies of it also as PNG."""
     first = next((file for file in sorted(Path(root).glob("*/*")) if file.suffix.lower() in (".jpg", ".png")), None)
     return first.suffix if first else ".jpg"
 

@@ -1,8 +1,8 @@
-"""LFW's lists of pairs (``pairs.txt``, ``pairsDevTrain.txt``, ``pairsDevTest.txt``), which XQLFW uses too.
+"""LFW's lists of pairs (``pairs.txt``, ``pairsDevTrain.txt``, ``pairsDevTest.txt``). XQLFW uses the same format.
 
-The first line counts the pairs: ``10<TAB>300`` for View 2 (10 folds of 300 same and 300 different pairs), ``1100`` for
-View 1 (one fold). Then per fold the same pairs, ``name<TAB>i<TAB>j``, and the different ones,
-``name1<TAB>i<TAB>name2<TAB>j``; image i of a person is ``name/name_%04d.jpg``.
+The first line gives the number of pairs: ``10<TAB>300`` for View 2 (10 folds of 300 same and 300 different pairs), ``1100``
+for View 1 (one fold). Each fold lists its same pairs, ``name<TAB>i<TAB>j``, and then its different pairs,
+``name1<TAB>i<TAB>name2<TAB>j``. Image i of a person is ``name/name_%04d.jpg``.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from lrface.files import because, require_path
 
 
 class Pair(NamedTuple):
-    """Two images, as paths relative to the image folder, whether they show one person, and the fold (from 0)."""
+    """Two images as paths relative to the image folder, whether they show one person, and the fold (from 0)."""
 
     a: str
     b: str
@@ -25,15 +25,15 @@ class Pair(NamedTuple):
 def read_pairs(path: str | Path, suffix: str = ".jpg") -> list[Pair]:
     """Read a list of pairs, in the order of the file.
 
+    A pair that is listed twice counts twice, as in every published number; see :func:`repeated_pairs`.
+
     Args:
         path: the list.
-        suffix: of the image files.
+        suffix: ending of the image files.
 
     Raises:
-        LrfaceError: the file is missing; there are more or fewer pairs than the first line says; a line (named by its
-            number) cannot be read, stands among the pairs of the other kind, contradicts itself (one person as two), or
-            pairs an image with itself. A pair listed twice counts twice, as in every published number; see
-            :func:`repeated_pairs`.
+        LrfaceError: the file is missing; the number of pairs differs from the first line; or a line (given by its number)
+            cannot be read, is among the pairs of the other kind, names one person as two, or pairs an image with itself.
     """
     try:
         lines = Path(require_path(path)).read_text(encoding="utf-8-sig").splitlines()
@@ -56,10 +56,10 @@ def read_pairs(path: str | Path, suffix: str = ".jpg") -> list[Pair]:
 
 
 def resolve(pairs: Iterable[Pair], root: str | Path) -> list[tuple[Path, Path]]:
-    """The two image files of each pair under ``root``.
+    """Find the two image files of each pair under ``root``.
 
     Raises:
-        LrfaceError: images are missing: how many, and the first of them. A pair is never left out.
+        LrfaceError: images are missing; the message says how many and names the first ones. No pair is ever left out.
     """
     pairs = list(pairs)
     missing = missing_images(pairs, root)
@@ -71,13 +71,13 @@ def resolve(pairs: Iterable[Pair], root: str | Path) -> list[tuple[Path, Path]]:
 
 
 def missing_images(pairs: Iterable[Pair], root: str | Path) -> list[str]:
-    """Relative paths, each once and in the order of the pairs, that are no files under ``root``."""
+    """The relative paths of the pairs that are no files under ``root``, each once, in the order of the pairs."""
     names = dict.fromkeys(name for pair in pairs for name in (pair.a, pair.b))
     return [name for name in names if not Path(root, name).is_file()]
 
 
 def repeated_pairs(pairs: Iterable[Pair]) -> int:
-    """How many pairs were listed before, in either order: they count as listed, and a report says how many there are."""
+    """Number of pairs that were already listed, in either order. They count as listed; reports give their number."""
     listed = [frozenset((pair.a, pair.b)) for pair in pairs]
     return len(listed) - len(set(listed))
 

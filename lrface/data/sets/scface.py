@@ -6,8 +6,8 @@ distances.
     ROOT/mugshot_frontal_cropped_all/001_frontal.jpg
     ROOT/surveillance_cameras_distance_1/cam_1/001_cam1_1.jpg   <subject>_cam<camera>_<distance>
 
-Distance 1 is the farthest, 4.20 m; 2 is 2.60 m and 3 is 1.00 m. The cameras 6 and 7, which some distributions have in the same
-folders, see infrared and are no part of the protocol.
+Distance 1 is the farthest, 4.20 m; 2 is 2.60 m and 3 is 1.00 m. Some distributions also have the infrared cameras 6 and 7 in the
+same folders. They are not part of the protocol.
 """
 
 import re
@@ -25,7 +25,7 @@ MUGSHOTS = "mugshot_frontal_cropped_all"
 CAMERAS = range(1, 6)
 DISTANCES = (1, 2, 3)
 
-#: Images of the published set: 130 people.
+#: Number of images in the published set, which has 130 people.
 SIZES = {"mugshot": 130} | {f"distance {distance}": 650 for distance in DISTANCES}
 
 
@@ -34,10 +34,10 @@ class ScFace:
     """The whole set.
 
     Attributes:
-        mugshots: the gallery, one image a person, labelled with the subject's number.
+        mugshots: the gallery, one image per person, labelled with the subject's number.
         cameras: distance (1 to 3) -> the images of all five cameras.
         rehearsal: see :func:`lrface.data.face_list.read_marker`; None for the real set.
-        notes: what a report has to say beside its figures.
+        notes: remarks for reports.
     """
 
     mugshots: FaceList
@@ -47,14 +47,14 @@ class ScFace:
 
 
 def read_scface(root: str | Path) -> ScFace:
-    """List the set; nothing is decoded.
+    """List the images of the set. No image is decoded.
 
     Args:
         root: the folder that holds ``mugshot_frontal_cropped_all``.
 
     Raises:
-        LrfaceError: a folder is missing or a distance has no image, a file has a name of another pattern or lies in
-            another camera's folder, a person has two mugshots, or the gallery is empty.
+        LrfaceError: a folder is missing, a distance has no image, a file name does not fit its folder, a person has two
+            mugshots, or the gallery is empty.
     """
     root = Path(require_path(root))
     if not (root / MUGSHOTS).is_dir():

@@ -1,7 +1,7 @@
 """A split of faces into training and test images of the same people: deterministic, seeded, stratified by person.
 
-The order of everything is that of SHA-256 digests of names, never of a random generator, so that the same names and seed give
-the same split on every machine and with every version of every library.
+All orders come from SHA-256 digests of names and not from a random generator. So the same names and seed give the same split
+on every machine and with every version of every library.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ UNUSED, TRAIN, TEST = 0, 1, 2
 
 
 def shuffled(names: Iterable[str], seed: int, salt: str = "") -> list[str]:
-    """The names in an order that seed and salt alone decide, whatever order they come in."""
+    """Sort the names into a random order that depends only on the seed and the salt, not on the input order."""
     return sorted(
         names, key=lambda name: (hashlib.sha256(f"{seed}\0{salt}\0{name}".encode("utf-8", "replace")).digest(), name)
     )
@@ -25,24 +25,25 @@ def shuffled(names: Iterable[str], seed: int, salt: str = "") -> list[str]:
 def split_subjects(
     faces: Sequence[str], subjects: Sequence[str], people: int, train: int, test: int, seed: int
 ) -> np.ndarray:
-    """Draw people, and divide the images of each.
+    """Draw people, and divide the images of each into training and test.
 
-    People with two images or more are drawn at random; as long as those drawn have fewer than ``train + test`` images
-    together, the one with the fewest gives way to the next in the random order who has more. Each person then gives
-    training and test images in proportion to what there is, at least one of each; the totals are exactly ``train`` and
-    ``test`` where the data allow it, and in the same ratio of what there is where they do not.
+    People with two or more images are drawn at random. While the drawn people have fewer than ``train + test`` images
+    together, the one with the fewest images is replaced by the next person in the random order who has more.
+
+    Each person then gives training and test images in proportion to the available ones, at least one of each. The totals
+    are exactly ``train`` and ``test`` if there are enough images. Otherwise all images are used in the same ratio.
 
     Args:
         faces: a name for each face, all different.
-        subjects: whose it is.
-        people, train, test: how many to aim for.
+        subjects: name of the person of each face.
+        people, train, test: wanted numbers of people, of training images and of test images.
         seed: of the draw.
 
     Returns:
         int8 ``[n]``: ``UNUSED``, ``TRAIN`` or ``TEST``.
 
     Raises:
-        LrfaceError: two faces have one name, numbers are too small, or no two people have two images.
+        LrfaceError: two faces have one name, the wanted numbers are too small, or fewer than two people have two images.
     """
     if min(train, test) < people or people < 2:
         raise LrfaceError(f"{people} people with {train} training and {test} test images: everyone needs one of each")
@@ -82,15 +83,15 @@ def _draw(sizes: dict[str, int], people: int, images: int, seed: int) -> list[st
 
 
 def _apportion(total: int, weights: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Whole numbers between ``low`` and ``high`` that add up to ``total``, near to proportional to ``weights``."""
+    """Whole numbers between ``low`` and ``high`` with the sum ``total``, about proportional to ``weights``."""
     total = int(np.clip(total, low.sum(), high.sum()))
     below, above = 0.0, float((high / weights).max())
-    for _ in range(100):  # the factor at which the clipped shares add up
+    for _ in range(100):  # bisection for the factor at which the clipped shares add up to the total
         factor = (below + above) / 2
         below, above = (factor, above) if np.clip(factor * weights, low, high).sum() < total else (below, factor)
     shares = np.clip(above * weights, low, high)
     whole = np.minimum(np.maximum(np.floor(shares + 1e-9).astype(np.int64), low), high)
-    for step in (1, -1):  # largest remainder; the second pass only where rounding went over
+    for step in (1, -1):  # largest remainders first; the second pass only if rounding exceeded the total
         for at in np.argsort(-step * (shares - whole), kind="stable"):
             if (total - whole.sum()) * step <= 0:
                 break

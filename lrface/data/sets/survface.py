@@ -5,7 +5,7 @@
     ROOT/training_set/<id>/*.jpg
     ROOT/Face_Identification_Test_Set/gallery/*.jpg         gallery_img_ID_pairs.mat: gallery_set, gallery_ids
     ROOT/Face_Identification_Test_Set/mated_probe/*.jpg     mated_probe_img_ID_pairs.mat: mated_probe_set, ..._ids
-    ROOT/Face_Identification_Test_Set/unmated_probe/*.jpg   nobody of the gallery
+    ROOT/Face_Identification_Test_Set/unmated_probe/*.jpg   people who are not in the gallery
     ROOT/Face_Verification_Test_Set/verification_images/*.jpg
     ROOT/Face_Verification_Test_Set/{positive,negative}_pairs_names.mat: cells [n, 2] of the same name
 """
@@ -32,7 +32,7 @@ from lrface.data.sets.matlists import read_pair_list
 from lrface.errors import LrfaceError
 from lrface.files import require_path
 
-#: Images of the published set (website, version 1).
+#: Number of images in the published set (website, version 1).
 SIZES = {"gallery": 60294, "mated probe": 60423, "unmated probe": 141736}
 
 IDENTIFICATION = "Face_Identification_Test_Set"
@@ -41,12 +41,12 @@ VERIFICATION = "Face_Verification_Test_Set"
 
 @dataclass(frozen=True)
 class FacePairs:
-    """Pairs over a list of faces.
+    """Pairs of faces of a list.
 
     Attributes:
-        faces: each image once; nobody's name is known here (``UNKNOWN``).
+        faces: each image once; the people's names are not known here (``UNKNOWN``).
         a, b: int64 ``[n]``, positions in ``faces``.
-        same: bool ``[n]``; both kinds spread evenly, so that contiguous folds have as much of each.
+        same: bool ``[n]``; both kinds are evenly mixed, so that contiguous folds have the same share of each.
     """
 
     faces: FaceList
@@ -60,12 +60,12 @@ class SurvFace:
     """The whole set.
 
     Attributes:
-        gallery, mated: labelled alike.
-        unmated: probes whose people are not in the gallery; all ``UNKNOWN``.
+        gallery, mated: gallery and mated probes, with the same labels for the same people.
+        unmated: probes of people who are not in the gallery; all ``UNKNOWN``.
         train: labelled from 0; empty if there is no training set.
-        pairs: of the verification set; None if there is none.
+        pairs: the pairs of the verification set; None if there is none.
         rehearsal: see :func:`lrface.data.face_list.read_marker`; None for the real set.
-        notes: what a report has to say beside its figures.
+        notes: remarks for reports.
     """
 
     gallery: FaceList
@@ -78,7 +78,7 @@ class SurvFace:
 
 
 def read_survface(root: str | Path) -> SurvFace:
-    """Read the lists and look whether their images are there; nothing is decoded.
+    """Read the lists and check that their images exist. No image is decoded.
 
     Args:
         root: the folder that holds ``Face_Identification_Test_Set``.

@@ -5,7 +5,7 @@
     ROOT/Training_Set/<id>/*.jpg
     ROOT/Testing_Set/Probe/*.jpg                probe_img_ID_pairs.mat: probe_set, probe_ids
     ROOT/Testing_Set/Gallery_Match/*.jpg        gallery_match_img_ID_pairs.mat: gallery_set, gallery_ids
-    ROOT/Testing_Set/Gallery_Distractor/*.jpg   nobody's mate
+    ROOT/Testing_Set/Gallery_Distractor/*.jpg   mates of no probe
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from lrface.data.face_list import (
 from lrface.errors import LrfaceError
 from lrface.files import require_path
 
-#: Images of the published set.
+#: Number of images in the published set.
 SIZES = {"probe": 3728, "match": 4443, "distractor": 153428}
 
 
@@ -39,10 +39,10 @@ class TinyFace:
     Attributes:
         train: labelled from 0; empty if there is no training set.
         probe: in the order of its list.
-        match: the part of the gallery with mates among the probes, in the order of its list.
+        match: the gallery images with mates among the probes, in the order of their list.
         distractors: the rest of the gallery, all labelled ``DISTRACTOR``.
         rehearsal: see :func:`lrface.data.face_list.read_marker`; None for the real set.
-        notes: what a report has to say beside its figures: probes without a mate, parts that are missing.
+        notes: remarks for reports: probes without a mate, missing parts.
     """
 
     train: FaceList
@@ -54,12 +54,12 @@ class TinyFace:
 
     @property
     def gallery(self) -> FaceList:
-        """Mates, then distractors."""
+        """The gallery: first the mates, then the distractors."""
         return FaceList.merge(self.match, self.distractors)
 
 
 def read_tinyface(root: str | Path) -> TinyFace:
-    """Read the lists and look whether their images are there; nothing is decoded.
+    """Read the lists and check that their images exist. No image is decoded.
 
     Args:
         root: the folder that holds ``Testing_Set``.

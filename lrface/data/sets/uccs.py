@@ -1,8 +1,8 @@
 """UnConstrained College Students, 180 people: a split as CSV, the files of the challenge, or any folder per identity.
 
-The split of Wang et al. ("Studying Very Low Resolution Recognition Using Deep Networks", CVPR 2016), 180 people with 3,918 training
-and 907 test images, is published nowhere. What is not given as a CSV file is therefore built by
-:func:`lrface.data.sets.subject_split.split_subjects` and labelled as our own.
+Wang et al. ("Studying Very Low Resolution Recognition Using Deep Networks", CVPR 2016) use a split of 180 people with 3,918
+training and 907 test images, but it was never published. Without a CSV file the split is therefore made by
+:func:`lrface.data.sets.subject_split.split_subjects`, and reports say that it is lrface's own.
 
 The challenge's files (https://github.com/AIML-IfI/uccs-facerec-challenge)::
 
@@ -29,7 +29,7 @@ from lrface.data.sources import POINT_COLUMNS, FolderSource
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, require_path
 
-#: Of the protocol; the seed is the paper's.
+#: Numbers of the protocol. The seed is the paper's.
 SUBJECTS, TRAIN_IMAGES, TEST_IMAGES, SEED = 180, 3918, 907, 5
 
 SPLIT_FILE = "split.csv"
@@ -40,12 +40,12 @@ class Uccs:
     """The images of a closed set of people, in two parts.
 
     Attributes:
-        train, test: labelled 0 to ``subjects - 1``, alike.
-        subjects: how many people.
-        split: where the split comes from: ``given (FILE)``, or ``lrface's own, seed 5``.
-        names: of the people, by label.
+        train, test: labelled 0 to ``subjects - 1``, with the same labels in both.
+        subjects: number of people.
+        split: origin of the split: ``given (FILE)``, or ``lrface's own, seed 5``.
+        names: names of the people, by label.
         rehearsal: see :func:`lrface.data.face_list.read_marker`; None for real data.
-        notes: what a report has to say beside its figures.
+        notes: remarks for reports.
     """
 
     train: FaceList
@@ -65,17 +65,17 @@ def read_uccs(
     test: int = TEST_IMAGES,
     seed: int = SEED,
 ) -> Uccs:
-    """Read a split, or build one.
+    """Read a split, or make one.
 
     Args:
         source: a CSV file ``path,subject_id,split``; or a folder that holds ``split.csv`` or the challenge's
-            ``gallery.csv`` and ``validation.csv``; or any folder per identity.
-        images: what the paths of a CSV file are relative to; its own folder by default.
-        subjects, train, test, seed: of a split that is built; a given one is taken as it is.
+            ``gallery.csv`` and ``validation.csv``; or any folder with one subfolder per identity.
+        images: the folder to which the paths of a CSV file are relative; by default the file's own.
+        subjects, train, test, seed: for a split that is made; a given split is used as it is.
 
     Raises:
-        LrfaceError: nothing of that kind, an image is missing, a list is damaged or contradicts itself, a person has
-            test images and none to train on, or fewer than two people have two images.
+        LrfaceError: there is no such source, an image is missing, a list is damaged or contradicts itself, a person has
+            test images but no training image, or fewer than two people have two images.
     """
     source = Path(require_path(source))
     if source.is_file() or source.suffix == ".csv":
@@ -94,7 +94,7 @@ def build_split(
     test: int = TEST_IMAGES,
     seed: int = SEED,
 ) -> Uccs:
-    """Make our own split of the challenge's files or of a folder per identity; raises as :func:`read_uccs` does."""
+    """Make lrface's own split of the challenge's files or of a folder per identity; raises as :func:`read_uccs` does."""
     root = Path(require_path(source))
     faces = read_challenge(root) if is_challenge(root) else _read_folder(root)
     roles = split_subjects(faces.keys, faces.subjects, subjects, train, test, seed)
@@ -108,8 +108,8 @@ def build_split(
 def read_split(file: str | Path, images: str | Path | None = None) -> Uccs:
     """Read a given split: the columns ``path``, ``subject_id``, ``split`` (``train`` or ``test``).
 
-    Columns of five landmarks as :func:`lrface.data.sources.read_landmarks` takes them may follow; where a photo has several faces
-    they tell them apart.
+    Columns with five landmarks may follow, as :func:`lrface.data.sources.read_landmarks` reads them. If a photo has
+    several faces, the landmarks tell them apart.
 
     Raises:
         LrfaceError: see :func:`read_uccs`.
@@ -142,15 +142,15 @@ def read_split(file: str | Path, images: str | Path | None = None) -> Uccs:
 
 
 def write_split(uccs: Uccs, file: str | Path, root: str | Path) -> None:
-    """Write a split as the CSV file that :func:`read_split` takes, atomically.
+    """Write a split as a CSV file that :func:`read_split` can read, atomically.
 
     Args:
         uccs: the split.
         file: the CSV file.
-        root: what its paths are to be relative to.
+        root: the folder to which its paths are relative.
 
     Raises:
-        LrfaceError: an image does not lie under ``root``, or the file cannot be written.
+        LrfaceError: an image is not under ``root``, or the file cannot be written.
     """
     faces = FaceList.merge(uccs.train, uccs.test)
     with atomic_write(file, "w") as out:

@@ -12,21 +12,21 @@ from lrface.data.face_list import require_images
 from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE, TEMPLATE_SIZE
 
-#: In the order of ``TEMPLATE``: the person's right eye is the image's left one.
+#: In the order of ``TEMPLATE``. The person's right eye is the image-left one.
 POINTS = ("REYE", "LEYE", "NOSE", "RMOUTH", "LMOUTH")
 BOX = ("FACE_X", "FACE_Y", "FACE_WIDTH", "FACE_HEIGHT")
 
 
 @dataclass(frozen=True)
 class NamedFaces:
-    """Faces whose people are known by name.
+    """Faces of people who are known by name.
 
     Attributes:
         keys: a name for each face, all different.
-        paths: the photo.
-        subjects: whose face it is.
+        paths: the photo of each face.
+        subjects: the name of the person.
         landmarks: float32 ``[n, 5, 2]`` pixels, or None.
-        notes: lines for a report.
+        notes: remarks for reports.
     """
 
     keys: list[str]
@@ -42,13 +42,13 @@ def is_challenge(root: Path) -> bool:
 
 
 def read_challenge(root: Path) -> NamedFaces:
-    """All faces of known people in ``gallery.csv`` and ``validation.csv``, those in both counted once.
+    """Read all faces of known people from ``gallery.csv`` and ``validation.csv``; faces in both count once.
 
-    A face that is known by its box alone gets the five points that put the square around the box's centre, as wide as the longer
-    side, onto the whole aligned crop.
+    A face with only a box gets five artificial landmarks. With these, the aligned crop is the square around the centre of the
+    box with the box's longer side.
 
     Raises:
-        LrfaceError: a list or a column is missing, a value is no number, a FACE_ID is listed twice, a photo is missing,
+        LrfaceError: a list or a column is missing, a value is not a number, a FACE_ID is listed twice, a photo is missing,
             or there is no face of a known person.
     """
     for name in ("gallery.csv", "validation.csv"):
@@ -118,7 +118,7 @@ def _numbers(table: Any, columns: list[str], file: Path) -> np.ndarray:
 
 
 def _gallery_image(root: Path, name: str) -> Path:
-    """``0001_0.png`` lies in ``gallery_images/0001``."""
+    """The file of a gallery image: ``0001_0.png`` is in ``gallery_images/0001``."""
     places = [root / "gallery_images" / name.split("_")[0] / name, root / "gallery_images" / name, root / name]
     return next((place for place in places if place.is_file()), places[0])
 
@@ -129,15 +129,16 @@ def _photo(root: Path, name: str) -> Path:
 
 
 def _points_of(boxes: np.ndarray) -> np.ndarray:
-    """float ``[n, 4]`` x, y, width, height -> ``[n, 5, 2]`` points that are aligned by taking the square around it."""
+    """Boxes float ``[n, 4]`` (x, y, width, height) -> landmarks ``[n, 5, 2]`` for which the aligned crop is the square around
+    the box."""
     side = boxes[:, 2:].max(1, initial=0)
     corner = boxes[:, :2] + (boxes[:, 2:] - side[:, None]) / 2
-    # pixel centres: the crop's pixel 0 covers 0 to 1, as the box does
+    # Pixel centres: pixel 0 of the crop covers 0 to 1, as the box does.
     return corner[:, None] + (TEMPLATE + 0.5) / TEMPLATE_SIZE * side[:, None, None] - 0.5
 
 
 def _read_excluded(root: Path) -> set[int] | None:
-    """FACE_IDs, one a line, or as the challenge's first release had them, a pickled list; None if there is neither."""
+    """Read the excluded FACE_IDs: one per line, or a pickled list as in the challenge's first release; None if there is no file."""
     text, pickled = (root / f"exclude_gallery_validation.{kind}" for kind in ("txt", "pickle"))
     file = text if text.exists() else pickled
     if not file.exists():
@@ -145,14 +146,14 @@ def _read_excluded(root: Path) -> set[int] | None:
     try:
         values = text.read_text().split() if file == text else _Numbers(io.BytesIO(pickled.read_bytes())).load()
         return {int(value) for value in values}
-    except Exception as error:  # a damaged pickle raises nearly anything
+    except Exception as error:  # a damaged pickle raises almost anything
         raise LrfaceError(
             f"{file} is not a list of FACE_IDs ({error}): write them to {text.name}, one a line"
         ) from error
 
 
 class _Numbers(pickle._Unpickler):
-    """Lists and sets of numbers; a pickle that asks for any class or function is refused."""
+    """Loads lists and sets of numbers; a pickle that needs any class or function is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")

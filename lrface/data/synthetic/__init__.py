@@ -1,8 +1,8 @@
-"""Drawn faces: a deterministic stand-in for a data set of photographs, already aligned to the ArcFace template.
+"""Drawn faces: a deterministic replacement for photographs, already aligned to the ArcFace template.
 
-A person is an ``Identity``, the circumstances of a picture are a ``Nuisance``, and ``render`` puts the two together.
-``generate`` writes a folder per identity, ``faces`` fills an array. Much of a person is in small things (moles,
-freckles, the colour of the eyes, the shape of brows and lips) that 16 pixels do not show.
+An ``Identity`` describes a person, a ``Nuisance`` the conditions of one picture, and ``render`` draws both together.
+``generate`` writes a folder per identity, ``faces`` fills an array. Much of an identity lies in small details (moles,
+freckles, colour of the eyes, shape of brows and lips) that are not visible at 16 pixels.
 """
 
 from lrface.data.synthetic.identity import RANGES, Identity, sample_identity

@@ -1,4 +1,4 @@
-"""Light and camera: everything done to the drawn picture as a whole."""
+"""Light and camera: all effects on the drawn picture as a whole."""
 
 from functools import lru_cache
 from typing import Any
@@ -13,25 +13,25 @@ from lrface.data.synthetic.sketch import Head, Sketch, ellipse
 from lrface.faces.images import encode_image, read_image
 
 Image = NDArray[Any]  # uint8; OpenCV's stubs lose the type
-_MAP = 56  # light changes slowly: its map is drawn at half the frame's size
+_MAP = 56  # light changes slowly, so its map has half the frame's size
 _TILE = 512
 
 
 @lru_cache(maxsize=1)
 def _noise_tile() -> NDArray[np.float32]:
-    """Standard normal numbers [512, 512, 3]; a picture takes a window of them, which is faster than drawing its own."""
+    """Standard normal numbers, float32 ``[512, 512, 3]``. A picture uses a window of them, which is faster than new ones."""
     return np.random.default_rng(0xCA).standard_normal((_TILE, _TILE, 3), dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
 def _grid() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """x and y, in pixels of the 112 frame, of the light map's pixels."""
+    """x and y of the light map's pixels, in pixels of the 112 frame: float32 ``[1, 56]`` and ``[56, 1]``."""
     line = (np.arange(_MAP, dtype=np.float32) + 0.5) * (112 / _MAP) - 0.5
     return line[None, :], line[:, None]
 
 
 def background(numbers: tuple[float, ...], size: int) -> Image:
-    """A blurred room, uint8 [size, size, 3]: smooth colours and a few bars, from 94 numbers from 0 to 1."""
+    """Draw a blurred room, uint8 ``[size, size, 3]``: smooth colours and a few bars, from 94 numbers between 0 and 1."""
     values = np.array(numbers)
     base = 25 + 195 * values[0] + 80 * (values[1:4] - 0.5)
     coarse = np.clip(base + 70 * (values[4:79].reshape(5, 5, 3) - 0.5), 0, 255).astype(np.uint8)
@@ -44,7 +44,7 @@ def background(numbers: tuple[float, ...], size: int) -> Image:
 
 
 def _relief(who: Identity, how: Nuisance) -> Sketch:
-    """Hollows (dark) and ridges (light) of the face, as grey levels around 128."""
+    """Draw hollows (dark) and ridges (light) of the face, as grey levels around 128."""
     sketch = Sketch()
     tip = who.nose_tip
     lamp = how.light_strength * how.light_x
@@ -63,7 +63,7 @@ def _relief(who: Identity, how: Nuisance) -> Sketch:
                 (side * who.nose_width * 0.4, tip - 1),
             ]
         )
-        # The flank away from the lamp lies in the nose's own shade.
+        # The side of the nose that faces away from the lamp is in shadow.
         sketch.fill(flank, (128 - 10 + 30 * side * lamp, 0, 0), who.nose_depth * 0.4)
     sketch.fill(ellipse(0, tip + 6.5, who.nose_width, 2.6), (104, 0, 0))
     sketch.fill(ellipse(0, who.mouth_height + who.lower_lip + 3.0 + 0.75 * how.mouth_open, 6.5, 2.0), (108, 0, 0))
@@ -74,14 +74,14 @@ def _relief(who: Identity, how: Nuisance) -> Sketch:
 
 
 def light(picture: Image, who: Identity, how: Nuisance, head: Head) -> Image:
-    """Shade the head as the round thing it is, cast a shadow, and expose: uint8 [S, S, 3]."""
+    """Shade the head like a round object, add a cast shadow, and set the exposure: uint8 ``[S, S, 3]``."""
     relief: Image = np.full((_MAP, _MAP), 128, np.uint8)
     _relief(who, how).draw(relief, head)
     relief = cv2.GaussianBlur(relief, (0, 0), 1.5)
     x, y = _grid()
     across = (x - head.centre[0]) / (who.face_width * 1.25)
     down = (y - head.centre[1]) / 72.0
-    # Beyond the head's outline the light stays as it is there: the background shows no edge.
+    # Outside the head the light keeps its value at the outline, so that the background shows no edge.
     radius = np.sqrt(across**2 + down**2)
     inside = np.minimum(1.0, 0.9 / np.maximum(radius, 1e-3))
     across, down = across * inside, down * inside
@@ -100,7 +100,7 @@ def light(picture: Image, who: Identity, how: Nuisance, head: Head) -> Image:
 
 
 def _tone(picture: Image, how: Nuisance) -> Image:
-    """Saturation and the camera's response."""
+    """Apply saturation and the camera's response curve."""
     grey = np.tile((0.299, 0.587, 0.114), (3, 1))  # ITU-R BT.601
     picture = cv2.transform(picture, how.saturation * np.eye(3) + (1 - how.saturation) * grey)
     level = np.arange(256) / 255
@@ -108,7 +108,7 @@ def _tone(picture: Image, how: Nuisance) -> Image:
 
 
 def expose(picture: Image, how: Nuisance) -> Image:
-    """Blur, motion, noise and compression: uint8 [S, S, 3]."""
+    """Add blur, motion, noise and compression: uint8 ``[S, S, 3]``."""
     size = picture.shape[0]
     scale = size / 112
     if how.blur:

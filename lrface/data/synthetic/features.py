@@ -1,4 +1,4 @@
-"""Eyes, brows, nose, mouth and what is worn before them, as shapes in the face's plane."""
+"""Eyes, brows, nose, mouth and glasses, as shapes in the plane of the face."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ _BROW = np.linspace(0, 1, 9)
 
 
 def landmarks(who: Identity, how: Nuisance) -> Points:
-    """The five points [5, 2] that a detector would find: eyes, nose tip, mouth corners, image-left first."""
+    """The five points ``[5, 2]`` that a detector would find: eyes, nose tip, mouth corners, image-left first."""
     half_mouth, corner = mouth_corner(who, how)
     return np.array(
         [
@@ -28,17 +28,17 @@ def landmarks(who: Identity, how: Nuisance) -> Points:
 
 
 def mouth_corner(who: Identity, how: Nuisance) -> tuple[float, float]:
-    """x and y of the image-right corner of the mouth; a smile widens and lifts it."""
+    """x and y of the image-right corner of the mouth. A smile widens the mouth and lifts its corners."""
     half_width = who.mouth_width * (1 + 0.15 * how.smile - 0.025 * how.mouth_open)
     return half_width, who.mouth_height - who.mouth_corner - 2.4 * how.smile + 0.2 * how.mouth_open
 
 
 def eyes(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> None:
-    """Both eyes with their lids."""
+    """Draw both eyes with their lids."""
     opening = 1 - how.eye_closure
     upper = max(who.eye_opening * 1.12 * opening, 0.15)
     lower = max((who.eye_opening * 0.78 - 0.3 * max(how.smile, 0.0)) * opening, 0.1)
-    along = _LID * who.eye_width  # from the nose's side to the temple's
+    along = _LID * who.eye_width  # from the nose to the temple
     slant = who.eye_height - who.eye_tilt * along
     top = np.stack([along, slant - upper * _LID_ARC * (1 + 0.18 * _LID)], 1)
     bottom = np.stack([along, slant + lower * _LID_ARC], 1)
@@ -61,7 +61,7 @@ def eyes(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> None
 def _iris(
     sketch: Sketch, who: Identity, how: Nuisance, colours: Palette, side: float, top: Points, bottom: Points
 ) -> None:
-    """Iris, pupil and glint, cut by the lids ``top`` and ``bottom`` [n, 2] of the image-right eye."""
+    """Draw iris, pupil and glint, cut by the lids ``top`` and ``bottom`` ``[n, 2]`` of the image-right eye."""
     x, y = side * how.gaze[0], who.eye_height + how.gaze[1] - 0.3
     rings = ((1.0, mix(colours.iris, (0, 0, 0), 0.35)), (0.8, colours.iris), (0.42, (14.0, 11.0, 11.0)))
     for share, colour in rings:
@@ -76,7 +76,7 @@ def _iris(
 
 
 def brows(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> None:
-    """Both brows: thick at the nose, thin at the temple."""
+    """Draw both brows: thick at the nose, thin at the temple."""
     t = _BROW
     half = who.brow_thickness * np.minimum(1, 0.62 + 1.4 * t) * (1 - 0.75 * t**2)
     x = who.eye_spacing - who.eye_width + who.brow_inset - 1.0 + t * who.brow_length * 1.35
@@ -88,10 +88,10 @@ def brows(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> Non
 
 
 def nose(sketch: Sketch, who: Identity, colours: Palette) -> None:
-    """Bridge, wings and nostrils."""
+    """Draw bridge, wings and nostrils."""
     tip, width, depth = who.nose_tip, who.nose_width, who.nose_depth
     line = colours.line
-    # Points further out stand lower on the nose: the tip sticks out by its full depth.
+    # The third number is the height above the face: the tip of the nose has its full depth, other points less.
     sketch.fill(ellipse(0, tip + 0.5, width * 0.62, 3.6), mix(colours.skin, (255, 240, 226), 0.1), depth * 0.8)
     for side in _SIDES:
         bridge = curve([(side * (who.nose_bridge + 1.6), who.eye_height + 1), (side * who.nose_bridge, tip - 12)])
@@ -114,7 +114,7 @@ def nose(sketch: Sketch, who: Identity, colours: Palette) -> None:
 
 
 def mouth(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> None:
-    """Lips, and the teeth when they part."""
+    """Draw the lips, and the teeth if the mouth is open."""
     half, corner = mouth_corner(who, how)
     middle, gap = who.mouth_height - 0.5 * max(how.smile, 0), how.mouth_open
     top = middle - 0.25 * gap
@@ -150,7 +150,7 @@ def mouth(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> Non
 
 
 def lines_of_age(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> None:
-    """Folds beside the mouth and on the forehead, deeper with a smile and a raised brow."""
+    """Draw folds beside the mouth and on the forehead, deeper with a smile and with raised brows."""
     half, corner = mouth_corner(who, how)
     fold = min(0.85, 0.7 * max(0.0, who.age - 0.25) + 0.4 * max(how.smile, 0.0))
     for side in _SIDES:
@@ -174,7 +174,7 @@ def lines_of_age(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette)
 
 
 def glasses(sketch: Sketch, who: Identity, lens: Colour | None = None) -> None:
-    """Spectacles in the person's own frame, or with ``lens`` dark ones in anybody's."""
+    """Draw glasses in the person's own frame; with ``lens``, dark glasses that are the same for everybody."""
     frame = mix((28, 24, 24), (150, 104, 62), who.glasses_shade)
     size, power = who.glasses_size, 1.0 - 0.62 * who.glasses_shape
     unit = ellipse(0, 0, 1, 1, 22)

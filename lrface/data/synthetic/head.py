@@ -1,4 +1,4 @@
-"""Head, ears, neck, hair, beard and marks of the skin, as shapes in the face's plane."""
+"""Head, ears, neck, hair, beard and skin marks, as shapes in the plane of the face."""
 
 from functools import lru_cache
 
@@ -16,12 +16,12 @@ _SIDES = (-1.0, 1.0)
 
 @lru_cache(maxsize=64)
 def _details(seed: int) -> Points:
-    """Uniform numbers [40, 4] that fix the freckles, strands and curls of a person."""
+    """Uniform numbers ``[40, 4]`` that fix the freckles, strands and curls of a person."""
     return np.random.default_rng(seed).random((40, 4))
 
 
 def face_outline(who: Identity, how: Nuisance) -> Points:
-    """Closed outline [n, 2] of the face; an open mouth lowers the chin."""
+    """Closed outline ``[n, 2]`` of the face. An open mouth lowers the chin."""
     width = who.face_width
     chin = who.chin_length + 0.7 * how.mouth_open
     jaw = width * who.jaw_width
@@ -39,7 +39,7 @@ def face_outline(who: Identity, how: Nuisance) -> Points:
 
 
 def behind(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> None:
-    """What the face covers: long hair, clothes, neck and ears."""
+    """Draw the parts behind the face: long hair, clothes, neck and ears."""
     width, chin = who.face_width, who.chin_length
     if not who.bald and who.hair_length > 0.35:
         reach = -20 + 95 * (who.hair_length - 0.35)
@@ -73,7 +73,7 @@ def behind(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> No
 
 
 def face(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> None:
-    """The skin and its marks."""
+    """Draw the skin and its freckles."""
     sketch.fill(face_outline(who, how), colours.skin)
     details = _details(who.detail_seed)
     for u, v, w, _ in details[: round(34 * who.freckles)].tolist():
@@ -83,13 +83,13 @@ def face(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> None
 
 
 def moles(sketch: Sketch, who: Identity, colours: Palette) -> None:
-    """Moles, each at its own place."""
+    """Draw the moles at their fixed positions."""
     for x, y, radius in who.moles:
         sketch.fill(ellipse(x, y, radius, radius, 8), colours.mole, 1.0)
 
 
 def beard_shapes(sketch: Sketch, who: Identity, how: Nuisance, amount: Colour) -> None:
-    """Regions that the beard grows on, for a mask: cheeks and chin, with the mouth left free."""
+    """Regions of the beard, for a mask: cheeks and chin, without the mouth."""
     half, corner = mouth_corner(who, how)
     top = who.nose_tip + 7.5
     if who.beard > 0:
@@ -98,7 +98,7 @@ def beard_shapes(sketch: Sketch, who: Identity, how: Nuisance, amount: Colour) -
         inner = curve(
             [(-half - 10, top - 5), (-half - 2.5, corner - 5), (0, top), (half + 2.5, corner - 5), (half + 10, top - 5)]
         )
-        # The outline runs down the right side and up the left one; the inner edge closes it from left to right.
+        # The outline runs down the right side and up the left side. The inner edge closes it from left to right.
         sketch.fill(np.concatenate([low, inner]), amount)
     elif who.moustache > 0:
         width = half * (0.75 + 0.35 * who.moustache)
@@ -120,7 +120,7 @@ def beard_shapes(sketch: Sketch, who: Identity, how: Nuisance, amount: Colour) -
 
 
 def hair(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> None:
-    """Hair over the forehead and the temples, with a few strands."""
+    """Draw hair over the forehead and the temples, with a few strands."""
     if who.bald:
         return
     width, volume = who.face_width, who.hair_volume
@@ -163,7 +163,7 @@ def hair(sketch: Sketch, who: Identity, how: Nuisance, colours: Palette) -> None
         low[2:-2, 1] += wave * np.sin(np.arange(len(low) - 4) * 1.9 + phase)
         top[2:-2] *= 1 + 0.012 * wave * np.sin(np.arange(len(top) - 4) * 2.3 + phase)[:, None]
     sketch.fill(np.concatenate([low, top]), colours.hair, 2.0)
-    ends = low[13 + (details[:12, 0] * 15).astype(int)]  # the forehead's part of the edge
+    ends = low[13 + (details[:12, 0] * 15).astype(int)]  # the part of the edge at the forehead
     shades = (mix(colours.hair, colours.hair_light, 0.7), mix(colours.hair, colours.hair_dark, 0.6))
     for (x, y), (_, bend, reach, tone) in zip(ends.tolist(), details[:12].tolist(), strict=True):
         start = (x + 0.3 * (part - x), y - 13 - 12 * reach)

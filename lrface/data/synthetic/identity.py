@@ -1,4 +1,4 @@
-"""Who is drawn: the parameters that stay the same in every picture of one person."""
+"""Identities: the parameters that stay the same in every picture of one person."""
 
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -10,21 +10,22 @@ from lrface.errors import LrfaceError
 
 
 def _between(low: float, high: float) -> Any:
-    """A continuous parameter and its bounds."""
+    """A continuous parameter with its bounds."""
     return field(metadata={"range": (low, high)})
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Everything that makes one drawn person, apart from the picture.
+    """All parameters of one drawn person that do not depend on the picture.
 
-    Lengths are pixels of the 112 x 112 template measured from the template's nose (x to the right, y down); angles are
-    radians; the rest are shares from 0 to 1 unless they go below 0. ``RANGES`` holds the bounds of the continuous ones.
+    Lengths are pixels of the 112 x 112 template, measured from the template's nose (x to the right, y down). Angles are
+    radians. All others are numbers from 0 to 1 unless their range begins below 0. ``RANGES`` has the bounds of the
+    continuous parameters.
     """
 
     bald: bool
     moles: tuple[tuple[float, float, float], ...]  # x, y, radius
-    detail_seed: int  # where the freckles lie and how the strands of hair fall
+    detail_seed: int  # positions of the freckles and strands of hair
     face_width: float = _between(35.0, 42.5)  # half the width at the cheekbones
     jaw_width: float = _between(0.66, 0.93)  # width at the mouth / width at the cheekbones
     chin_length: float = _between(36.0, 48.0)
@@ -85,7 +86,7 @@ RANGES: dict[str, tuple[float, float]] = {
     f.name: f.metadata["range"] for f in fields(Identity) if "range" in f.metadata
 }
 
-# What can be told from a distance lies near the average, so that much of a person is in the small things.
+# Features that are visible from a distance stay near the average, so that much of an identity lies in small details.
 _CENTRAL = (
     "face_width",
     "jaw_width",
@@ -105,13 +106,13 @@ _CENTRAL = (
     "mouth_height",
     "mouth_width",
 )
-# Shares that most people have none of: zero below the threshold, then rising to 1.
+# Parameters that are 0 for most people: 0 below this threshold, then rising to 1.
 _RARE = {"beard": 0.68, "moustache": 0.72, "glasses": 0.72, "freckles": 0.5, "hair_recede": 0.55, "hair_fringe": 0.4}
 
 
 @lru_cache(maxsize=4096)
 def sample_identity(seed: int) -> Identity:
-    """Draw the person with this number: the same one for the same number, whoever asks and in whatever order.
+    """Draw the person with this number. The same number always gives the same person, in any order of calls.
 
     Raises:
         LrfaceError: the number is not a whole number >= 0.

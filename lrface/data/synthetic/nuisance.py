@@ -1,4 +1,4 @@
-"""How one picture is taken: all that changes between two pictures of the same person."""
+"""Nuisance parameters: everything that changes between two pictures of the same person."""
 
 import math
 from bisect import bisect
@@ -9,7 +9,7 @@ import numpy as np
 
 Occlusion = Literal["none", "patch", "sunglasses", "scarf", "hat"]
 OCCLUSIONS: tuple[Occlusion, ...] = ("none", "patch", "sunglasses", "scarf", "hat")
-_OCCLUSION_BOUNDS = (0.76, 0.86, 0.9, 0.95)  # of one uniform draw
+_OCCLUSION_BOUNDS = (0.76, 0.86, 0.9, 0.95)  # thresholds for one uniform random number
 _BACKGROUND_NUMBERS = 94
 
 
@@ -17,12 +17,12 @@ _BACKGROUND_NUMBERS = 94
 class Nuisance:
     """Pose, light, expression, occlusion, camera and background of one picture.
 
-    Angles are radians, lengths pixels of the 112 x 112 frame, colours RGB from 0 to 255.
+    Angles are radians, lengths are pixels of the 112 x 112 frame, and colours are RGB from 0 to 255.
     """
 
     yaw: float
     pitch: float
-    landmark_error: tuple[float, ...]  # x, y of the five landmarks: the detector's mistake, hence roll, shift and scale
+    landmark_error: tuple[float, ...]  # x, y errors of the five landmarks; they cause roll, shift and scale
     light_x: float  # direction towards the lamp
     light_y: float
     light_strength: float
@@ -36,17 +36,17 @@ class Nuisance:
     brow_raise: float
     eye_closure: float
     gaze: tuple[float, float]
-    glasses_draw: float  # from 0 to 1.4; worn when below the person's own share
+    glasses_draw: float  # 0 to 1.4; glasses are worn if this is below the person's own value
     hair_shift: float  # of the hairline, downwards
-    hair_change: float  # 0: as ever, 1: new length, parting, fringe, volume and shade
-    hair_style: tuple[float, ...]  # those five, from 0 to 1
+    hair_change: float  # 0: as usual, 1: new length, parting, fringe, volume and shade
+    hair_style: tuple[float, ...]  # these five, from 0 to 1
     shave: float  # share of the beard that is left
     occlusion: Occlusion
     occlusion_place: tuple[float, ...]  # x, y, width, height
     occlusion_colour: tuple[float, float, float]
     clothes: tuple[float, float, float]
     background: tuple[float, ...]  # [94] numbers from 0 to 1
-    grain_place: tuple[int, int]  # where the picture's noise is cut out
+    grain_place: tuple[int, int]  # position of the window in the noise
     blur: float  # standard deviation
     motion: tuple[float, float]  # length and angle
     noise: float  # standard deviation in grey levels
@@ -54,8 +54,8 @@ class Nuisance:
 
 
 def sample_nuisance(rng: np.random.Generator) -> Nuisance:
-    """Draw the circumstances of one picture."""
-    # All numbers are drawn at once: single draws would cost as much as the drawing of the face's shapes.
+    """Draw the conditions of one picture at random."""
+    # All random numbers are drawn at once: single draws would take as long as drawing the shapes of the face.
     n: list[float] = rng.standard_normal(26).tolist()
     u: list[float] = rng.random(42 + _BACKGROUND_NUMBERS).tolist()
     return Nuisance(
@@ -102,7 +102,7 @@ def _between(low: float, high: float, share: float) -> float:
 
 
 def _colour(shares: list[float]) -> tuple[float, float, float]:
-    """A rather muted colour out of four numbers from 0 to 1: a grey and how far each channel strays from it."""
+    """A muted colour from four numbers between 0 and 1: a grey level, and the deviation of each channel from it."""
     grey = _between(25, 220, shares[0])
     red, green, blue = (_clip(grey + 90 * (share - 0.5), 0, 255) for share in shares[1:4])
     return red, green, blue

@@ -1,4 +1,4 @@
-"""Colours of a person, RGB from 0 to 255."""
+"""The colours of a person, RGB from 0 to 255."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _WHITE: Colour = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours that the shapes are filled with."""
+    """The colours with which the shapes are filled."""
 
     skin: Colour
     line: Colour  # creases and outlines of the skin
@@ -40,10 +40,10 @@ def _along(stops: tuple[Colour, ...], share: float) -> Colour:
 
 
 def palette(who: Identity) -> Palette:
-    """Mix the colours of a person."""
+    """Compute the colours of a person."""
     red, green, blue = _along(_SKIN, who.skin_tone**1.3)
     skin = (red + 3 * who.skin_warmth, green, blue - 8 * who.skin_warmth)
-    # Dark skin mostly goes with dark hair and eyes.
+    # Dark skin usually goes with dark hair and eyes.
     fairness = 1 - 0.75 * who.skin_tone
     hair = mix(_along(_HAIR, who.hair_shade * fairness), _COPPER, max(0.0, who.hair_warmth - 0.7) * 2 * fairness)
     hair = mix(hair, _GREY, max(0.0, who.age - 0.62) * 2.3)

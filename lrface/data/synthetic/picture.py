@@ -1,4 +1,4 @@
-"""One picture of one person."""
+"""Rendering one picture of one person."""
 
 from dataclasses import replace
 
@@ -14,13 +14,14 @@ from lrface.data.synthetic.sketch import Head, Sketch, curve, ellipse, mix
 from lrface.errors import LrfaceError
 
 MIN_SIZE, MAX_SIZE = 8, 1024
-# What the hairdresser can change, and how much of it.
+# The parameters that a new hairstyle changes, and how strongly.
 _STYLES = {"hair_length": 1.0, "hair_part": 1.0, "hair_fringe": 0.8, "hair_volume": 0.8, "hair_shade": 0.5}
-_DRAWN_FROM = 96  # smaller pictures are drawn at 112 and reduced: lines thinner than a pixel cannot be drawn well
+# Smaller pictures are drawn at 112 and reduced, because lines thinner than a pixel cannot be drawn well.
+_DRAWN_FROM = 96
 
 
 def render(identity: Identity, nuisance: Nuisance, size: int = 112) -> NDArray[np.uint8]:
-    """Draw a face, aligned to the ArcFace template scaled to ``size``: uint8 RGB [size, size, 3].
+    """Draw a face, aligned to the ArcFace template at this size: uint8 RGB ``[size, size, 3]``.
 
     Raises:
         LrfaceError: the size is not a whole number from 8 to 1024.
@@ -57,7 +58,7 @@ def render(identity: Identity, nuisance: Nuisance, size: int = 112) -> NDArray[n
 
 
 def restyled(who: Identity, how: Nuisance) -> Identity:
-    """The person as groomed on the day of the picture: hair and beard change more than a face does."""
+    """The person with the hairstyle and beard of this picture."""
     values = {}
     for name, share in zip(_STYLES, how.hair_style, strict=True):
         low, high = RANGES[name]
@@ -67,7 +68,7 @@ def restyled(who: Identity, how: Nuisance) -> Identity:
 
 
 def _grow_beard(picture: NDArray[np.uint8], who: Identity, how: Nuisance, colours: Palette, pose: Head) -> None:
-    """Blend the beard's colour in, in place: a beard has no edge."""
+    """Blend in the colour of the beard, in place. A mask with soft edges is used, because a beard has no sharp outline."""
     if who.beard == 0 and who.moustache == 0:
         return
     size = picture.shape[0]
@@ -85,7 +86,7 @@ def _grow_beard(picture: NDArray[np.uint8], who: Identity, how: Nuisance, colour
 
 
 def _wear(sketch: Sketch, who: Identity, how: Nuisance) -> None:
-    """Spectacles, and what hides a part of the face."""
+    """Draw glasses, and a scarf or hat that hides a part of the face."""
     colour = how.occlusion_colour
     if how.occlusion == "sunglasses":
         features.glasses(sketch, who, lens=mix((18, 18, 22), colour, 0.12))
@@ -120,7 +121,7 @@ def _wear(sketch: Sketch, who: Identity, how: Nuisance) -> None:
 
 
 def _patch(picture: NDArray[np.uint8], how: Nuisance) -> None:
-    """Something held before the camera, in the frame and not on the head."""
+    """Draw an object in front of the camera, at a position in the frame and not on the head."""
     x, y, width, height = how.occlusion_place
     sketch = Sketch()
     sketch.fill(ellipse(x, y, width / 2, height / 2, 7), how.occlusion_colour)

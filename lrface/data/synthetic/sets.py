@@ -1,4 +1,4 @@
-"""Whole sets of drawn faces: into memory, or into a folder per identity."""
+"""Whole sets of drawn faces, in memory or in a folder per identity."""
 
 import multiprocessing
 import os
@@ -19,7 +19,7 @@ from lrface.errors import LrfaceError
 from lrface.faces.images import encode_image
 from lrface.files import read_json, write_json
 
-# Raise it with every change that alters a drawn pixel: a folder then never mixes two ways of drawing.
+# Raise this with every change that alters a drawn pixel, so that no folder mixes two ways of drawing.
 VERSION = 1
 RECORD = ".synthetic.json"
 _JPEG_QUALITY = 95
@@ -27,10 +27,13 @@ _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 def face(identity: int, number: int, seed: int, size: int = 112) -> NDArray[np.uint8]:
-    """Picture ``number`` of person ``identity``: uint8 RGB [size, size, 3].
+    """Picture ``number`` of person ``identity``: uint8 RGB ``[size, size, 3]``.
 
-    The person depends on ``identity`` alone, the circumstances on all three numbers, and neither on what was drawn
-    before. Equal numbers give equal bytes on equal versions of numpy and OpenCV.
+    The person depends only on ``identity``, and the conditions on ``identity``, ``number`` and ``seed``. Earlier calls have
+    no influence. Equal numbers give equal bytes with equal versions of numpy and OpenCV.
+
+    Raises:
+        LrfaceError: the identity or the size makes no sense.
     """
     rng = np.random.default_rng([0x50, seed, identity, number])
     return render(sample_identity(identity), sample_nuisance(rng), size)
@@ -39,10 +42,10 @@ def face(identity: int, number: int, seed: int, size: int = 112) -> NDArray[np.u
 def faces(
     first_identity: int, identities: int, images_per_identity: int, seed: int, size: int = 112
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw a set into memory: images uint8 RGB [N, size, size, 3] and identity numbers int64 [N], person by person.
+    """Draw a set into memory: images uint8 RGB ``[N, size, size, 3]`` and identity numbers int64 ``[N]``, person by person.
 
-    The labels are the numbers of the persons, so they start at ``first_identity``. The pictures are those that
-    ``generate`` compresses to files for the same arguments.
+    The labels are the identity numbers, so they start at ``first_identity``. ``generate`` writes the same pictures as files
+    for the same arguments.
 
     Raises:
         LrfaceError: a count, number or size makes no sense.
@@ -67,16 +70,16 @@ def generate(
     workers: int = 1,
     progress: bool = True,
 ) -> int:
-    """Write ``out/<identity:05d>/<number:04d>.jpg`` and return how many pictures were drawn now.
+    """Write ``out/<identity:05d>/<number:04d>.jpg`` and return the number of newly drawn pictures.
 
-    Complete pictures that are already there stay; missing and truncated ones are drawn. Every picture appears whole or
-    not at all, and its bytes do not depend on ``workers``, the number of processes. Sets with other identities may
-    share a folder, sets of another seed, size or version of the generator may not.
+    Complete pictures that exist already stay; missing and truncated ones are drawn. Each file appears only when it is
+    complete. The bytes do not depend on ``workers``, the number of processes. A folder may hold several sets of identities,
+    but only with the same seed, size and version of the generator.
 
     With more than one worker, a script has to call this under ``if __name__ == "__main__"`` (processes are spawned).
 
     Raises:
-        LrfaceError: an argument makes no sense, ``out`` holds another set, or it cannot be written.
+        LrfaceError: an argument makes no sense, ``out`` holds another set or cannot be written, or a process was killed.
     """
     _check(first_identity, identities, images_per_identity, seed, size)
     _check_number("workers", workers, 1)
@@ -105,7 +108,7 @@ def _count(bar: "tqdm", drawn: int, images: int) -> int:
 
 
 def _draw_identity(out: Path, identity: int, *, images: int, seed: int, size: int) -> int:
-    """Draw what is missing of one person; return how many pictures that was."""
+    """Draw the missing pictures of one person; return their number."""
     drawn = 0
     for number in range(images):
         path = out / f"{identity:05d}" / f"{number:04d}.jpg"
@@ -118,10 +121,10 @@ def _draw_identity(out: Path, identity: int, *, images: int, seed: int, size: in
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Put a picture in its place whole, without waiting for the disk.
+    """Put a complete picture at its path, without waiting for the disk.
 
-    ``atomic_write`` waits, which takes several times as long as the drawing. Not waiting is safe here: after a power
-    cut a picture may be empty or short, and the next run sees that and draws it again.
+    ``atomic_write`` waits for the disk, which takes several times as long as the drawing. Not waiting is safe here: after a
+    power failure a picture may be empty or truncated, and the next run detects this and draws it again.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -136,7 +139,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _is_complete(path: Path) -> bool:
-    """Whether a JPEG has both its ends; decoding every picture would cost as much as drawing it."""
+    """Whether a JPEG has its first and last bytes. Decoding every picture would take as long as drawing it."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -147,7 +150,7 @@ def _is_complete(path: Path) -> bool:
 
 
 def _claim(out: Path, record: dict[str, int]) -> None:
-    """Note in the folder what is drawn there, or refuse if it is something else."""
+    """Record in the folder which set is drawn there; refuse if it holds another one."""
     path = out / RECORD
     if path.exists():
         found = read_json(path)

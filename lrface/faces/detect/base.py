@@ -1,4 +1,4 @@
-"""What a detector is, and which of several faces is taken."""
+"""The detector protocol, and the choice of one face among several."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,18 +32,22 @@ class Detector(Protocol):
     name: str
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """All faces in uint8 RGB ``[height, width, 3]``, best score first; an empty list when there is none.
+        """Find all faces in uint8 RGB ``[height, width, 3]``, best score first; an empty list if there is none.
 
-        What cannot be an upright face is left out: :func:`best_first`.
+        Faces that cannot be upright are left out: see :func:`best_first`.
         """
 
 
 def shrink(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bound the cost of a search: reduce an image whose longer side exceeds ``longest`` pixels to that.
+    """Reduce an image whose longer side exceeds ``longest`` pixels to this side, which bounds the cost of a search.
+
+    Args:
+        image: uint8 ``[height, width, 3]``.
+        longest: in pixels.
 
     Returns:
-        The image (the same object when it is small enough), and float32 ``[2]``: the factors that bring x and y found
-        in it back into the image given.
+        The image (the same object if it is small enough), and float32 ``[2]``: the factors that convert x and y in the
+        reduced image into x and y in the given image.
     """
     height, width = image.shape[:2]
     if max(height, width) <= longest:
@@ -56,18 +60,18 @@ def shrink(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     return reduced, np.array([width / small[0], height / small[1]], dtype=np.float32)
 
 
-#: The eyes, and the eyes and the mouth, of a face are farther apart than this part of the five landmarks' extent.
+#: The two eyes, and the eyes and the mouth, are farther apart than this fraction of the extent of the five landmarks.
 _APART = 0.05
 
-#: Two faces of one image are of like size if the smaller one's side is at least this part of the larger one's.
+#: Two faces of one image are of similar size if the smaller side is at least this fraction of the larger one.
 LIKE_SIZE = 0.5
 
 
 def is_upright(landmarks: np.ndarray) -> bool:
-    """Whether five landmarks can be those of an upright face: eyes above the mouth, left and right in order, apart.
+    """Whether five landmarks can belong to an upright face: eyes above the mouth, left and right in order, not coinciding.
 
     A face that is turned by less than 90 degrees counts as upright. In profile the eyes may be close together, and either
-    the eyes or the corners of the mouth may change places.
+    the eyes or the corners of the mouth may be in the wrong order.
 
     Args:
         landmarks: ``[5, 2]``, in the order of :data:`lrface.faces.align.TEMPLATE`.
@@ -84,12 +88,12 @@ def is_upright(landmarks: np.ndarray) -> bool:
 
 
 def best_first(faces: Iterable[Face]) -> list[Face]:
-    """What a detector found, best score first, without what cannot be an upright face; see :func:`is_upright`."""
+    """Sort detected faces by score, best first, and drop those that cannot be upright; see :func:`is_upright`."""
     return sorted((face for face in faces if is_upright(face.landmarks)), key=lambda face: -face.score)
 
 
 def of_like_size(faces: Sequence[Face], face: Face) -> int:
-    """How many of the other faces are about as large as this one, or larger."""
+    """Count the other faces whose side is at least ``LIKE_SIZE`` of this face's side."""
     sides = [float(np.sqrt(np.prod(each.box[2:] - each.box[:2]))) for each in faces if each is not face]
     own = float(np.sqrt(np.prod(face.box[2:] - face.box[:2])))
     return sum(side >= LIKE_SIZE * own for side in sides)
@@ -100,9 +104,9 @@ def select_face(faces: list[Face], image_shape: tuple[int, ...], rule: str = "la
 
     Args:
         faces: at least one.
-        image_shape: of the image: height, width, ...
-        rule: ``largest-central`` weighs the area by the distance from the centre, as the person a picture is taken of
-            is both large and in the middle; ``largest``, ``central`` and ``score`` look at one thing only.
+        image_shape: shape of the image: height, width, ...
+        rule: ``largest-central`` weighs the area against the distance from the centre, because the main person in a
+            picture is both large and central. ``largest``, ``central`` and ``score`` use one criterion only.
 
     Raises:
         LrfaceError: no faces, or an unknown rule.
@@ -119,7 +123,7 @@ def select_face(faces: list[Face], image_shape: tuple[int, ...], rule: str = "la
         "largest": area,
         "central": -distance,
         "score": np.array([face.score for face in faces]),
-        # insightface's own weighting for choosing the main face
+        # The same weights with which insightface chooses the main face.
         "largest-central": area - 2.0 * distance,
     }[rule]
     return faces[int(np.argmax(value))]

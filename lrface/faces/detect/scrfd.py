@@ -1,7 +1,7 @@
-"""SCRFD in ONNX Runtime: any ``.onnx`` file of that family with five landmarks, such as those of insightface's packs.
+"""SCRFD in ONNX Runtime. It reads any ``.onnx`` file of this family with five landmarks, such as insightface's packs.
 
-Source: Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", 2021; the decoding is that of the
-authors' reference program. insightface's own files are for non-commercial research, by their authors' terms.
+Source: Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", 2021. The decoding follows the
+authors' reference program. insightface's own files are for non-commercial research by their authors' terms.
 """
 
 from pathlib import Path
@@ -15,10 +15,10 @@ from lrface.faces.detect.boxes import suppress
 from lrface.faces.detect.search import Found, Search, Tuning, padded
 from lrface.runtimes.session import open_session
 
-#: Pixels between neighbouring places, of the three heat maps.
+#: Distances between neighbouring positions of the three heat maps, in pixels.
 STRIDES = (8, 16, 32)
 
-#: Faces that each place can hold.
+#: Number of faces that each position can predict.
 _ANCHORS = 2
 
 _MOST = 500
@@ -40,12 +40,12 @@ def open_scrfd(
         path: the ONNX file.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of ONNX Runtime.
-        min_face: width of the smallest face that is looked for, in pixels.
-        name: of the detector; the file's by default.
-        advice: what to do if the file cannot be opened; it ends the error.
+        min_face: width of the smallest face to look for, in pixels.
+        name: name of the detector; by default the file's name.
+        advice: what the user can do if the file cannot be opened; it is appended to the error.
 
     Raises:
-        LrfaceError: there is no such file, it is no SCRFD with five landmarks, or there is no such device.
+        LrfaceError: there is no such file, it is not an SCRFD with five landmarks, or there is no such device.
     """
     path = Path(path)
     if not path.is_file():
@@ -59,17 +59,18 @@ def open_scrfd(
 
 
 class Scrfd:
-    """One pass of the network over an image as it is.
+    """One pass of the network over an image at its given size.
 
     Args:
-        session: of the network: RGB ``[1, 3, h, w]``, (x - 127.5) / 128 -> scores, edges and landmarks by stride.
+        session: ONNX Runtime session of the network: RGB ``[1, 3, h, w]``, (x - 127.5) / 128 -> for each stride scores,
+            distances to the four edges, and landmarks.
     """
 
     def __init__(self, session: Any) -> None:
         self._session = session
 
     def find(self, image: np.ndarray, threshold: float) -> Found:
-        """Faces in uint8 RGB ``[h, w, 3]``, each once."""
+        """Find the faces above a score in uint8 RGB ``[h, w, 3]``, each once."""
         pixels = (padded(image).transpose(2, 0, 1)[None].astype(np.float32) - 127.5) / 128
         outputs = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
         boxes, landmarks = [], []

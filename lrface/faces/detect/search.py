@@ -1,7 +1,7 @@
-"""Looking for faces of all sizes: the image enlarged or reduced as its size calls for, tile by tile, each face once.
+"""Search for faces of all sizes, at several scales and tile by tile, and report each face once.
 
-A detection network finds faces between about 20 and 300 pixels of what it is shown. An image is therefore searched at
-several scales, each a quarter of the one before. What two scales or two tiles find in one place is one face.
+A detection network finds faces that have about 20 to 300 pixels in its input. An image is therefore searched at several
+scales, each of them a quarter of the one before. Faces that two scales or two tiles find at the same position are merged.
 """
 
 import math
@@ -14,49 +14,50 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.detect.base import Face, best_first
 
-#: Width of the smallest face that is looked for unless another is asked for, in pixels.
+#: Width of the smallest face to look for by default, in pixels.
 MIN_FACE = 10.0
 
-#: Small images are enlarged beyond what ``min_face`` calls for, by this factor at most, up to this many pixels.
+#: Small images are enlarged more than ``min_face`` requires: at most by this factor, and up to this many pixels.
 MOST_ENLARGED, COMFORT = 5.0, 370_000
 
-#: They are searched at a second scale that is smaller by this factor, too: the mean of two views has better landmarks.
+#: Small images are also searched at a second scale, smaller by this factor: the mean of two views has better landmarks.
 SECOND = 0.6
 
-#: Images of fewer pixels are likely to show one face: where none is above the threshold, the best one above a weaker is it.
+#: An image with fewer pixels than this probably shows one face. If no face reaches the threshold there, the best face
+#: above ``WEAKER`` times the threshold is taken.
 SMALL_IMAGE, WEAKER = 160 * 160, 0.6
 
-#: Landmarks are averaged over views in which the face has its best size, up to this factor.
+#: Landmarks are averaged over the views in which the size of the face differs from the best size by at most this factor.
 NEAR_BEST = 2.2
 
-#: No scale has more pixels, unless a ``min_face`` was asked for: in larger images the smallest face grows.
+#: Maximum number of pixels at one scale, if no ``min_face`` is given. In larger images the smallest face is larger.
 BUDGET = 8_000_000
 
-#: No scale has more pixels, whatever was asked for.
+#: Maximum number of pixels at one scale in any case.
 LIMIT = 200_000_000
 
-#: Ratio of neighbouring scales.
+#: Ratio between neighbouring scales.
 STEP = 4.0
 
-#: The image at the last scale is no longer than this: a face that fills it is found.
+#: At the last scale the longer side of the image is at most this long, so that a face that fills the image is found.
 LAST_SIDE = 320
 
-#: Side of the largest part that a network is shown at once, and how far neighbours overlap: faces up to this size are seen
-#: whole by one of them.
+#: Side of the largest tile that a network gets at once, and the overlap of neighbouring tiles, in pixels. A face up to the
+#: size of the overlap lies wholly in at least one tile.
 TILE, OVERLAP = 1024, 160
 
-#: An image with a shorter side, in pixels, holds no face that could be found.
+#: No face can be found in an image with a shorter side than this, in pixels.
 MIN_SIDE = 8
 
-#: Of two boxes that share more than this part of their union one is left.
+#: Two boxes are one face if their intersection exceeds this fraction of their union.
 SAME = 0.4
 
-#: So is one that lies in the other with this part of its area, unless it is smaller by more than ``STEP``.
+#: Two boxes are also one face if this fraction of one lies in the other and their areas differ by less than ``STEP``.
 INSIDE = 0.8
 
 
 class Found(NamedTuple):
-    """What a network finds.
+    """Faces found by a network.
 
     Attributes:
         boxes: float32 ``[n, 5]``: x1, y1, x2, y2 in pixels, score.
@@ -68,21 +69,22 @@ class Found(NamedTuple):
 
 
 class Network(Protocol):
-    """A detection network."""
+    """A face detection network."""
 
     def find(self, image: np.ndarray, threshold: float) -> Found:
-        """Faces above the threshold in uint8 RGB ``[h, w, 3]`` as it is, each once."""
+        """Find the faces above the threshold in uint8 RGB ``[h, w, 3]`` at its given size, each once."""
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was measured of a network.
+    """Measured properties of a network.
 
     Attributes:
-        threshold: of the score; see ``WEAKER``.
-        wanted: pixels that the smallest face is enlarged to.
-        best: pixels of a face at which its landmarks are most accurate.
-        sure: a best score below it is worth a look at the other turns of the image; see :mod:`lrface.faces.turn`.
+        threshold: lowest score of a face; see ``WEAKER``.
+        wanted: size in pixels to which the smallest face is enlarged.
+        best: size of a face in pixels at which its landmarks are most accurate.
+        sure: if the best score is below this, the image is also searched in its other orientations; see
+            :mod:`lrface.faces.turn`.
     """
 
     threshold: float
@@ -92,16 +94,17 @@ class Tuning:
 
 
 class Search:
-    """A :class:`lrface.faces.detect.Detector` around a network.
+    """A :class:`lrface.faces.detect.Detector` that runs a network over all scales and tiles of an image.
 
     Args:
-        name: of the detector.
-        network: what looks at one part of an image at one scale.
-        tuning: what was measured of it.
-        min_face: width of the smallest face to look for, in pixels; ``MIN_FACE``, within a budget, if None.
+        name: name of the detector.
+        network: finds faces in one part of an image at one scale.
+        tuning: measured properties of the network.
+        min_face: width of the smallest face to look for, in pixels. If None, it is ``MIN_FACE``, as far as ``BUDGET``
+            allows.
 
     Raises:
-        LrfaceError: a ``min_face`` that makes no sense.
+        LrfaceError: ``min_face`` is not between 4 and 10000.
     """
 
     def __init__(self, name: str, network: Network, tuning: Tuning, min_face: float | None = None) -> None:
@@ -112,7 +115,7 @@ class Search:
         self._network, self._tuning, self._min_face = network, tuning, min_face
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """All faces in uint8 RGB ``[height, width, 3]``, best score first."""
+        """Find all faces in uint8 RGB ``[height, width, 3]``, best score first."""
         height, width = image.shape[:2]
         if min(height, width) < MIN_SIDE:
             return []
@@ -129,7 +132,7 @@ class Search:
         return [face for face in faces if face.score > threshold] or faces[:1]
 
     def _at(self, image: np.ndarray, scale: float, threshold: float) -> Iterator[Found]:
-        """What the network finds at one scale, in the image's pixels, tile by tile."""
+        """Search the image at one scale, tile by tile. Boxes and landmarks are in pixels of the image."""
         import cv2
 
         height, width = image.shape[:2]
@@ -149,7 +152,7 @@ class Search:
 
 
 def scales(height: int, width: int, wanted: float, min_face: float | None = None) -> list[float]:
-    """The factors by which an image is resized to be searched, the largest first; see :class:`Search`."""
+    """The factors by which an image is resized for the search, the largest first; see :class:`Search`."""
     area = height * width
     finest = wanted / (min_face or MIN_FACE)
     if min_face is None:
@@ -165,7 +168,7 @@ def scales(height: int, width: int, wanted: float, min_face: float | None = None
 
 
 def tiles(length: int, scale: float) -> list[tuple[int, int]]:
-    """Parts of ``length`` pixels that have at most ``TILE`` pixels after resizing, each overlapping the one before."""
+    """Split ``length`` pixels into overlapping parts of at most ``TILE`` pixels after resizing: start and end of each."""
     side = max(int(TILE / scale), 1)
     if length <= side:
         return [(0, length)]
@@ -176,7 +179,7 @@ def tiles(length: int, scale: float) -> list[tuple[int, int]]:
 
 
 def _cut(boxes: np.ndarray, tile: tuple[int, ...], image: tuple[int, ...], margin: float) -> np.ndarray:
-    """Which boxes end at an edge of the tile that is not one of the image: a neighbour sees more of them. Bool ``[n]``."""
+    """Which boxes end at an inner edge of the tile, bool ``[n]``. A neighbouring tile shows more of these faces."""
     cut = np.zeros(len(boxes), bool)
     for axis in (0, 1):
         if tile[axis] > image[axis]:
@@ -187,12 +190,12 @@ def _cut(boxes: np.ndarray, tile: tuple[int, ...], image: tuple[int, ...], margi
 
 
 def merge(found: Found, seen: np.ndarray, best: float) -> Found:
-    """Leave one of all that are the same face, with the highest score, the best view's box, and the good views' landmarks.
+    """Merge all boxes of one face into one: the highest score, the box of the best view, the mean landmarks of good views.
 
     Args:
-        found: by all scales and tiles.
-        seen: the size in pixels at which each was seen, float ``[n]``.
-        best: the size at which a face is seen best.
+        found: the faces from all scales and tiles.
+        seen: float ``[n]``, the size in pixels that each face had in the network's input.
+        best: the size in pixels at which the network is most accurate.
     """
     boxes, landmarks = found
     area = np.maximum(_size(boxes) ** 2, 1e-6)
@@ -216,12 +219,12 @@ def merge(found: Found, seen: np.ndarray, best: float) -> Found:
 
 
 def _size(boxes: np.ndarray) -> np.ndarray:
-    """Side of the square that is as large: float ``[n]``."""
+    """Side of the square with the same area, in pixels: float ``[n]``."""
     size: np.ndarray = np.sqrt(np.maximum(boxes[:, 2:4] - boxes[:, :2], 0).prod(1))
     return size
 
 
 def padded(image: np.ndarray, multiple: int = 32) -> np.ndarray:
-    """Uint8 ``[h, w, 3]``, black added at the right and below until both sides are multiples."""
+    """Pad uint8 ``[h, w, 3]`` with black at the right and at the bottom until both sides are multiples of ``multiple``."""
     height, width = image.shape[:2]
     return np.pad(image, ((0, -height % multiple), (0, -width % multiple), (0, 0)))

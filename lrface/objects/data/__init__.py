@@ -1,4 +1,4 @@
-"""Object sets in memory, one format a file."""
+"""Object sets in memory. Each format has its own file."""
 
 from lrface.objects.data.pictures import Pictures
 from lrface.objects.data.sets import SETS, open_set

@@ -1,4 +1,4 @@
-"""CIFAR-100 (Krizhevsky 2009): the python archive, unpacked or not, or PNGs by class in ``train/`` and ``test/``."""
+"""CIFAR-100 (Krizhevsky 2009): the Python archive, packed or unpacked, or PNGs by class in ``train/`` and ``test/``."""
 
 import io
 import pickle
@@ -16,10 +16,15 @@ ARCHIVE, FOLDER = "cifar-100-python.tar.gz", "cifar-100-python"
 
 
 def read_cifar100(path: Path, split: str) -> Pictures:
-    """``split`` (``train`` or ``test``) of the archive, of its folder, of a folder that has either, or of PNGs.
+    """Read a split of CIFAR-100.
+
+    Args:
+        path: the archive, its unpacked folder, a folder that contains either, or a folder with ``train/`` and ``test/``
+            of PNGs by class.
+        split: ``train`` or ``test``.
 
     Raises:
-        LrfaceError: nothing of that kind lies there, or it is damaged.
+        LrfaceError: the path has none of these, or the file is damaged.
     """
     if path.is_dir() and (path / FOLDER / split).is_file():
         path = path / FOLDER
@@ -55,7 +60,7 @@ def _bytes(path: Path) -> bytes:
 
 
 class _Unpickler(pickle.Unpickler):
-    """A pickle is a program; this one may make arrays, and nothing else."""
+    """An unpickler that can only build arrays. A pickle can run any code, so every other class is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module.replace("numpy._core", "numpy.core"), name) == ("numpy.core.multiarray", "_reconstruct"):
@@ -77,6 +82,6 @@ def _pickled(data: bytes, meta: bytes, where: str) -> Pictures:
         pixels = np.asarray(content[b"data"], np.uint8).reshape(-1, 3, 32, 32)
         labels = np.asarray(content[b"fine_labels"])
         classes = tuple(name.decode() for name in names[b"fine_label_names"])
-    except Exception as error:  # a damaged or hostile pickle may raise anything
+    except Exception as error:  # a damaged or malicious pickle may raise anything
         raise LrfaceError(f"{where} is no CIFAR-100 file, or is damaged: {error or type(error).__name__}") from error
     return checked(np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), labels, classes, where)

@@ -1,4 +1,4 @@
-"""Downloading CIFAR-100, SVHN and STL10 by torchvision, which checks their sums."""
+"""Download of CIFAR-100, SVHN and STL10 by torchvision, which verifies the checksums."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,12 +6,18 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 
-#: Sets that torchvision knows how to get.
+#: Sets that torchvision can download.
 FETCHED = ("cifar100", "svhn", "stl10")
 
 
 def fetch_objects(name: str, out: str | Path) -> None:
-    """Download a set into ``out``, in the layout that :func:`lrface.objects.data.open_set` reads; what is there stays.
+    """Download a set into ``out``, in the layout that :func:`lrface.objects.data.open_set` reads.
+
+    Files that exist already are kept.
+
+    Args:
+        name: one of ``FETCHED``.
+        out: folder; it is made if it does not exist.
 
     Raises:
         LrfaceError: the download was refused or damaged, or the disk is full.

@@ -1,4 +1,4 @@
-"""A labelled set of small pictures, all in memory."""
+"""A labelled set of small pictures in memory."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +22,8 @@ class Pictures:
 
     Attributes:
         images: uint8 RGB ``[N, side, side, 3]``.
-        labels: int64 ``[N]``, from 0 on.
-        names: of the classes.
+        labels: int64 ``[N]``, numbers of the classes from 0.
+        names: names of the classes.
     """
 
     images: np.ndarray
@@ -35,39 +35,46 @@ class Pictures:
 
     @property
     def side(self) -> int:
-        """In pixels."""
+        """Side of the pictures in pixels."""
         return int(self.images.shape[1])
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all pixels and labels, in hex."""
+        """SHA-256 of all pixels, labels and class names, in hex."""
         digest = hashlib.sha256(repr((self.images.shape, self.names)).encode())
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
     def take(self, chosen: np.ndarray) -> "Pictures":
-        """Those at positions ``chosen``."""
+        """The pictures at the positions ``chosen``."""
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
     def first(self, classes: int) -> "Pictures":
-        """The first ``classes`` classes alone. Raises LrfaceError if there are fewer."""
+        """Only the first ``classes`` classes.
+
+        Raises:
+            LrfaceError: there are fewer classes.
+        """
         if classes > len(self.names):
             raise LrfaceError(f"{classes} classes are asked for, and the set has {len(self.names)}: lower data.classes")
         part = self.take(np.flatnonzero(self.labels < classes))
         return replace(part, names=self.names[:classes])
 
     def resized(self, side: int) -> "Pictures":
-        """All at another side, antialiased bilinear."""
+        """All pictures resized to another side, bilinear with antialiasing."""
         if side == self.side:
             return self
         return replace(self, images=np.stack([resize(image, side) for image in self.images]))
 
     def part(self, per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of ``per_class`` pictures of each class, drawn at random, and of all others; both sorted.
+        """Draw ``per_class`` pictures of each class at random.
+
+        Returns:
+            Positions of the drawn pictures and of all others, both int64 and sorted.
 
         Raises:
-            LrfaceError: a class has not so many, or would have none left.
+            LrfaceError: a class has too few pictures: at least one must remain.
         """
         rng = np.random.default_rng(seed)
         chosen = []
@@ -83,10 +90,16 @@ class Pictures:
 
 
 def checked(images: np.ndarray, labels: np.ndarray, names: tuple[str, ...], where: str) -> Pictures:
-    """A set whose counts agree and whose classes all have pictures.
+    """Make a set after checking that the counts agree and that every class has pictures.
+
+    Args:
+        images: uint8 RGB ``[N, side, side, 3]``.
+        labels: integers ``[N]``.
+        names: names of the classes.
+        where: source of the set, for error messages.
 
     Raises:
-        LrfaceError: they do not, or have none.
+        LrfaceError: an array has the wrong dtype or shape, the counts differ, or a class has no picture.
     """
     if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not len(images):
         raise LrfaceError(f"{where} holds {images.dtype} of shape {list(images.shape)}: expected uint8 RGB pictures")
@@ -102,16 +115,16 @@ def checked(images: np.ndarray, labels: np.ndarray, names: tuple[str, ...], wher
 
 
 def read_folders(folder: Path, classes: int | None = None, side: int | None = None, inner: str = "") -> Pictures:
-    """A folder for each class, with pictures in it (or in its folder ``inner``).
+    """Read a folder that has a subfolder for each class.
 
     Args:
-        folder: of the classes' folders.
-        classes: how many there must be.
-        side: to bring all pictures to; None: they have one size already.
-        inner: name of a folder within each class.
+        folder: the folder.
+        classes: required number of classes; None: any.
+        side: size to which all pictures are resized, in pixels; None: all pictures have the same size.
+        inner: name of a folder inside each class that holds the pictures; empty: the class's folder itself.
 
     Raises:
-        LrfaceError: the folder is missing, the classes are too few or many, one is empty, or sizes differ.
+        LrfaceError: the folder is missing, the number of classes is wrong, a class is empty, or the sizes differ.
     """
     if not folder.is_dir():
         raise LrfaceError(f"no such folder: {folder} ({looked_in(folder)})")
@@ -131,7 +144,11 @@ def read_folders(folder: Path, classes: int | None = None, side: int | None = No
 
 
 def read_files(paths: list[Path], side: int | None = None) -> np.ndarray:
-    """uint8 ``[N, side, side, 3]``. Raises LrfaceError for a picture that cannot be read or has another size."""
+    """Read pictures as uint8 RGB ``[N, side, side, 3]``.
+
+    Raises:
+        LrfaceError: a picture cannot be read or has another size.
+    """
 
     def read(path: Path) -> np.ndarray:
         image = read_image(path)

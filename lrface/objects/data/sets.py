@@ -1,4 +1,4 @@
-"""Object sets by name."""
+"""The object sets by their names."""
 
 import difflib
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _READERS: dict[str, Callable[[Path, str], Pictures]] = {
     "stl10": read_stl10,
     "tinyimagenet": read_tinyimagenet,
 }
-#: Names that ``open_set`` knows; ``shapes`` needs no files.
+#: Names for ``open_set``. ``shapes`` needs no files.
 SETS = ("shapes", *_READERS)
 
 
@@ -26,13 +26,13 @@ def open_set(name: str, path: str | Path | None, split: str, per_class: int | No
     """Read a set into memory.
 
     Args:
-        name: of ``SETS``.
-        path: where it lies; by default a folder of its name here. Not for ``shapes``.
+        name: one of ``SETS``.
+        path: folder or archive of the set; by default a folder of its name in the current folder. Unused for ``shapes``.
         split: ``train`` or ``test``.
-        per_class: of ``shapes``: how many of each class are drawn (by default 100, half of it for ``test``).
+        per_class: number of training pictures of each class in ``shapes`` (default 100); the test set has half as many.
 
     Raises:
-        LrfaceError: an unknown name, or the set is missing or damaged.
+        LrfaceError: the name is unknown, or the set is missing or damaged.
     """
     if name not in SETS:
         nearest = difflib.get_close_matches(name, SETS, n=1)

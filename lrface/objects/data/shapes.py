@@ -1,14 +1,14 @@
-"""A generated set: coloured shapes on a coloured ground, 20 classes. It comes with the package, and is nobody's.
+"""A generated set: coloured shapes on a coloured background, 20 classes. It needs no download and no licence.
 
-A class is one of ten shapes, filled or as an outline. Place, size, a turn of up to 20 degrees, both colours and some
-noise are drawn anew for every picture, so that neither colour nor place tells the class.
+A class is one of ten shapes, filled or as an outline. Position, size, a rotation of up to 20 degrees, both colours and
+some noise are drawn at random for every picture, so that neither the colour nor the position reveals the class.
 """
 
 import numpy as np
 
 from lrface.objects.data.pictures import Pictures
 
-#: Corners on the unit circle or the unit square, by name.
+#: Corners on the unit circle or the unit square, by the shape's name.
 _SHAPES: dict[str, np.ndarray] = {
     **{name: np.stack([np.cos(turns), np.sin(turns)], 1) for name, count in
        (("triangle", 3), ("square", 4), ("pentagon", 5), ("octagon", 8), ("disc", 40))
@@ -22,19 +22,19 @@ _SHAPES: dict[str, np.ndarray] = {
 }  # fmt: skip
 NAMES = tuple(f"{shape}-{kind}" for shape in _SHAPES for kind in ("filled", "outline"))
 _OVERSAMPLED = 4
-#: Least difference of the two colours, summed over the channels.
+#: Minimum difference of the two colours, summed over the channels (0 to 765).
 _CONTRAST = 250
 
 
 def draw_shapes(per_class: int, side: int = 32, seed: int = 0) -> Pictures:
-    """``per_class`` pictures of each of the 20 classes, in the order of the classes."""
+    """Draw ``per_class`` pictures of each of the 20 classes, in the order of the classes."""
     rng = np.random.default_rng((seed, 77))
     images = [_draw(name, side, rng) for name in NAMES for _ in range(per_class)]
     return Pictures(np.stack(images), np.repeat(np.arange(len(NAMES)), per_class), NAMES)
 
 
 def read_shapes(split: str, per_class: int = 100) -> Pictures:
-    """The set as recipes name it: ``train``, and half as many for ``test``; always the same pictures."""
+    """The splits that recipes use: ``train``, and ``test`` with half as many pictures. They are always the same."""
     return draw_shapes(per_class, seed=1) if split == "train" else draw_shapes(max(per_class // 2, 1), seed=2)
 
 

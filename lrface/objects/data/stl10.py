@@ -13,7 +13,7 @@ NAMES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "sh
 
 
 def read_stl10(path: Path, split: str) -> Pictures:
-    """``SPLIT_X.bin`` and ``SPLIT_y.bin`` of ``path`` or of its folder ``stl10_binary``.
+    """Read ``SPLIT_X.bin`` and ``SPLIT_y.bin`` from ``path`` or from its folder ``stl10_binary``.
 
     Raises:
         LrfaceError: a file is missing or cut short, or the counts differ.
@@ -22,7 +22,7 @@ def read_stl10(path: Path, split: str) -> Pictures:
     pixels, labels = (_read(folder / f"{split}_{part}.bin") for part in ("X", "y"))
     if not len(pixels) or len(pixels) % (3 * SIDE * SIDE):
         raise LrfaceError(f"{folder / f'{split}_X.bin'} is cut short: its {len(pixels)} bytes are no whole pictures")
-    # Columns come first in the file.
+    # The file stores each picture column by column.
     images = np.ascontiguousarray(pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 3, 2, 1))
     names_file = folder / "class_names.txt"
     names = tuple(names_file.read_text().split()) if names_file.is_file() else NAMES

@@ -9,10 +9,10 @@ from lrface.objects.data.pictures import Pictures, checked
 
 
 def read_svhn(path: Path, split: str) -> Pictures:
-    """The digits of ``path/SPLIT_32x32.mat``; the file's label 10 is the digit 0.
+    """Read the digits of ``path/SPLIT_32x32.mat``. The label 10 in the file means the digit 0.
 
     Raises:
-        LrfaceError: scipy or the file is missing, or it is damaged.
+        LrfaceError: scipy or the file is missing, or the file is damaged.
     """
     try:
         from scipy.io import loadmat

@@ -1,4 +1,4 @@
-"""TinyImageNet (Stanford CS231n): 200 classes of 64 pixels; its ``val`` is the test set, as the true one has no labels."""
+"""TinyImageNet (Stanford CS231n): 200 classes of 64 pixels. Its ``val`` is used as test set: the real one has no labels."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ FOLDER = "tiny-imagenet-200"
 
 
 def read_tinyimagenet(path: Path, split: str) -> Pictures:
-    """``train/WNID/images``; for ``test``, ``val/images`` with ``val_annotations.txt``, or ``val/WNID``.
+    """Read ``train/WNID/images``, or for ``test`` either ``val/images`` with ``val_annotations.txt``, or ``val/WNID``.
 
     Raises:
-        LrfaceError: a part is missing, or a class is.
+        LrfaceError: a file or a class is missing.
     """
     root = path / FOLDER if (path / FOLDER).is_dir() else path
     if split == "train":

@@ -1,4 +1,4 @@
-"""Object networks by the names that the distillation literature has for them."""
+"""Object networks by their names in the distillation literature."""
 
 import difflib
 from collections.abc import Callable
@@ -38,15 +38,15 @@ _BUILDERS: dict[str, Callable[[int], ObjectNetwork]] = {
 
 
 def network_names() -> list[str]:
-    """The names that ``create_network`` knows, sorted."""
+    """The names for ``create_network``, sorted."""
     return sorted(_BUILDERS)
 
 
 def create_network(name: str, classes: int) -> ObjectNetwork:
-    """A network with fresh weights, in training mode.
+    """Make a network with new random weights, in training mode.
 
     Raises:
-        LrfaceError: an unknown name (the nearest right one is named), or fewer than one class.
+        LrfaceError: the name is unknown (the message suggests the nearest one), or ``classes`` is less than 1.
     """
     if name not in _BUILDERS:
         nearest = difflib.get_close_matches(name, _BUILDERS, n=1)

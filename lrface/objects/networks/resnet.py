@@ -1,4 +1,4 @@
-"""ResNets for small pictures: three stages (He et al. 2016, section 4.2), and the four-stage ones with a 3x3 stem."""
+"""ResNets for small pictures: with three stages (He et al. 2016, section 4.2), or with four stages and a 3x3 stem."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from lrface.objects.networks.network import ObjectNetwork, conv, each, initialis
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions, or with ``bottleneck`` channels 1x1, 3x3, 1x1; gives the sum before its activation."""
+    """Two 3x3 convolutions, or 1x1, 3x3, 1x1 with ``bottleneck`` channels inside. Returns the sum before its activation."""
 
     def __init__(self, inner: int, outer: int, stride: int, bottleneck: int | None = None) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ class Residual(nn.Module):
 
 
 class ResNet(ObjectNetwork):
-    """Residual stages; each after the first halves the side.
+    """Residual stages. Each stage after the first halves the side.
 
     Args:
         classes: of the last layer.
         depths: blocks of each stage.
         channels: of the stem, then of each stage.
-        bottleneck: the 3x3 convolutions' channels as a part of the stage's; None for blocks of two 3x3.
+        bottleneck: channels of the 3x3 convolutions as a share of the stage's; None for blocks of two 3x3 convolutions.
     """
 
     def __init__(

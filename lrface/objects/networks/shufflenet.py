@@ -11,11 +11,14 @@ def _normed(layer: nn.Conv2d) -> nn.Sequential:
 
 
 class GroupedUnit(nn.Module):
-    """V1: grouped 1x1, depthwise 3x3, grouped 1x1; with stride 2 beside the averaged input. Gives the sum before ReLU."""
+    """Unit of V1: grouped 1x1, depthwise 3x3, grouped 1x1. Returns the sum before its ReLU.
+
+    With stride 2, the averaged input is concatenated instead of added.
+    """
 
     def __init__(self, inner: int, outer: int, stride: int, groups: int) -> None:
         super().__init__()
-        made = outer - inner if stride == 2 else outer  # the rest is the averaged input
+        made = outer - inner if stride == 2 else outer  # the other channels are the averaged input
         middle = made // 4
         self.groups = 1 if inner == 24 else groups
         self.one = _normed(conv(inner, middle, 1, groups=self.groups))
@@ -30,7 +33,7 @@ class GroupedUnit(nn.Module):
 
 
 class ShuffleNetV1(ObjectNetwork):
-    """Three stages of 240, 480 and 960 channels."""
+    """ShuffleNet V1: three stages of 240, 480 and 960 channels."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -58,7 +61,10 @@ class ShuffleNetV1(ObjectNetwork):
 
 
 class SplitUnit(nn.Module):
-    """V2: half of the channels pass, the others go through 1x1, depthwise 3x3, 1x1. Gives the map and its sum before ReLU."""
+    """Unit of V2: half of the channels pass unchanged, the others go through 1x1, depthwise 3x3, 1x1.
+
+    Returns the map, and the map before its last ReLU.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -73,7 +79,7 @@ class SplitUnit(nn.Module):
 
 
 class DownUnit(nn.Module):
-    """V2: both branches halve the side, and together give ``outer`` channels."""
+    """Unit of V2 with stride 2: two branches halve the side and are concatenated to ``outer`` channels."""
 
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__()
@@ -88,7 +94,7 @@ class DownUnit(nn.Module):
 
 
 class ShuffleNetV2(ObjectNetwork):
-    """Three stages of 116, 232 and 464 channels, and a 1x1 convolution to 1024."""
+    """ShuffleNet V2: three stages of 116, 232 and 464 channels, and a 1x1 convolution to 1024."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

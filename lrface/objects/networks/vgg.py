@@ -9,11 +9,11 @@ from lrface.objects.networks.network import ObjectNetwork, initialise
 
 
 class VGG(ObjectNetwork):
-    """Five blocks; the side is halved after the first three (and the fourth, from 64 pixels on).
+    """Five blocks. The side is halved after the first three, and also after the fourth for 64 pixels and more.
 
     Args:
         classes: of the last layer.
-        depths: 3x3 convolutions of each block, of 64, 128, 256, 512 and 512 channels.
+        depths: number of 3x3 convolutions in each block; the blocks have 64, 128, 256, 512 and 512 channels.
     """
 
     def __init__(self, classes: int, depths: Sequence[int]) -> None:

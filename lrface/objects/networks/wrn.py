@@ -1,4 +1,4 @@
-"""Wide residual networks (Zagoruyko and Komodakis 2016): blocks with their activations first."""
+"""Wide residual networks (Zagoruyko and Komodakis 2016), with pre-activation blocks."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from lrface.objects.networks.network import ObjectNetwork, conv, initialise
 
 
 class PreActivation(nn.Module):
-    """Batch norm and ReLU before each of two 3x3 convolutions."""
+    """A block of two 3x3 convolutions, each after a batch norm and a ReLU."""
 
     def __init__(self, inner: int, outer: int, stride: int) -> None:
         super().__init__()
@@ -24,9 +24,10 @@ class PreActivation(nn.Module):
 
 
 class WideResNet(ObjectNetwork):
-    """``depth`` = 6 n + 4 layers, ``width`` times 16, 32 and 64 channels.
+    """A network of ``depth`` = 6 n + 4 layers with 16, 32 and 64 channels, times ``width``.
 
-    A stage's map is the sum that its last block gives; before the activation it is that sum behind the next batch norm.
+    The map of a stage is the output of its last block. The map before the activation is this output after the next batch
+    norm.
     """
 
     def __init__(self, classes: int, depth: int, width: int) -> None:
@@ -48,14 +49,14 @@ class WideResNet(ObjectNetwork):
         for stage in self.blocks:
             maps.append(stage(maps[-1]))
         last = self.bn(maps[-1])
-        # Statistics of a batch norm may be gathered once a step only: the earlier stages' are those of evaluation.
+        # A batch norm may update its running statistics only once per step, so this second use must not update them.
         norms = [self.blocks[1][0].bn1, self.blocks[2][0].bn1]  # type: ignore[index]
         preacts = [maps[0], *(_quietly(norm, each) for norm, each in zip(norms, maps[1:], strict=False)), last]
         return maps, preacts, F.relu(last)
 
 
 def _quietly(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """What the norm gives, without counting this batch in its running statistics once more."""
+    """Apply a batch norm without updating its running statistics a second time."""
     if norm.training:
         return F.batch_norm(x, None, None, norm.weight, norm.bias, True, 0.0, norm.eps)
     found: Tensor = norm(x)

@@ -1,4 +1,4 @@
-"""New faces that are too like a face of somebody else to be another person's."""
+"""Checking new faces at enrolment: which of them are too similar to a face of somebody else."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ from lrface.recognition.gallery.snapshot import Snapshots
 def find_alike(
     snapshots: Snapshots, encoder: FaceEncoder, faces: Sequence[Found], rows: np.ndarray
 ) -> list[tuple[str, str, float] | None]:
-    """Look for each new face among those of the gallery and those before it; see :class:`Alike` for what is too like.
+    """Compare each new face with the faces of the gallery and the earlier new ones; :class:`Alike` defines too similar.
 
-    A face that is as like a face of its own person is not too like anybody's. Without thresholds a model cannot tell.
+    A face that is even more similar to a face of its own person is accepted. Without calibrated thresholds all are accepted.
 
     Args:
         snapshots, encoder: of the gallery.
@@ -25,8 +25,8 @@ def find_alike(
         rows: their embeddings, float32 ``[n, dim]``.
 
     Returns:
-        For each face the name of somebody else, the photo, and the similarity; None where there is nobody. Faces before
-        it that are too like somebody's do not count.
+        For each face the other person's name, the photo, and the similarity; None if the face is accepted. Earlier new
+        faces that were not accepted are ignored.
     """
     if not encoder.thresholds:
         return [None] * len(faces)

@@ -1,4 +1,4 @@
-"""What a gallery answers."""
+"""The answers and reports of a gallery."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 
 @dataclass
 class Report:
-    """What became of the images.
+    """The outcome of images to enrol.
 
     Attributes:
-        added: faces enrolled.
-        known: images that this person had already.
-        refused: image and reason of each that was left out.
-        notes: what should be known of images that were used.
+        added: number of enrolled faces.
+        known: number of images that the person already had.
+        refused: image and reason of each image that was left out.
+        notes: remarks about used images.
     """
 
     added: int = 0
@@ -23,19 +23,19 @@ class Report:
 
 @dataclass(frozen=True)
 class Match:
-    """A person of the gallery, beside the one who is looked for.
+    """A person of the gallery as a match for a probe.
 
     Attributes:
-        name: who.
-        similarity: cosine to the person's face; of several faces, the mean of the cosine to the one that fits best and the
+        name: of the person.
+        similarity: cosine to the person's face. With several faces, it is the mean of the cosine to the best face and the
             cosine to the template of all (:mod:`lrface.recognition.template`).
-        threshold: above it the two are taken for the same.
-        same: whether it is.
-        photo: where the face that fits best came from.
-        risk: the chance that a stranger of this quality reaches such a similarity to somebody of this gallery, 0 to 1; None
-            if the model cannot tell. It grows with the gallery, and says nothing of who is likelier.
-        risk_bound: ``below`` or ``above`` where the model's calibration tells no more than that the risk is so; else None.
-        resolution: pixels of detail of that face; None if unknown.
+        threshold: above it the probe counts as this person.
+        same: whether the similarity is above the threshold.
+        photo: source of the best face.
+        risk: probability that a stranger of this quality reaches such a similarity to somebody in this gallery, 0 to 1;
+            None if the model is not calibrated for it. It grows with the gallery, and does not compare candidates.
+        risk_bound: ``below`` or ``above`` if the calibration gives only this bound of the risk; else None.
+        resolution: pixels of detail of the best face; None if unknown.
     """
 
     name: str
@@ -50,19 +50,19 @@ class Match:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to: who is this?
+    """The result of a search.
 
     Attributes:
-        name: who it is, or None for unknown.
-        matches: the people who fit best, best first; each is the same person or is not.
-        far: the false accept rate of one comparison that the thresholds were calibrated for; None for a threshold given
-            by hand.
-        people, faces: how many were searched.
+        name: of the person, or None for unknown.
+        matches: the best people, best first, with or without the same person among them.
+        far: the false accept rate of one comparison for which the thresholds were calibrated; None if the user gave the
+            threshold.
+        people, faces: number of people and faces searched.
         method: ``exact`` or ``approximate``.
-        risk: the chance that a stranger is given some name, at most; None where ``far`` is.
-        notes: what should be known.
-        resolution: pixels of detail of the face that is looked for; None if unknown.
-        warnings: why the answer is not to be trusted.
+        risk: upper limit of the probability that a stranger is given a name; None if ``far`` is None.
+        notes: remarks.
+        resolution: pixels of detail of the probe; None if unknown.
+        warnings: reasons why the answer cannot be trusted.
     """
 
     name: str | None
@@ -77,5 +77,5 @@ class Answer:
     warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
+        """The fields as a dictionary that JSON can hold."""
         return asdict(self)

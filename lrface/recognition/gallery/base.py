@@ -1,4 +1,4 @@
-"""The index file that counts: whether it is what was written, and when it should be written again."""
+"""The current index file of a gallery: whether it is unchanged, and when it must be written again."""
 
 from pathlib import Path
 from typing import Any
@@ -8,22 +8,22 @@ from lrface.files import file_digest
 from lrface.recognition.gallery.index import APPROXIMATE, EXACT, DamagedIndex, Index
 from lrface.recognition.gallery.protocol import Totals
 
-#: A gallery of fewer faces than this, and this many new ones, need no file: they are read in a moment.
+#: Below this number of faces, or of new faces, no index file is needed: they are read from the database quickly.
 TAIL = 10_000
 
-#: The approximate index is made anew, and its recall measured, when the gallery has grown by this factor.
+#: An approximate index is rebuilt, and its recall measured, after the gallery has grown by this factor.
 GROWTH = 1.5
 
-#: What the database keeps of the file: its name, kind, size, time and SHA-256; ``faces``, how many it holds, up to the id
-#: ``last``; ``removed``, how many had been removed by then; ``recall``, as measured.
+#: The database's record of the file: name, kind, size, time and SHA-256; ``faces``, their number, up to the id ``last``;
+#: ``removed``, the number of faces removed before it was written; ``recall``, as measured.
 Record = dict[str, Any]
 
 
 def load(folder: Path, record: Record, change: bool = False) -> Index:
-    """The index of a record, if the file is still what was written; its contents are read only if its time is another.
+    """Load the index of a record if its file is unchanged. The contents are only checked if the file's time differs.
 
     Raises:
-        DamagedIndex: it is not.
+        DamagedIndex: the file is missing or changed.
     """
     path = folder / record["file"]
     try:
@@ -38,18 +38,18 @@ def load(folder: Path, record: Record, change: bool = False) -> Index:
 
 
 def kind(record: Record | None, totals: Totals) -> str:
-    """What the index should be; one that became approximate stays so until a fifth has gone."""
+    """The kind of index for this number of faces. An approximate one stays so until a fifth of the limit has been removed."""
     limit = totals.exact_limit * (0.8 if record and record["kind"] == APPROXIMATE else 1)
     return APPROXIMATE if totals.faces > limit else EXACT
 
 
 def waiting(record: Record | None, totals: Totals) -> int:
-    """How many faces the file lacks, at most."""
+    """Upper limit of the number of faces that are not in the file."""
     return min(totals.faces, totals.last - record["last"]) if record else totals.faces
 
 
 def due(record: Record | None, totals: Totals) -> bool:
-    """Whether a writer should bring the file up to date."""
+    """Whether a writer should update the file."""
     if record is None:
         return totals.faces > min(TAIL, totals.exact_limit)
     stale = record["kind"] != kind(record, totals) or record["removed"] != totals.removed
@@ -57,7 +57,7 @@ def due(record: Record | None, totals: Totals) -> bool:
 
 
 def overdue(record: Record | None, totals: Totals) -> bool:
-    """Whether a reader has to, because it could not hold all those faces that the file lacks."""
+    """Whether a reader must update the file first, because too many faces are missing to keep them in memory."""
     return waiting(record, totals) > 4 * _bearable(record, totals)
 
 

@@ -1,8 +1,8 @@
-"""Writes the index files of a gallery, out of its database.
+"""Writing the index files of a gallery from its database.
 
-A file is written under a new name, then recorded, then the old one goes: a process that dies leaves at most a file that
-nobody knows, and the next builder sweeps it away. A builder has a connection of its own, so that the threads of its
-process may search and add meanwhile.
+A file is written under a new name, then recorded, and then the old one is deleted. A process that dies leaves at most an
+unrecorded file, which the next builder deletes. A builder has its own connection, so that the other threads of its process can
+search and add meanwhile.
 """
 
 import secrets
@@ -25,15 +25,15 @@ class Builder:
     """The index files of one gallery.
 
     Args:
-        store: of the gallery; a builder opens it again.
-        notify: told what takes its time, and the recall of an approximate index.
+        store: of the gallery; a builder opens a second connection.
+        notify: called with a line about slow steps, and about the recall of an approximate index.
     """
 
     def __init__(self, store: GalleryStore, notify: Callable[[str], None]) -> None:
         self._store, self._folder, self._notify = store, store.folder, notify
 
     def maintain(self) -> None:
-        """Bring the file up to date, unless another process or thread is at it."""
+        """Update the file, unless another process or thread is doing it."""
         with self._turn(wait=False) as mine:
             if mine:
                 with closing(self._store.again()) as store:
@@ -41,7 +41,7 @@ class Builder:
                         self._bring_up(store)
 
     def purge(self) -> None:
-        """Make sure that no file holds a face that was removed; wait for whoever is writing one."""
+        """Make sure that no file contains a removed face; wait for any other writer."""
         with self._turn(wait=True), closing(self._store.again()) as store:
             record, totals = _state(store)
             if record and record["removed"] != totals.removed:
@@ -49,7 +49,7 @@ class Builder:
             store.forget()
 
     def repair(self, error: DamagedIndex) -> None:
-        """Make the file again that a reader could not use, unless that has been done; wait for whoever is at it."""
+        """Rebuild a file that a reader could not use, unless that has been done; wait for any other writer."""
         with self._turn(wait=True), closing(self._store.again()) as store:
             record, totals = _state(store)
             if base.overdue(record, totals):
@@ -62,7 +62,7 @@ class Builder:
                 self._build(store, base.kind(record, totals))
 
     def check(self) -> list[str]:
-        """Compare the file that counts with the database, whole; return what is wrong, one line each."""
+        """Compare the whole current file with the database; returns the faults, one line each."""
         with closing(self._store.again()) as store, store.reading():
             record, totals = store.read_base(), store.totals()
             if record is None:
@@ -85,7 +85,7 @@ class Builder:
 
     @contextmanager
     def _turn(self, wait: bool) -> Iterator[bool]:
-        """A block in which nobody else writes index files; without ``wait`` it may be given False."""
+        """Context in which no other process writes index files. Without ``wait`` it yields False if another one does."""
         path = self._folder / LOCK
         if wait:
             with locked(path):
@@ -95,7 +95,7 @@ class Builder:
                 yield try_lock(file)
 
     def _bring_up(self, store: GalleryStore) -> None:
-        """Write a file of all faces, out of the one there is if that pays."""
+        """Write a file of all faces; extend the existing one if possible."""
         record, totals = _state(store)
         kind = base.kind(record, totals)
         if kind == EXACT or not record or record["kind"] != kind or base.outgrown(record, totals):
@@ -137,7 +137,7 @@ class Builder:
         )
 
     def _commit(self, store: GalleryStore, index: Index, totals: Totals, measured: dict[str, Any] | None) -> None:
-        """Write the file, then let it count, then remove those that do not."""
+        """Write the file, then record it, then delete the others."""
         path = self._folder / f"index-{secrets.token_hex(8)}.faiss"
         index.save(path)
         state = path.stat()
@@ -160,7 +160,7 @@ class Builder:
 
 
 def _approximate(store: GalleryStore, last: int) -> tuple[Index, recall.Recall]:
-    """An approximate index of all faces up to ``last``, and its recall."""
+    """Build an approximate index of all faces up to ``last``, and measure its recall."""
     ids = store.ids(last)
     chosen = np.random.default_rng(5).choice(ids, min(TRAINING, len(ids)), replace=False)
     sample = store.sample(chosen)

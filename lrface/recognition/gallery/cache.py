@@ -1,7 +1,7 @@
-"""What one process has loaded of a gallery: the index file that counts, and the faces that it lacks.
+"""The parts of a gallery in one process: the current index file, and the faces that are not in it.
 
-The database records which file counts and up to which face it goes. Faces beyond are read from the database and compared
-exactly, so that a face can be found as soon as it is enrolled, by whatever process.
+The database records the current file and the last face in it. Later faces are read from the database and compared exactly. So a
+face can be found as soon as any process has enrolled it.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from lrface.recognition.gallery import base
 from lrface.recognition.gallery.index import APPROXIMATE, EXACT, DamagedIndex, Index
 from lrface.recognition.gallery.protocol import GalleryStore
 
-#: How many faces an exact index proposes at first; their people may be fewer than are asked for.
+#: Number of faces that an exact index proposes at first; these may belong to fewer people than wanted.
 _FIRST = 64
 
 
@@ -30,15 +30,18 @@ class Cache:
 
     @property
     def kind(self) -> str:
-        """How the loaded index searches."""
+        """How the loaded index searches: ``EXACT`` or ``APPROXIMATE``."""
         return EXACT if self._base is None else self._base.kind
 
     def nearest(self, query: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
-        """The faces that seem nearest, in no order, and whether these are all.
+        """Propose the nearest faces, in no order, and tell whether these are all faces.
 
         Args:
             query: float32 ``[dim]``.
-            count: how many to propose at least, of those that the file has and of the others; 0: some.
+            count: smallest number of proposals from the file, and from the other faces; 0 for a default.
+
+        Returns:
+            int64 ids, and True if they include every face.
         """
         indices = [index for index in (self._base, self._tail) if index is not None]
         counts = [max(count, self._depth if index.kind == APPROXIMATE else _FIRST) for index in indices]
@@ -49,15 +52,15 @@ class Cache:
 
     @property
     def _depth(self) -> int:
-        """How many proposals of an approximate index have to be compared exactly."""
+        """Number of proposals of an approximate index that must be compared exactly."""
         assert self._record is not None
         return int(self._record["recall"]["depth"])
 
     def refresh(self) -> None:
-        """Take over what was written since the last time. Within ``store.reading()``.
+        """Load everything written since the last call. Call it within ``store.reading()``.
 
         Raises:
-            DamagedIndex: the file that counts cannot be used, or lacks far too much.
+            DamagedIndex: the current file cannot be used, or lacks too many faces.
         """
         record, totals = self._store.read_base(), self._store.totals()
         if base.overdue(record, totals):

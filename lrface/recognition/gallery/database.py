@@ -1,4 +1,4 @@
-"""The SQLite file of a gallery: how it is made, opened and locked, and what its errors mean."""
+"""The SQLite file of a gallery: creating, opening and locking it, and translating its errors."""
 
 import os
 import sqlite3
@@ -15,17 +15,17 @@ from lrface.recognition.gallery.protocol import Damage
 DATABASE = "gallery.sqlite"
 LOCK = "gallery.lock"
 
-#: "lrfg": tells a gallery from other SQLite files.
+#: "lrfg": distinguishes a gallery from other SQLite files.
 APPLICATION_ID = 0x6C726667
 FORMAT = 1
 
-#: How long a writer waits for another one. One holds the database for milliseconds only: faces are embedded before.
+#: How long a writer waits for another one. A writer locks the database only for milliseconds, because faces are embedded before.
 BUSY_SECONDS = 60.0
 
-#: Three embeddings of 512 float16 and what belongs to them fill such a page without much rest.
+#: Page size in bytes. Three embeddings of 512 float16 and their other columns fill a page well.
 _PAGE = 8192
 
-#: What every gallery says of itself.
+#: Required entries of every gallery's meta table.
 _META = {"model": str, "model_name": str, "created": str, "dim": int, "people": int, "faces": int, "removed": int}
 
 _SCHEMA = """
@@ -46,7 +46,7 @@ CREATE TABLE faces (
 CREATE TABLE base (id INTEGER PRIMARY KEY CHECK (id = 1), record TEXT NOT NULL);
 """
 
-#: What finds people by the keys of their names, and images whoever has them.
+#: Indices for finding people by name key, and faces by image.
 KEYS = (
     "CREATE INDEX IF NOT EXISTS people_key ON people (key)",
     "CREATE INDEX IF NOT EXISTS faces_digest ON faces (digest)",
@@ -54,19 +54,20 @@ KEYS = (
 
 
 class Database:
-    """The database of a gallery, for one process; its threads take turns by a lock of their own.
+    """The database of a gallery, for one process. Its threads must use their own lock.
 
     Args:
         folder: of the gallery.
-        model: called if there is no gallery, to make one: fingerprint and name of the model, size of its embeddings.
+        model: called to create a missing gallery: returns fingerprint and name of the model, and the length of its
+            embeddings. None: a missing gallery is an error.
 
     Attributes:
-        handle: SQLite's.
-        meta: what the gallery said of itself when it was opened.
+        handle: SQLite's connection.
+        meta: the meta entries when the gallery was opened.
         columns: of the table of faces; galleries of older versions have no ``member``.
 
     Raises:
-        LrfaceError: there is no gallery and none is to be made, it is damaged, or it cannot be read or written.
+        LrfaceError: there is no gallery and ``model`` is None, it is damaged, or it cannot be read or written.
     """
 
     def __init__(self, folder: str | Path, model: Callable[[], tuple[str, str, int]] | None = None) -> None:
@@ -100,7 +101,7 @@ class Database:
                 self.handle.execute(f"PRAGMA {pragma}")
 
     def _create(self, model: Callable[[], tuple[str, str, int]]) -> None:
-        """Make the tables, unless they are there. Two processes do not come here at once."""
+        """Create the tables unless they exist. A file lock keeps other processes out."""
         with self.explained():
             if self.handle.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 return
@@ -118,9 +119,9 @@ class Database:
         with self.explained():
             application = self.handle.execute("PRAGMA application_id").fetchone()[0]
             version = self.handle.execute("PRAGMA user_version").fetchone()[0]
-            self.handle.execute("PRAGMA synchronous = FULL")  # a commit survives loss of power, too
+            self.handle.execute("PRAGMA synchronous = FULL")  # a commit survives a power failure
             empty = not self.handle.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if empty:  # whoever began to make it died
+        if empty:  # the process that began to create it died
             raise LrfaceError(self._nothing)
         if application != APPLICATION_ID:
             raise LrfaceError(f"{self.path} is not the database of a gallery: give another --gallery")
@@ -129,12 +130,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """A block that sees one state of the gallery, whatever others write."""
+        """Context that sees one state of the gallery, whatever others write."""
         yield from self._transaction("BEGIN")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """A block whose changes happen all or not at all; others wait."""
+        """Context whose changes are all made or none; other writers wait."""
         yield from self._transaction("BEGIN IMMEDIATE")
 
     def _transaction(self, begin: str) -> Iterator[None]:
@@ -152,10 +153,10 @@ class Database:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn SQLite's errors that a user can mend into ours."""
+        """Translate those errors of SQLite that a user can solve into LrfaceErrors."""
         try:
             yield
-        except UnicodeDecodeError as error:  # a name, or the error itself, which quotes what it stumbled over
+        except UnicodeDecodeError as error:  # from a name, or from the message itself, which can quote damaged text
             raise LrfaceError(self._damage("text that is none")) from error
         except Damage as error:
             raise LrfaceError(self._damage(str(error))) from error
@@ -164,7 +165,7 @@ class Database:
         except sqlite3.DatabaseError as error:
             text = str(error)
             if isinstance(error, sqlite3.IntegrityError) and text.startswith("CHECK"):
-                raise  # only that one tells of what is written; keys and references are right unless the file is not
+                raise  # CHECK failures come from our own values; other integrity errors mean a damaged file
             if "locked" in text or "busy" in text:
                 reason = f"another process has kept {self.path} for {BUSY_SECONDS:.0f} seconds: try again"
             elif isinstance(error, sqlite3.OperationalError) and not text.startswith("no such"):
@@ -180,7 +181,7 @@ class Database:
         )
 
     def read_meta(self) -> dict[str, Any]:
-        """What the gallery says of itself."""
+        """The meta entries. Raises LrfaceError if one is missing."""
         with self.explained():
             meta = dict(self.handle.execute("SELECT key, value FROM meta"))
             for key, kind in _META.items():
@@ -189,12 +190,12 @@ class Database:
         return meta
 
     def write_meta(self, key: str, value: Any) -> None:
-        """Change one of ``read_meta``."""
+        """Change one of the meta entries."""
         with self.writing():
             self.handle.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
         self.meta[key] = value
 
 
 def now() -> str:
-    """The time, as the gallery writes it."""
+    """The present time in the gallery's format."""
     return datetime.now(UTC).isoformat(timespec="seconds")

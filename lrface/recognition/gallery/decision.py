@@ -1,4 +1,4 @@
-"""Which similarity means the same person, and what it means of a stranger."""
+"""The decision rule: which similarity means the same person, and the risk of a false match."""
 
 import numpy as np
 
@@ -6,31 +6,32 @@ from lrface.errors import LrfaceError
 from lrface.faces.calibration import Rate, find_rate
 from lrface.recognition.encoder import FaceEncoder
 
-#: The false accept rate from which on a new face is too like somebody else's, if the model is calibrated for it.
+#: False accept rate of the threshold above which a new face is too similar to somebody else's, if the model has it.
 ALIKE_FAR = 1e-4
 
-#: A stranger's risk of being taken for somebody of the gallery while being enrolled, at most.
+#: Upper limit of a stranger's risk of being refused at enrolment as somebody in the gallery.
 ALIKE_RISK = 0.01
 
 
 class DecisionRule:
-    """Says for one probe which similarity means the same person.
+    """The decision rule for one probe: which similarity means the same person.
 
-    Where the model is calibrated by quality, and the resolutions are known, each face has a threshold of its own: small
-    and blurred faces resemble each other, whoever they show.
+    If the model is calibrated by quality and the resolutions are known, each face has its own threshold, because small and
+    blurred faces look alike.
 
     Args:
-        encoder: the model; not needed for a threshold given by hand.
+        encoder: the model; not needed for a threshold that the user gave.
         far: the false accept rate of one comparison.
         threshold: a cosine for all faces instead.
         resolution: of the probe, in pixels of detail; None if unknown.
         looks: of how many looks of a video the probe is the template; None: it is one face.
 
     Attributes:
-        lowest: no face has a threshold below this one.
+        lowest: the smallest threshold of any face.
 
     Raises:
-        LrfaceError: the model is not calibrated for this rate, the threshold is no cosine, or there is no model.
+        LrfaceError: the model is not calibrated for this rate, ``threshold`` is not a cosine, or there is neither a model
+            nor a threshold.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class DecisionRule:
             self.lowest = min(self._plain, *self.thresholds(self._calibration.knots).tolist())
 
     def thresholds(self, resolutions: np.ndarray) -> np.ndarray:
-        """Of faces of these resolutions, NaN where unknown: float64 ``[n]``."""
+        """The thresholds of faces with these resolutions (NaN if unknown): float64 ``[n]``."""
         limits = np.full(len(resolutions), self._plain)
         if self._calibration is not None and not self._by_hand:
             limits += self._calibration.shift(self._far, self._looks)
@@ -60,7 +61,7 @@ class DecisionRule:
         return limits
 
     def rate(self, similarity: float, resolution: float | None) -> Rate | None:
-        """The share of strangers that reach a similarity to a face of this resolution; None if the model cannot tell."""
+        """The share of strangers that reach a similarity to a face of this resolution; None if the model is not calibrated."""
         if self._calibration is not None and self._resolution is not None and resolution is not None:
             return self._calibration.false_accept_rate(similarity, self._resolution, resolution, self._looks)
         rates = self._rates
@@ -72,18 +73,19 @@ class DecisionRule:
 
 
 class Alike:
-    """Says of a new face which similarity to somebody else's is too much for another person's.
+    """The rule for a new face: which similarity to somebody else's face is too high for another person.
 
-    It is the threshold for ``ALIKE_FAR``. In a gallery of more faces than keep a stranger's risk below ``ALIKE_RISK`` it is
-    higher: what it rises from ten times that rate to that rate is added for each further factor of ten.
+    It is the threshold for ``ALIKE_FAR``. In a large gallery a stranger's risk would exceed ``ALIKE_RISK``, and the
+    threshold is higher. For each further factor of ten in the number of faces it rises by the difference between the
+    thresholds for ten times this rate and for this rate.
 
     Args:
         encoder: the model, with thresholds.
         resolution: of the new face, in pixels of detail; None if unknown.
-        faces: how many it is compared with.
+        faces: number of faces with which it is compared.
 
     Attributes:
-        lowest: no face has a threshold below this one.
+        lowest: the smallest threshold of any face.
     """
 
     def __init__(self, encoder: FaceEncoder, resolution: float | None, faces: int) -> None:
@@ -97,6 +99,6 @@ class Alike:
         self.lowest = self._strict.lowest
 
     def thresholds(self, resolutions: np.ndarray) -> np.ndarray:
-        """Of faces of these resolutions, NaN where unknown: float64 ``[n]``."""
+        """The thresholds of faces with these resolutions (NaN if unknown): float64 ``[n]``."""
         strict = self._strict.thresholds(resolutions)
         return strict + self._steps * np.maximum(strict - self._loose.thresholds(resolutions), 0)

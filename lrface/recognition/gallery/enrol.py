@@ -1,4 +1,4 @@
-"""From images to faces that can be enrolled, and a report of those that cannot."""
+"""Enrolment: from images to faces that can be enrolled, with a report of those that cannot."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -14,19 +14,19 @@ from lrface.recognition.gallery.answers import Report
 from lrface.recognition.gallery.names import checked_name, name_key
 from lrface.recognition.gallery.protocol import NewFace
 
-#: What a message says that leaves an image out.
+#: Hint in messages about images that were left out.
 FORCED = "--force enrols it all the same"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A face to enrol, yet to be embedded.
+    """A face to enrol, before it is embedded.
 
     Attributes:
-        name: whose it is.
-        digest: names the image.
-        source: where it came from, for people to read.
-        crop: uint8 RGB, aligned, as small as the model takes it.
+        name: of the person.
+        digest: of the image.
+        source: of the image, for human readers.
+        crop: uint8 RGB, aligned, reduced as far as the model allows.
         resolution, recognisability: see :class:`lrface.faces.quality.Quality`.
         member: name of the model that embeds it.
     """
@@ -46,17 +46,18 @@ def find_faces(
     owners: Callable[[bytes], list[str]],
     force: bool,
 ) -> tuple[list[Found], Report]:
-    """Look at images.
+    """Find the faces to enrol in images.
 
     Args:
         encoder: the model and its detector.
         images: each with the person's name.
-        owners: the names of those who have an image already. It is not looked at again for the same person, and left out
-            for another one.
-        force: take unusable faces, and images that somebody else has, too.
+        owners: gives the names of the people who already have an image. The image is skipped for the same person, and
+            refused for another one.
+        force: also take unusable faces, and images that another person has.
 
     Raises:
-        LrfaceError: a name is none, or the detector cannot be had. An image that cannot be used is a line of the report.
+        LrfaceError: a name is not valid, or the detector is not available. An image that cannot be used is an entry of the
+            report.
     """
     report, found = Report(), list[Found]()
     new: dict[bytes, list[str]] = {}
@@ -81,7 +82,7 @@ def find_faces(
 def leave_out_alike(
     found: list[Found], rows: np.ndarray, alike: list[tuple[str, str, float] | None], force: bool, report: Report
 ) -> list[tuple[Found, np.ndarray]]:
-    """The faces to enrol and their embeddings: those that are not too like somebody else's, or all of them by force."""
+    """The faces to enrol with their embeddings, without those too similar to somebody else's, unless ``force`` is set."""
     kept = []
     for face, row, other in zip(found, rows, alike, strict=True):
         try:
@@ -97,7 +98,7 @@ def leave_out_alike(
 
 
 def _refuse_unless(force: bool, reason: str, source: str, report: Report) -> None:
-    """Raise ImageError, or note what was done by force."""
+    """Raise ImageError, or with ``force`` add a note instead."""
     if not force:
         raise ImageError(f"{reason} ({FORCED})")
     report.notes.append(f"{source}: {reason}")
@@ -106,7 +107,7 @@ def _refuse_unless(force: bool, reason: str, source: str, report: Report) -> Non
 def _find(
     encoder: FaceEncoder, name: str, source: str, digest: bytes, image: Image, force: bool, report: Report
 ) -> Found:
-    """The main face of an image. Raises ImageError if there is none that is to be enrolled."""
+    """The main face of an image. Raises ImageError if there is no face that may be enrolled."""
     cropped = encoder.cropped_face(image)
     quality = cropped.quality
     if not quality.usable and not force:
@@ -117,19 +118,20 @@ def _find(
         )
     report.notes += cropped.notes
     report.notes += [f"{source}: {warning}" for warning in quality.warnings]
-    resolution = round(quality.resolution, 2)  # as the gallery keeps it: it decides which member embeds the face
+    # Rounded as the gallery stores it, because it determines the member that embeds the face.
+    resolution = round(quality.resolution, 2)
     crop = encoder.embedder.member(resolution).compact(cropped.crop)
     member = encoder.embedder.member_name(resolution)
     return Found(name, digest, source, crop, resolution, quality.recognisability, member)
 
 
 def image_source(image: Image) -> str:
-    """Where an image comes from, for people to read."""
+    """The source of an image, for human readers."""
     return str(image) if isinstance(image, str | Path) else "an image in memory"
 
 
 def image_digest(image: Image) -> bytes:
-    """Names an image by its bytes, or its pixels.
+    """Digest of an image's file bytes or pixels, 16 bytes.
 
     Raises:
         ImageError: the file cannot be read.
@@ -150,7 +152,7 @@ def embedded_faces(
     """Faces that were embedded elsewhere; see :meth:`lrface.recognition.gallery.gallery.Gallery.add_embeddings`.
 
     Raises:
-        LrfaceError: the counts or the size of the embeddings are not right, or a row is not of length 1.
+        LrfaceError: wrong counts, embeddings of another length, a row that is not L2-normalised, or an invalid name.
     """
     wanted = (len(names), dim)
     if embeddings.shape != wanted or len(sources) != len(names):

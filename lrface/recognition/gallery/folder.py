@@ -1,4 +1,4 @@
-"""A folder of photos per person -> a gallery. Killed at any moment, the same call goes on where it was."""
+"""Importing a folder of photos per person into a gallery. If the process is killed, the same call resumes."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -14,11 +14,11 @@ from lrface.recognition.gallery.names import checked_name
 
 @dataclass
 class FolderReport(Report):
-    """What became of a folder.
+    """The outcome of a folder.
 
     Attributes:
-        images: how many photos there are, with those that are left out, and linked folders.
-        people: how many people have photos.
+        images: number of photos, including those left out, and of linked folders.
+        people: number of people with photos.
     """
 
     images: int = 0
@@ -26,19 +26,19 @@ class FolderReport(Report):
 
 
 def import_folder(gallery: Gallery, folder: str | Path, force: bool = False, progress: bool = True) -> FolderReport:
-    """Enrol the people of a folder: ``folder/NAME/*.jpg``, to the bottom; the name of the subfolder is the person's.
+    """Enrol the people of a folder: ``folder/NAME/*.jpg`` with all subfolders. The subfolder's name is the person's name.
 
-    Photos that a person has already, by content, are not looked at again. What cannot be used is in the report: photos
-    without a usable face, folders without photos, photos that lie in no person's folder, linked folders.
+    Photos that a person already has, by content, are skipped. The report lists everything that cannot be used: photos
+    without a usable face, folders without photos, photos outside a person's folder, linked folders.
 
     Args:
-        gallery: where to.
-        folder: from where.
-        force: enrol unusable faces, too; see :meth:`Gallery.add`.
-        progress: show a bar with rate and time left.
+        gallery: receives the faces.
+        folder: the photos.
+        force: also enrol unusable faces; see :meth:`Gallery.add`.
+        progress: show a progress bar with rate and remaining time.
 
     Raises:
-        LrfaceError: the folder holds no person's folder, the gallery cannot be written, or the detector cannot be had.
+        LrfaceError: there is no person's folder, the gallery cannot be written, or the detector is not available.
     """
     from tqdm import tqdm
 
@@ -55,7 +55,8 @@ def import_folder(gallery: Gallery, folder: str | Path, force: bool = False, pro
     if not people:
         raise LrfaceError(f"{folder} holds no photos: expected a folder of them for each person")
     report.people = len(people)
-    photos = ((name, file) for name, entry in people for file in _photos(entry))  # a million of them is not held
+    # A generator, because there may be a million photos.
+    photos = ((name, file) for name, entry in people for file in _photos(entry))
     with tqdm(total=report.images, unit="img", desc="import", disable=None if progress else True) as bar:
         while batch := list(islice(photos, BATCH)):
             part = gallery.add_many(batch, force)
@@ -68,7 +69,7 @@ def import_folder(gallery: Gallery, folder: str | Path, force: bool = False, pro
 
 
 def _name(folder: Path, report: FolderReport, passed: Passed) -> str | None:
-    """Whose photos a folder holds, having counted them; None if nobody's, and the report says why."""
+    """Count the photos of a person's folder and return the person's name; None if it cannot be used, with a report entry."""
     images = sum(1 for _ in walk(folder, passed))
     if not images:
         report.notes.append(f"{folder} holds no photos")

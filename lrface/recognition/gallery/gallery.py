@@ -1,4 +1,4 @@
-"""A gallery of named people: enrol faces, ask who somebody is."""
+"""A gallery of named people: enrol faces, and search for a person."""
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
@@ -24,17 +24,17 @@ from lrface.recognition.gallery.snapshot import Snapshots
 from lrface.recognition.gallery.stores import open_store
 from lrface.recognition.gallery.suspects import Suspect, find_suspects
 
-#: The least ``exact_limit``: an approximate index learns from this many faces.
+#: Smallest ``exact_limit``: the number of faces needed to train an approximate index.
 LEAST_LIMIT = 100
 
-#: How many faces go through the network at once.
+#: Number of faces in one pass of the network.
 BATCH = 64
 
 
 class Gallery:
-    """People and their faces in a folder; see :meth:`open`. Threads may share it, and processes may open it at once.
+    """People and their faces in a folder; see :meth:`open`. Several threads and processes may use it at once.
 
-    Embeddings are kept in float16: a cosine is off by some 1e-5, and by less than 5e-4 in any case.
+    Embeddings are stored as float16: a cosine is off by some 1e-5, and never by more than 5e-4.
     """
 
     def __init__(self, store: GalleryStore, builder: Builder, encoder: FaceEncoder | None) -> None:
@@ -55,15 +55,15 @@ class Gallery:
 
         Args:
             path: the folder.
-            encoder: the model that its faces are embedded with; only :meth:`people`, :meth:`remove`, :meth:`rename`,
-                :meth:`info` and :meth:`check` do without.
-            create: make an empty gallery if there is none; with an encoder.
-            exact_limit: number of faces above which searches are approximate, kept with the gallery.
-            notify: called with a line about what takes its time, and with the recall of an approximate index.
+            encoder: the model that embeds its faces. Only :meth:`people`, :meth:`remove`, :meth:`rename`, :meth:`info` and
+                :meth:`check` work without one.
+            create: create an empty gallery if there is none; needs an encoder.
+            exact_limit: number of faces above which searches are approximate; stored in the gallery.
+            notify: called with a line about slow steps, and about the recall of an approximate index.
 
         Raises:
-            LrfaceError: there is no such gallery, it was made with another model, it is damaged, it cannot be written,
-                FAISS is missing, or the limit is too small.
+            LrfaceError: there is no such gallery, it was made with another model, it is damaged or cannot be written, FAISS
+                is missing, or the limit is too small.
         """
         if exact_limit is not None and exact_limit < LEAST_LIMIT:
             raise LrfaceError(f"an exact limit of {exact_limit} makes no sense: {LEAST_LIMIT} at least")
@@ -97,20 +97,20 @@ class Gallery:
         """Enrol the main face of each image, all in one transaction.
 
         Args:
-            name: who it is; a person who is there gets more faces.
+            name: of the person; an existing person gets more faces.
             images: paths, encoded bytes, or uint8 RGB ``[h, w, 3]``: photos, aligned crops, or tiny native faces.
-            force: enrol what is left out otherwise: unusable faces (tiny, blurred or flat ones resemble everybody, and so
-                will the person), photos of several faces of like size, an image that somebody else has, and a face that
-                is too like somebody else's (:class:`lrface.recognition.gallery.decision.Alike`).
+            force: also enrol what is refused otherwise: unusable faces (tiny, blurred or flat ones look like everybody),
+                photos with several faces of similar size, an image that another person has, and a face that is too similar to
+                another person's (:class:`lrface.recognition.gallery.decision.Alike`).
 
         Raises:
-            LrfaceError: the name is none, the gallery cannot be written, or the detector cannot be had. An image that
-                cannot be used is a line of the report.
+            LrfaceError: the name is not valid, the gallery cannot be written, or the detector is not available. An image that
+                cannot be used is an entry of the report.
         """
         return self.add_many(((name, image) for image in images), force)
 
     def add_many(self, images: Iterable[tuple[str, Image]], force: bool = False) -> Report:
-        """Enrol the faces of several people, each image with the person's name, all in one transaction."""
+        """Enrol faces of several people, each image with the person's name, all in one transaction; see :meth:`add`."""
         encoder = self._needed_encoder
         found, report = find_faces(encoder, images, self._owners, force)
         if not found:
@@ -123,7 +123,7 @@ class Gallery:
         ]
         if new:
             report.added = self._insert(new)
-            report.known += len(new) - report.added  # another process was faster
+            report.known += len(new) - report.added  # another process has enrolled the same images meanwhile
         return report
 
     def _owners(self, digest: bytes) -> list[str]:
@@ -131,18 +131,18 @@ class Gallery:
             return self._store.owners([digest]).get(digest, [])
 
     def add_embeddings(self, names: Sequence[str], embeddings: np.ndarray, sources: Sequence[str]) -> int:
-        """Enrol faces that were embedded elsewhere with the gallery's model, all in one transaction, as they are.
+        """Enrol faces that were embedded elsewhere with the gallery's model, all in one transaction, without checks.
 
         Args:
-            names: who each is.
+            names: of the persons.
             embeddings: float ``[n, dim]``, L2-normalised.
-            sources: where each came from; it names the image, and a person has each once.
+            sources: of the images; each person has each source only once.
 
         Returns:
-            How many are new.
+            Number of new faces.
 
         Raises:
-            LrfaceError: the counts or the size of the embeddings are not right, or a row is not of length 1.
+            LrfaceError: wrong counts, embeddings of another length, a row that is not L2-normalised, or an invalid name.
         """
         return self._insert(embedded_faces(names, embeddings, sources, self._store.meta["dim"]))
 
@@ -156,26 +156,26 @@ class Gallery:
         return added
 
     def search(self, image: Image, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None) -> Answer:
-        """Tell who the main face of an image is.
+        """Find out who the main face of an image is.
 
         Args:
             image: see :meth:`add`.
-            top: how many people to name, best first; each by that of its faces that fits best.
-            far: false accept rate of one comparison; one that the model is calibrated for.
+            top: number of people in the answer, best first.
+            far: false accept rate of one comparison, within the model's calibrated range.
             threshold: a cosine to use instead.
 
         Raises:
             ImageError: the image cannot be read or shows no face.
-            LrfaceError: the model carries no threshold for this rate, or the gallery cannot be read.
+            LrfaceError: the model has no threshold for this rate, or the gallery cannot be read.
         """
         encoder = self._needed_encoder
-        DecisionRule(encoder, far, threshold, None)  # a rate that the model does not know should come out at once
+        DecisionRule(encoder, far, threshold, None)  # finds a rate that the model does not have at once
         return self.search_face(encoder.cropped_face(image), top, far, threshold)
 
     def search_all(
         self, image: Image, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
     ) -> list[tuple[CroppedFace, Answer]]:
-        """:meth:`search` for all faces of an image, from left to right; an empty list where there is none."""
+        """The same as :meth:`search` for all faces of an image, from left to right; an empty list if there are none."""
         encoder = self._needed_encoder
         DecisionRule(encoder, far, threshold, None)
         return [(cropped, self.search_face(cropped, top, far, threshold)) for cropped in encoder.cropped_faces(image)]
@@ -183,7 +183,7 @@ class Gallery:
     def search_face(
         self, cropped: CroppedFace, top: int = 5, far: float = SEARCH_FAR, threshold: float | None = None
     ) -> Answer:
-        """:meth:`search` for a face that was found before."""
+        """The same as :meth:`search` for a face that was already cropped."""
         embedding = self._needed_encoder.embed_crops([cropped.crop], resolutions=[cropped.quality.resolution])[0]
         answer = self.search_embedding(embedding, top, far, threshold, cropped.quality.resolution)
         warnings = tuple(f"{cropped.name}: {warning}" for warning in cropped.quality.warnings)
@@ -198,11 +198,11 @@ class Gallery:
         resolution: float | None = None,
         looks: int | None = None,
     ) -> Answer:
-        """:meth:`search` for a face that was embedded before.
+        """The same as :meth:`search` for a face that was already embedded.
 
         Args:
             embedding: float32 ``[dim]``, L2-normalised.
-            top, far, threshold: see there.
+            top, far, threshold: see :meth:`search`.
             resolution: of the face, in pixels of detail (:class:`lrface.faces.quality.Quality`), if known.
             looks: of how many looks of a video this is the template; None: it is one face.
         """
@@ -212,10 +212,10 @@ class Gallery:
         """Remove a person with all faces, from every file of the gallery.
 
         Returns:
-            How many faces went.
+            Number of removed faces.
 
         Raises:
-            LrfaceError: nobody is called so.
+            LrfaceError: there is no person of this name.
         """
         with self._lock:
             gone = self._known(name, self._store.remove(checked_name(name)))
@@ -223,18 +223,18 @@ class Gallery:
         return gone
 
     def remove_photo(self, name: str, image: Image) -> int:
-        """Remove the faces that a person has of one image, from every file of the gallery; the person goes with the last.
+        """Remove a person's faces from one image, from every file of the gallery. The last face removes the person too.
 
         Args:
-            name: whose.
-            image: the image, by its content; or the path that it was enrolled from, as answers name it, if no file is
-                there any more or it has changed.
+            name: of the person.
+            image: the image, compared by content. If the file is gone or has changed: the path from which it was enrolled, as
+                answers give it.
 
         Returns:
-            How many faces went.
+            Number of removed faces.
 
         Raises:
-            LrfaceError: nobody is called so, or the person has no face of this image.
+            LrfaceError: there is no person of this name, or the person has no face from this image.
         """
         source = image_source(image)
         try:
@@ -251,22 +251,22 @@ class Gallery:
         return gone
 
     def rename(self, name: str, new: str, merge: bool = False) -> int:
-        """Call a person ``new``; with ``merge`` into somebody who is called so, who then has the faces of both.
+        """Rename a person to ``new``. With ``merge``, the faces are added to an existing person of that name.
 
         Returns:
-            How many faces the person called ``name`` had.
+            Number of faces that the person called ``name`` had.
 
         Raises:
-            NameTakenError: somebody else is called ``new``, and ``merge`` is not set.
-            LrfaceError: nobody is called ``name``, or ``new`` is no name.
+            NameTakenError: another person is called ``new``, and ``merge`` is not set.
+            LrfaceError: nobody is called ``name``, or ``new`` is not a valid name.
         """
         with self._lock:
             moved = self._known(name, self._store.rename(checked_name(name), checked_name(new), merge))
-        self._builder.purge()  # of an image that both had, one face went
+        self._builder.purge()  # if both had an image, one of its faces was removed
         return moved
 
     def _known(self, name: str, done: int | None) -> int:
-        """What was done. Raises LrfaceError if it is None, because nobody is called so."""
+        """Return ``done``. Raises LrfaceError if it is None, which means that nobody has this name."""
         if done is None:
             near = difflib.get_close_matches(name, [person.name for person in self.people()], 1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -274,37 +274,37 @@ class Gallery:
         return done
 
     def suspects(self, progress: bool = False) -> list[Suspect]:
-        """Faces that resemble somebody else more than their own person, or nobody; nothing is changed.
+        """Faces that look more like another person than like their own, or like nobody. Nothing is changed.
 
         See :func:`lrface.recognition.gallery.suspects.find_suspects`.
         """
         return find_suspects(self._snapshots, self._needed_encoder, progress)
 
     def people(self) -> list[Person]:
-        """Everybody, by name, with the number of faces."""
+        """All people, by name, with their number of faces."""
         with self._lock:
             return self._store.people()
 
     def info(self) -> dict[str, Any]:
-        """What the gallery is: people, faces, model, index and its recall, sizes on the disk, and the
-        risk that a stranger gets some name at the default rate of a search."""
+        """Facts about the gallery: people, faces, model, index and its recall, sizes on disk, and the risk that a stranger is
+        given a name at the default rate of a search."""
         with self._lock:
             return describe(self._store)
 
     def check(self) -> list[str]:
-        """Look through every file, and compare them; return what is wrong, one line each."""
+        """Check every file and compare them; returns the faults, one line each."""
         with self._lock:
             faults = self._store.check()
         return [*faults, *self._builder.check()]
 
     @property
     def has_thresholds(self) -> bool:
-        """Whether the gallery was opened with a model that carries calibrated thresholds."""
+        """Whether the gallery was opened with a model that has calibrated thresholds."""
         return self._encoder is not None and bool(self._encoder.thresholds)
 
     @property
     def encoder(self) -> FaceEncoder | None:
-        """The model that the faces are embedded with: of a family that was given, perhaps one member; None without one."""
+        """The model that embeds the faces (perhaps one member of the given family); None if the gallery was opened without one."""
         return self._encoder
 
     @property
@@ -315,4 +315,4 @@ class Gallery:
 
 
 def _silent(line: str) -> None:
-    """Nobody wants to know."""
+    """Default ``notify``: ignores the line."""

@@ -1,10 +1,10 @@
-"""Which faces may be nearest: FAISS, exact or approximate, over embeddings in float16. It proposes; the database decides.
+"""The FAISS index of a gallery, exact or approximate, over float16 embeddings. It proposes faces; the database decides.
 
-*Exact* keeps the embeddings as they are stored and compares with all of them. *Approximate* rotates them at random and
-keeps 4 bits for every four components (product quantisation, 64 bytes for 512 components), of which FAISS compares
-hundreds of thousands in a millisecond; some hundred best ones are then compared exactly by whoever searches. Measured
-against HNSW and inverted lists on clustered embeddings (``benchmarks/results/gallery.md``), it is the smallest, the one
-built fastest by far, and the one whose recall does not depend on how the embeddings cluster.
+An *exact* index stores the embeddings and compares with all of them. An *approximate* index rotates them at random and stores 4
+bits for every four components (product quantisation, 64 bytes for 512 components). FAISS compares hundreds of thousands of these
+in a millisecond. The search then compares the best few hundred exactly. Compared with HNSW and inverted lists on clustered
+embeddings (``benchmarks/results/gallery.md``), it is the smallest index and by far the fastest to build. Its recall does not
+depend on how the embeddings cluster.
 """
 
 import os
@@ -18,16 +18,16 @@ from lrface.files import atomic_write
 
 EXACT, APPROXIMATE = "exact", "approximate"
 
-#: Embeddings that the quantiser learns from.
+#: Number of embeddings for training the quantiser.
 TRAINING = 20_480
 
 
 class DamagedIndex(Exception):
-    """An index file that cannot be used. It is made again from the database."""
+    """An index file cannot be used. It is rebuilt from the database."""
 
 
 def load_faiss() -> Any:
-    """The FAISS module.
+    """Import the FAISS module.
 
     Raises:
         LrfaceError: it is not installed.
@@ -56,28 +56,28 @@ class Index:
 
     @classmethod
     def exact(cls, dim: int) -> "Index":
-        """An empty one that compares with all."""
+        """Make an empty exact index."""
         faiss = load_faiss()
         flat = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
         return cls(faiss.IndexIDMap(flat), EXACT)
 
     @classmethod
     def approximate(cls, training: np.ndarray) -> "Index":
-        """An empty one that has learnt to quantise embeddings like ``training``, float ``[n >= 16, dim]``."""
+        """Make an empty approximate index whose quantiser is trained on ``training``, float ``[n >= 16, dim]``."""
         faiss = load_faiss()
         dim = training.shape[1]
-        rotated = -(-dim // 8) * 8  # the quantiser wants fours, an even number of them
+        rotated = -(-dim // 8) * 8  # the quantiser needs groups of four, and an even number of them
         rotation = faiss.RandomRotationMatrix(dim, rotated)
         rotation.init(5)
         codes = faiss.IndexPQ(rotated, rotated // 4, 4, faiss.METRIC_INNER_PRODUCT)
-        codes.pq.cp.min_points_per_centroid = 1  # else it prints warnings about small galleries
+        codes.pq.cp.min_points_per_centroid = 1  # otherwise FAISS prints warnings about small galleries
         whole = faiss.IndexPreTransform(rotation, codes)
         whole.train(np.ascontiguousarray(training, np.float32))
         return cls(faiss.IndexIDMap(whole), APPROXIMATE)
 
     @classmethod
     def load(cls, path: Path, kind: str, change: bool = False) -> "Index":
-        """Read a file that ``save`` wrote; it is mapped into memory unless it is to be changed.
+        """Read a file from ``save``. It is mapped into memory unless it has to be changed.
 
         Raises:
             DamagedIndex: it cannot be read.
@@ -95,7 +95,7 @@ class Index:
         return cls(handle, kind)
 
     def save(self, path: Path) -> None:
-        """Write it to a file, atomically."""
+        """Write the index to a file, atomically."""
         faiss = load_faiss()
         with atomic_write(path) as file:
             faiss.write_index(self._handle, faiss.PyCallbackIOWriter(file.write))
@@ -104,12 +104,12 @@ class Index:
         return int(self._handle.ntotal)
 
     def ids(self) -> np.ndarray:
-        """Of its faces: int64."""
+        """The ids of its faces: int64 ``[n]``."""
         ids: np.ndarray = load_faiss().vector_to_array(self._handle.id_map)
         return ids
 
     def add(self, ids: np.ndarray, rows: np.ndarray) -> None:
-        """Add embeddings, float16 ``[n, dim]``."""
+        """Add embeddings, float16 ``[n, dim]``, with the ids int64 ``[n]``."""
         if not len(ids):
             return
         self._scan = None
@@ -119,15 +119,15 @@ class Index:
             self._handle.add_with_ids(rows.astype(np.float32), ids)
 
     def remove(self, ids: np.ndarray) -> None:
-        """Take faces out; not from a mapped file."""
+        """Remove faces by id; not possible with a mapped file."""
         if len(ids):
             self._scan = None
             self._handle.remove_ids(ids)
 
     def wrong(self, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Those of some faces whose codes are not those of their embeddings, float16 ``[n, dim]``; not in a mapped file.
+        """The ids of those faces whose codes do not fit their embeddings, float16 ``[n, dim]``; not possible with a mapped file.
 
-        A code may differ in a few places: where two are as good, the choice is left to rounding.
+        A few places of a code may differ: if two codes are equally good, rounding decides.
         """
         faiss = load_faiss()
         order = np.argsort(self.ids())
@@ -142,11 +142,11 @@ class Index:
         return differing
 
     def search(self, queries: np.ndarray, count: int) -> np.ndarray:
-        """The ids that seem nearest, best first: int64 ``[n, min(count, len)]``; -1 where codes are too much alike.
+        """The ids that seem nearest, best first: int64 ``[n, min(count, len)]``; -1 for missing ones if codes are equal.
 
         Args:
             queries: float32 ``[n, dim]``.
-            count: how many.
+            count: number of proposals.
         """
         count = min(count, len(self))
         if not count:
@@ -158,15 +158,15 @@ class Index:
         rotation, scan, everything = self._fast()
         places = scan.search(rotation.apply(queries), count)[1]
         ids = np.where(places < 0, -1, everything[places])
-        if count == len(self):  # of equal codes the scan may drop some
+        if count == len(self):  # the scan may drop some of several equal codes
             for row in ids:
                 row[row < 0] = np.setdiff1d(everything, row)
         return ids
 
     def _fast(self) -> tuple[Any, Any, np.ndarray]:
-        """The rotation, the codes packed for the fast scan, and the ids by place.
+        """The rotation, the codes packed for the fast scan, and the ids by position.
 
-        Packed codes are kept nowhere else: where FAISS has removed one of them, what it adds later is spoilt.
+        Packed codes are only temporary, because FAISS cannot add to them correctly after one has been removed.
         """
         if self._scan is None:
             faiss = load_faiss()
@@ -178,7 +178,7 @@ class Index:
 
 
 def _read_ahead(path: Path) -> None:
-    """Ask the system for the whole file at once: FAISS maps it for random access, page by page from a cold disk."""
+    """Ask the system to read the whole file at once. FAISS maps it for random access, which is slow page by page from disk."""
     if hasattr(os, "posix_fadvise"):
         with open(path, "rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)

@@ -1,4 +1,4 @@
-"""What a gallery says of itself: the model that it was made with, its sizes, its risk."""
+"""Facts about a gallery: its model, its sizes, its risk."""
 
 from typing import Any
 
@@ -33,10 +33,10 @@ def describe(store: GalleryStore) -> dict[str, Any]:
 
 
 def encoder_of(store: GalleryStore, encoder: FaceEncoder) -> FaceEncoder:
-    """The encoder that a gallery was made with: the one given, or a member of its family.
+    """The encoder with which a gallery was made: the given one, or one with a member of its family.
 
     Raises:
-        LrfaceError: it was made with neither.
+        LrfaceError: the gallery was made with another model.
     """
     own = encoder.embedder.fingerprint
     if store.meta["model"] == own:

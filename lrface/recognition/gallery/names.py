@@ -1,4 +1,4 @@
-"""People's names: how they are kept, and when two are the same."""
+"""People's names: their stored form, and when two names are equal."""
 
 import unicodedata
 
@@ -6,10 +6,10 @@ from lrface.errors import LrfaceError
 
 
 def checked_name(name: str) -> str:
-    """A person's name as it is kept: in Unicode's composed form, without blanks around it.
+    """The stored form of a person's name: in Unicode's composed form, without spaces around it.
 
     Raises:
-        LrfaceError: it is empty, longer than 200 characters, or holds control characters.
+        LrfaceError: it is empty, longer than 200 characters, or has control characters.
     """
     kept = unicodedata.normalize("NFC", name).strip()
     if not kept or len(kept) > 200 or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in kept):
@@ -18,6 +18,6 @@ def checked_name(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """What two spellings of one name have in common: neither case nor blanks around or repeated nor composition count."""
+    """The key of a name. Names that differ only in case, extra spaces or Unicode composition have the same key."""
     folded = " ".join(unicodedata.normalize("NFC", name).split()).casefold()
     return unicodedata.normalize("NFC", folded)

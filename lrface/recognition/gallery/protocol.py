@@ -1,4 +1,4 @@
-"""What a gallery asks of the store that keeps its people and faces, whatever database that is."""
+"""The interface between a gallery and the store of its people and faces, for any database."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -10,16 +10,16 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 
-#: Above this number of faces the index is approximate, unless the gallery says otherwise.
+#: Default number of faces above which the index is approximate.
 EXACT_LIMIT = 100_000
 
 
 class Damage(Exception):
-    """The store holds what no gallery writes. Within ``reading()`` a store turns it into an LrfaceError that says where."""
+    """The store has content that no gallery writes. Within ``reading()`` a store turns it into an LrfaceError with the place."""
 
 
 class NameTakenError(LrfaceError):
-    """A person cannot be renamed, because somebody else is called so."""
+    """A person cannot be renamed, because another person has this name."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class NewFace:
 
     Attributes:
         embedding: float32 ``[dim]``, L2-normalised.
-        digest: names the image; a person has each image once.
-        source: where it came from, for people to read.
+        digest: of the image; a person has each image only once.
+        source: of the image, for human readers.
         resolution: pixels of detail (:class:`lrface.faces.quality.Quality`); None if unknown.
-        recognisability: how much the model can do with it; None if unknown.
+        recognisability: see :class:`lrface.faces.quality.Quality`; None if unknown.
         member: name of the model that made the embedding; None if unknown.
     """
 
@@ -44,8 +44,8 @@ class NewFace:
 
 
 class Face(NamedTuple):
-    """A face that is enrolled: its id and its person's, its resolution if known, its embedding as it is stored (float16),
-    and how much the model can do with it if known."""
+    """An enrolled face: its id, its person's id, its resolution if known, its embedding as stored (float16), and its
+    recognisability if known."""
 
     id: int
     person: int
@@ -56,11 +56,11 @@ class Face(NamedTuple):
 
 @dataclass(frozen=True)
 class Person:
-    """One of the people.
+    """One person of the gallery.
 
     Attributes:
-        name: who.
-        faces: how many embeddings.
+        name: of the person.
+        faces: number of embeddings.
     """
 
     name: str
@@ -69,12 +69,12 @@ class Person:
 
 @dataclass(frozen=True)
 class Totals:
-    """What a snapshot of the gallery holds.
+    """The counts of one state of the gallery.
 
     Attributes:
-        people, faces: how many.
-        removed: how many faces were ever removed; it tells whether an index may still hold one of them.
-        last: the largest id of a face; ids only grow, and none is given twice.
+        people, faces: their numbers.
+        removed: number of faces ever removed; it shows whether an index may still contain one of them.
+        last: the largest id of a face; ids only grow and are never used again.
         exact_limit: number of faces above which the index is approximate.
     """
 
@@ -86,20 +86,20 @@ class Totals:
 
 
 class GalleryStore(Protocol):
-    """The people and faces of a gallery: one truth, used by several processes and threads at once.
+    """The people and faces of a gallery: the only source of truth, used by several processes and threads at once.
 
-    Names come checked (:func:`lrface.recognition.gallery.names.checked_name`) and mean the person whose name has the same
-    :func:`~lrface.recognition.gallery.names.name_key`; the spelling that was enrolled first is kept. Where an older
-    gallery has several such people, the one spelt exactly so counts, else the oldest.
+    Names are checked before (:func:`lrface.recognition.gallery.names.checked_name`). A name means the person with the same
+    :func:`~lrface.recognition.gallery.names.name_key`; the spelling of the first enrolment is kept. If an older gallery has
+    several such people, the exact spelling decides, else the oldest person is taken.
 
-    Every change is one transaction, and is lasting when its method returns: ``insert``, ``remove``, ``remove_photo``,
-    ``rename``, ``write_base``, ``write_meta``. Methods marked (r) are called within ``reading()`` and see one state; the
-    others may be called at any time. All errors that a user can mend are LrfaceErrors.
+    Every change is one transaction and is durable when its method returns: ``insert``, ``remove``, ``remove_photo``,
+    ``rename``, ``write_base``, ``write_meta``. Methods marked (r) must be called within ``reading()`` and see one state; the
+    others can be called at any time. All errors that a user can solve are LrfaceErrors.
 
     Attributes:
-        folder: where the index files are written, on this machine.
-        meta: what the gallery said of itself when it was opened: ``model`` (fingerprint), ``model_name``, ``created``,
-            ``dim``, ``people``, ``faces``, ``removed``, and ``exact_limit`` if one was given.
+        folder: folder of the index files, on this machine.
+        meta: the gallery's entries when it was opened: ``model`` (fingerprint), ``model_name``, ``created``, ``dim``,
+            ``people``, ``faces``, ``removed``, and ``exact_limit`` if it was set.
     """
 
     folder: Path
@@ -109,61 +109,63 @@ class GalleryStore(Protocol):
         """Close the connection."""
 
     def again(self) -> "GalleryStore":
-        """Another connection to the same gallery, for another thread."""
+        """Open another connection to the same gallery, for another thread."""
 
     def reading(self) -> AbstractContextManager[None]:
-        """A block that sees one state of the gallery, whatever others write. Not nested."""
+        """Context that sees one state of the gallery, whatever others write. It cannot be nested."""
 
     def totals(self) -> Totals:
         """(r) The counts."""
 
     def insert(self, faces: Sequence[tuple[str, NewFace]]) -> int:
-        """Enrol faces, each with the name of its person, who is made if need be; an image that the person has stays.
+        """Enrol faces, each with the name of its person, who is created if necessary. Images that the person has are skipped.
 
         Returns:
-            How many are new.
+            Number of new faces.
         """
 
     def find(self, name: str) -> str | None:
-        """How the person of this name is spelt; None if nobody is called so."""
+        """The stored spelling of a person's name; None if there is no such person."""
 
     def rename(self, name: str, new: str, merge: bool = False) -> int | None:
-        """Call a person ``new``. If somebody else is called so, ``merge`` the two: ids of faces stay, the spelling is that of
-        ``new``'s person, and images that both have count once (the others are removed).
+        """Rename a person to ``new``. If another person has this name, ``merge`` the two.
+
+        After a merge the ids of faces are unchanged and the spelling is that of the other person. An image that both had counts
+        once; its second face is removed.
 
         Returns:
-            How many faces the person called ``name`` had; None if nobody is called so.
+            Number of faces that the person called ``name`` had; None if there is no such person.
 
         Raises:
-            NameTakenError: somebody else is called ``new``, and ``merge`` is not set.
+            NameTakenError: another person is called ``new``, and ``merge`` is not set.
         """
 
     def remove(self, name: str) -> int | None:
-        """Remove a person; return how many faces went, or None if nobody is called so."""
+        """Remove a person; returns the number of removed faces, or None if there is no such person."""
 
     def remove_photo(self, name: str, source: str, digest: bytes | None) -> int | None:
-        """Remove the faces of a person that came from an image: those with this digest, else those from this source.
+        """Remove a person's faces from an image: those with this digest, or if there are none, those from this source.
 
-        The person goes with the last face.
+        The last face removes the person too.
 
         Returns:
-            How many faces went, 0 if there is no such image; None if nobody is called so.
+            Number of removed faces, 0 if there is no such image; None if there is no such person.
         """
 
     def forget(self) -> None:
-        """Take what was deleted out of every file of the database, as far as that can be done at once."""
+        """Erase deleted content from every file of the database, as far as this is possible at once."""
 
     def people(self) -> list[Person]:
-        """Everybody, by name."""
+        """All people, by name."""
 
     def members(self) -> dict[str, int]:
-        """How many faces each model embedded, by its name; empty where the gallery does not say."""
+        """The number of faces that each model embedded, by its name; empty if the gallery does not record it."""
 
     def digests(self, name: str) -> set[bytes]:
-        """The images that a person has; empty if nobody is called so."""
+        """Digests of a person's images; empty if there is no such person."""
 
     def owners(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
-        """Image -> the names of the people who have it, for those of the images that somebody has."""
+        """Image digest -> names of the people with this image. Images that are not enrolled are left out."""
 
     def ids(self, last: int) -> np.ndarray:
         """(r) The ids of all faces up to ``last``: int64, ascending."""
@@ -172,7 +174,7 @@ class GalleryStore(Protocol):
         """(r) Ids, int64 ``[n]``, and embeddings, float16 ``[n, dim]``, of the faces ``after < id <= last``, in parts."""
 
     def fetch(self, ids: np.ndarray) -> list[Face]:
-        """(r) Those of the faces that there are, by ascending id."""
+        """(r) Those of the faces that exist, by ascending id."""
 
     def of_people(self, people: Sequence[int]) -> list[Face]:
         """(r) All faces of these people (ids), by ascending id of the face."""
@@ -181,29 +183,29 @@ class GalleryStore(Protocol):
         """(r) The embeddings of some faces, float16 ``[n, dim]``, by ascending id."""
 
     def describe(self, face: int) -> tuple[str, str]:
-        """(r) The name of the person of a face, and the source of its image."""
+        """(r) The name of a face's person, and the source of its image."""
 
     def read_base(self) -> dict[str, Any] | None:
-        """(r) The record of the index file that counts, if there is one."""
+        """(r) The record of the current index file, if there is one."""
 
     def write_base(self, record: dict[str, Any] | None) -> None:
-        """Say which index file counts from now on."""
+        """Record a new current index file, or None for none."""
 
     def read_meta(self) -> dict[str, Any]:
-        """What the gallery says of itself now; see ``meta``."""
+        """The gallery's present entries; see ``meta``."""
 
     def write_meta(self, key: str, value: Any) -> None:
-        """Change one of ``read_meta``."""
+        """Change one of the entries of ``read_meta``."""
 
     def check(self) -> list[str]:
-        """Look through the whole database; return what is wrong, one line each."""
+        """Check the whole database; returns the faults, one line each."""
 
 
 def as_rows(blobs: Sequence[bytes], dim: int) -> np.ndarray:
     """Stored embeddings as float16 ``[n, dim]``.
 
     Raises:
-        Damage: one has another length, which a whole database does not allow.
+        Damage: one has another length, which does not occur in an intact database.
     """
     if not all(isinstance(blob, bytes) and len(blob) == 2 * dim for blob in blobs):
         raise Damage("an embedding of another length")

@@ -1,4 +1,4 @@
-"""From proposals to people: faces are compared exactly, as the database has them; a person's best one and mean decide."""
+"""Ranking people: proposed faces are compared exactly with the database, and a person's best face and template decide."""
 
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -11,18 +11,19 @@ from lrface.recognition.gallery.index import EXACT
 from lrface.recognition.gallery.protocol import Face, GalleryStore, as_rows
 from lrface.recognition.template import compare_sets, weigh
 
-#: So many people, those of the best faces, are compared by all of their faces.
+#: The people of the best faces, up to this number, are compared with all of their faces.
 POOL = 20
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A face that may be the one.
+    """A face that may be a match.
 
     Attributes:
         face, person: ids.
-        similarity: cosine to this face; of a person who was compared whole, see :class:`lrface.recognition.template.SetScore`.
-        threshold: for this face, or the person.
+        similarity: cosine to this face; for a person compared with all faces, see
+            :class:`lrface.recognition.template.SetScore`.
+        threshold: for this face, or for the person.
         resolution: of this face, in pixels of detail; None if unknown.
     """
 
@@ -34,17 +35,17 @@ class Candidate:
 
     @property
     def margin(self) -> float:
-        """How far the similarity is above the threshold."""
+        """Similarity minus threshold."""
         return self.similarity - self.threshold
 
 
 def rank_people(
     store: GalleryStore, cache: Cache, query: np.ndarray, top: int, people: int, rule: DecisionRule
 ) -> list[Candidate]:
-    """The best people, best first: those of the best faces, compared by all of their faces; see :func:`best_people`.
+    """The best people, best first: those with the best faces (see :func:`best_people`), compared with all of their faces.
 
-    A person of one face is judged by that face; of several, by the best one and the template of all. ``people`` says how
-    many there are.
+    A person with one face is judged by this face; with several, by the best one and the template of all. ``people`` is the
+    number of people in the gallery.
     """
     best = {each.person: each for each in best_people(store, cache, query, min(max(top, POOL), people), rule)}
     ranked = []
@@ -61,16 +62,16 @@ def rank_people(
 def best_people(
     store: GalleryStore, cache: Cache, query: np.ndarray, top: int, rule: DecisionRule | Alike
 ) -> list[Candidate]:
-    """The best face of each of the best people, best first. Within ``store.reading()``, after ``cache.refresh()``.
+    """The best face of each of the best people, best first. Call it within ``store.reading()``, after ``cache.refresh()``.
 
-    People are ranked by how far they are above the thresholds of their faces. Faces are looked at until enough people
-    have been met, and until no face that is farther away could change who it is: many blurred faces, all of them similar
-    and none similar enough, do not hide a sharp one.
+    People are ranked by the margin over the thresholds of their faces. More faces are fetched until there are enough people,
+    and until no farther face could change the first person. So many blurred faces, all of them similar but below their
+    threshold, cannot hide a sharp one.
 
     Args:
         store, cache: of the gallery.
         query: float32 ``[dim]``, L2-normalised.
-        top: how many people; there are so many.
+        top: number of people; not more than there are.
         rule: of the query.
     """
     count = 0
@@ -88,7 +89,7 @@ def best_people(
 
 
 def _compare(store: GalleryStore, query: np.ndarray, ids: np.ndarray, rule: DecisionRule | Alike) -> list[Candidate]:
-    """Compare faces exactly; those that are gone do not count."""
+    """Compare faces exactly; removed ones are skipped."""
     faces = store.fetch(ids)
     rows = unit_rows(faces, len(query))
     similarities = np.clip(rows @ query, -1, 1).tolist()
@@ -100,16 +101,16 @@ def _compare(store: GalleryStore, query: np.ndarray, ids: np.ndarray, rule: Deci
 
 
 def unit_rows(faces: list[Face], dim: int) -> np.ndarray:
-    """The embeddings of faces, L2-normalised again, which rounding to float16 changed: float32 ``[n, dim]``."""
+    """The embeddings of faces, L2-normalised again after rounding to float16: float32 ``[n, dim]``."""
     rows = as_rows([face.embedding for face in faces], dim).astype(np.float32)
-    rows[~np.isfinite(rows).all(axis=1)] = 0  # a damaged face resembles nobody, and hides nobody
+    rows[~np.isfinite(rows).all(axis=1)] = 0  # a damaged face is similar to nobody, and must not hide others
     unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
     return unit
 
 
 def _may_change(best: float, candidates: list[Candidate], cache: Cache, rule: DecisionRule | Alike) -> bool:
-    """Whether a face that was not proposed could be the one, given the best margin of those that were."""
+    """Whether a face that was not proposed could be better than the best margin among the proposals."""
     similarities = [candidate.similarity for candidate in candidates]
-    # An approximate index proposes some faces from farther away, too.
+    # An approximate index also proposes some faces that are farther away, so the median is used.
     farthest = min(similarities) if cache.kind == EXACT else float(np.median(similarities))
     return farthest - rule.lowest > max(best, 0)

@@ -1,4 +1,4 @@
-"""How far a stranger gets in a gallery: the chance of a false accept in one comparison, carried to many."""
+"""A stranger's risk in a gallery: the probability of a false accept in one comparison, applied to many."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from lrface.faces.calibration import Rate
 
 @dataclass(frozen=True)
 class Risk:
-    """The chance that a stranger reaches a similarity to somebody of a gallery, if comparisons are independent.
+    """The probability that a stranger reaches a similarity to somebody in a gallery, if comparisons are independent.
 
     Attributes:
         chance: 0 to 1.
-        bound: ``below`` or ``above``, where the calibration tells no more than that; else None.
+        bound: ``below`` or ``above``, if the calibration gives only this bound; else None.
     """
 
     chance: float
@@ -19,17 +19,17 @@ class Risk:
 
 
 def stranger_risk(far: float, faces: int) -> float:
-    """The chance of one false accept or more in so many comparisons, each with the rate ``far``."""
+    """The probability of at least one false accept in this number of comparisons, each with the rate ``far``."""
     return float(1 - (1 - far) ** faces)
 
 
 def find_risk(rate: Rate, faces: int) -> Risk:
-    """That of a stranger who is compared with so many faces."""
+    """The risk of a stranger who is compared with this number of faces."""
     return Risk(stranger_risk(rate.share, faces), rate.bound)
 
 
 def percent(chance: float, bound: str | None = None) -> str:
-    """A chance in words, such as ``1.3 %`` or ``below 0.2 %``; what is all but sure is no 100 %."""
+    """Format a probability, such as ``1.3 %`` or ``below 0.2 %``. A value close to 1 is never shown as 100 %."""
     if chance > 0.995:
         return "below 100 %" if bound == "below" else "above 99 %"
     text = f"{100 * chance:.2g} %"

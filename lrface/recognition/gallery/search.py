@@ -1,4 +1,4 @@
-"""Who is this: from an embedding to an answer."""
+"""Searching a gallery: from an embedding to an answer."""
 
 import numpy as np
 
@@ -12,10 +12,10 @@ from lrface.recognition.gallery.ranking import Candidate, rank_people
 from lrface.recognition.gallery.risk import find_risk, percent, stranger_risk
 from lrface.recognition.gallery.snapshot import Snapshots
 
-#: False accept rate of one comparison unless another is asked for; a search makes many.
+#: Default false accept rate of one comparison; a search makes many.
 SEARCH_FAR = 0.001
 
-#: A stranger's risk of being given a name, from which on an answer mentions it.
+#: From this risk of naming a stranger on, an answer has a note about it.
 RISK = 0.1
 
 

@@ -1,4 +1,4 @@
-"""One state of a gallery, with an index that fits it."""
+"""One state of a gallery, with a matching index."""
 
 import threading
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from lrface.recognition.gallery.protocol import GalleryStore
 
 
 class Snapshots:
-    """What the threads of a process see of a gallery.
+    """The view of a gallery for the threads of a process.
 
     Attributes:
         store: the database.
-        cache: the index, as loaded.
-        lock: by which the threads take turns.
+        cache: the loaded index.
+        lock: for the threads.
     """
 
     def __init__(self, store: GalleryStore, builder: Builder) -> None:
@@ -26,10 +26,10 @@ class Snapshots:
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """A block that sees one state of the database, with an index that fits it.
+        """Context that sees one state of the database, with a matching index.
 
         Raises:
-            LrfaceError: the index cannot be made.
+            LrfaceError: the index cannot be built.
         """
         for last in (False, False, True):
             with self.lock, self.store.reading():

@@ -1,4 +1,4 @@
-"""Who is in a gallery: one SQLite file, the only truth. Everything else in the folder can be made from it again."""
+"""The people and faces of a gallery in one SQLite file. All other files of the folder can be made from it again."""
 
 import json
 import sqlite3
@@ -12,16 +12,16 @@ from lrface.recognition.gallery.database import BUSY_SECONDS, DATABASE, KEYS, Da
 from lrface.recognition.gallery.names import name_key
 from lrface.recognition.gallery.protocol import EXACT_LIMIT, Face, NameTakenError, NewFace, Person, Totals, as_rows
 
-#: What the record of an index file has, see :mod:`lrface.recognition.gallery.base`.
+#: Keys of an index file's record, see :mod:`lrface.recognition.gallery.base`.
 _RECORD = {"file", "kind", "faces", "last", "removed", "bytes", "mtime_ns", "sha256", "recall"}
 
-#: Rows that are read at once where all are.
+#: Number of rows that are read at once when reading all.
 CHUNK = 8192
 
 
 class Store(Database):
-    """The people and faces of a gallery; see :class:`Database` for how it is opened, and
-    :class:`~lrface.recognition.gallery.protocol.GalleryStore` for what the methods promise."""
+    """The people and faces of a gallery. See :class:`Database` for opening it, and
+    :class:`~lrface.recognition.gallery.protocol.GalleryStore` for the methods."""
 
     def __init__(self, folder: str | Path, model: Callable[[], tuple[str, str, int]] | None = None) -> None:
         super().__init__(folder, model)
@@ -32,12 +32,12 @@ class Store(Database):
             raise
 
     def _bring_up(self) -> None:
-        """Give names that an older version wrote their key."""
+        """Add the key to names that an older version wrote."""
         with self.explained():
             stale = self._keyless()
         if stale:
             with self.writing():
-                if "key" not in self._people_columns():  # another process may have been faster
+                if "key" not in self._people_columns():  # another process may have added it meanwhile
                     self.handle.execute("ALTER TABLE people ADD COLUMN key TEXT")
                 for statement in KEYS:
                     self.handle.execute(statement)
@@ -54,20 +54,20 @@ class Store(Database):
         return {row[1] for row in self.handle.execute("PRAGMA table_info(people)")}
 
     def again(self) -> "Store":
-        """Another connection to the same gallery, for another thread."""
+        """Open another connection to the same gallery, for another thread."""
         return Store(self.folder)
 
     def totals(self) -> Totals:
-        """The counts of the snapshot, which the transactions keep: counting a million rows takes its time."""
+        """The counts, which every transaction updates, because counting a million rows takes long."""
         meta = self.read_meta()
         last = self.handle.execute("SELECT coalesce(max(id), 0) FROM faces").fetchone()[0]
         return Totals(meta["people"], meta["faces"], meta["removed"], last, meta.get("exact_limit", EXACT_LIMIT))
 
     def insert(self, faces: Sequence[tuple[str, NewFace]]) -> int:
-        """Enrol faces, each with the checked name of its person, in one transaction; one that is there stays.
+        """Enrol faces, each with the checked name of its person, in one transaction. Faces that exist already are skipped.
 
         Returns:
-            How many are new.
+            Number of new faces.
         """
         added, today = 0, now()
         with self.writing():
@@ -82,7 +82,7 @@ class Store(Database):
                     "recognisability": face.recognisability,
                     "embedding": face.embedding.astype("<f2").tobytes(),
                 }
-                if "member" in self.columns:  # galleries of older versions are of one model
+                if "member" in self.columns:  # galleries of older versions use only one model
                     row["member"] = face.member
                 added += self.handle.execute(
                     f"INSERT INTO faces ({', '.join(row)}) VALUES ({', '.join(f':{key}' for key in row)}) "
@@ -93,7 +93,7 @@ class Store(Database):
         return added
 
     def _person(self, name: str) -> tuple[int, int]:
-        """The id of a person, and 1 if it had to be made, else 0."""
+        """The id of a person, and 1 if the person was created now, else 0."""
         known = self._named(name)
         if known:
             return known[0], 0
@@ -102,13 +102,13 @@ class Store(Database):
         return made, 1
 
     def _named(self, name: str) -> tuple[int, str] | None:
-        """The id of the person who is called so, and the spelling that is kept."""
+        """The id of the person with this name, and the stored spelling."""
         query = "SELECT id, name FROM people WHERE key = ? ORDER BY name = ? DESC, id LIMIT 1"
         row = self.handle.execute(query, (name_key(name), name)).fetchone()
         return None if row is None else (row[0], _text(row[1]))
 
     def find(self, name: str) -> str | None:
-        """How the person of this name is spelt; None if nobody is called so."""
+        """The stored spelling of a person's name; None if there is no such person."""
         with self.explained():
             known = self._named(name)
         return known and known[1]
@@ -118,7 +118,7 @@ class Store(Database):
             self.handle.execute("UPDATE meta SET value = value + ? WHERE key = ?", (more, key))
 
     def rename(self, name: str, new: str, merge: bool = False) -> int | None:
-        """Call a person otherwise, or merge two people; return how many faces the person had, None if there is nobody."""
+        """Rename a person, or merge two people; returns the person's number of faces, or None if there is no such person."""
         with self.writing():
             old, other = self._named(name), self._named(new)
             if old is None:
@@ -136,13 +136,13 @@ class Store(Database):
         return faces
 
     def remove(self, name: str) -> int | None:
-        """Remove a person; return how many faces went, or None if nobody is called so."""
+        """Remove a person; returns the number of removed faces, or None if there is no such person."""
         with self.writing():
             person = self._named(name)
             return None if person is None else self._delete(person[0], "person = ?", person[:1])
 
     def remove_photo(self, name: str, source: str, digest: bytes | None) -> int | None:
-        """Remove the faces of a person that came from an image; return how many, or None if nobody is called so."""
+        """Remove a person's faces from an image; returns their number, or None if there is no such person."""
         with self.writing():
             person = self._named(name)
             if person is None:
@@ -151,7 +151,7 @@ class Store(Database):
             return gone or self._delete(person[0], "person = ? AND source = ?", (person[0], source))
 
     def _delete(self, person: int, which: str, values: tuple[Any, ...]) -> int:
-        """Delete faces of a person, who goes with the last one; return how many."""
+        """Delete faces of a person, and the person with the last one; returns the number of deleted faces."""
         gone = self.handle.execute(f"DELETE FROM faces WHERE {which}", values).rowcount
         left = self.handle.execute("SELECT 1 FROM faces WHERE person = ? LIMIT 1", (person,)).fetchone()
         if left is None:
@@ -162,20 +162,20 @@ class Store(Database):
         return gone
 
     def forget(self) -> None:
-        """Take what was deleted out of the write-ahead log, too, unless somebody is reading there for long."""
+        """Erase deleted content from the write-ahead log too, unless another process keeps reading it."""
         with self.explained():
             self.handle.execute("PRAGMA busy_timeout = 2000")
             self.handle.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.handle.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}")
 
     def people(self) -> list[Person]:
-        """Everybody, by name."""
+        """All people, by name."""
         query = "SELECT name, count(*) FROM people JOIN faces ON person = people.id GROUP BY people.id ORDER BY name"
         with self.explained():
             return [Person(_text(name), faces) for name, faces in self.handle.execute(query)]
 
     def members(self) -> dict[str, int]:
-        """How many faces each model embedded, by its name; empty where the gallery does not say."""
+        """The number of faces that each model embedded, by its name; empty if the gallery does not record it."""
         if "member" not in self.columns:
             return {}
         query = "SELECT member, count(*) FROM faces WHERE member IS NOT NULL GROUP BY member ORDER BY member"
@@ -183,14 +183,14 @@ class Store(Database):
             return {_text(name): count for name, count in self.handle.execute(query)}
 
     def digests(self, name: str) -> set[bytes]:
-        """The images that a person has."""
+        """Digests of a person's images."""
         with self.explained():
             person = self._named(name)
             query = "SELECT digest FROM faces WHERE person = ?"
             return {row[0] for row in self.handle.execute(query, person[:1])} if person else set()
 
     def owners(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
-        """Image -> the names of the people who have it, for those of the images that somebody has."""
+        """Image digest -> names of the people with this image. Images that are not enrolled are left out."""
         found: dict[bytes, list[str]] = {}
         query = "SELECT name FROM faces JOIN people ON person = people.id WHERE digest = ? ORDER BY name"
         with self.explained():
@@ -212,7 +212,7 @@ class Store(Database):
             yield self._arrays(rows)
 
     def fetch(self, ids: np.ndarray) -> list[Face]:
-        """Those of the faces that there are, by ascending id."""
+        """Those of the faces that exist, by ascending id."""
         return self._faces("id", ids.tolist())
 
     def of_people(self, people: Sequence[int]) -> list[Face]:
@@ -237,7 +237,7 @@ class Store(Database):
         return np.concatenate(parts)
 
     def describe(self, face: int) -> tuple[str, str]:
-        """The name of the person of a face, and the source of its image."""
+        """The name of a face's person, and the source of its image."""
         query = "SELECT name, source FROM faces JOIN people ON person = people.id WHERE faces.id = ?"
         row = self.handle.execute(query, (face,)).fetchone()
         if row is None:
@@ -245,7 +245,7 @@ class Store(Database):
         return _text(row[0]), _text(row[1])
 
     def read_base(self) -> dict[str, Any] | None:
-        """The record of the index file that counts, if there is one."""
+        """The record of the current index file, if there is one."""
         row = self.handle.execute("SELECT record FROM base").fetchone()
         try:
             record = json.loads(row[0]) if row else None
@@ -256,14 +256,14 @@ class Store(Database):
         return record
 
     def write_base(self, record: dict[str, Any] | None) -> None:
-        """Say which index file counts from now on."""
+        """Record a new current index file, or None for none."""
         with self.writing():
             self.handle.execute("DELETE FROM base")
             if record is not None:
                 self.handle.execute("INSERT INTO base VALUES (1, ?)", (json.dumps(record),))
 
     def check(self) -> list[str]:
-        """Look through the whole database; return what is wrong, one line each."""
+        """Check the whole database; returns the faults, one line each."""
         faults = []
         with self.reading():
             damage = [str(row[0]) for row in self.handle.execute("PRAGMA integrity_check")]
@@ -278,7 +278,7 @@ class Store(Database):
             if counted != {"people": totals.people, "faces": totals.faces}:
                 faults.append(f"{DATABASE}: {counted} counted, {totals} recorded")
             for ids, rows in self.embeddings(0, totals.last):
-                with np.errstate(invalid="ignore"):  # of what is no number
+                with np.errstate(invalid="ignore"):  # NaN is reported as damage below
                     length = np.linalg.norm(rows.astype(np.float32), axis=1)
                 faults += [f"face {face}: its embedding is damaged" for face in ids[~(abs(length - 1) < 0.01)]]
         return faults

@@ -1,4 +1,4 @@
-"""Which store keeps a gallery."""
+"""Choosing the store of a gallery."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +11,11 @@ def open_store(place: str | Path, model: Callable[[], tuple[str, str, int]] | No
     """Open the store of a gallery: a folder with a SQLite file.
 
     Args:
-        place: of the gallery.
-        model: called if there is no gallery, to make one: fingerprint and name of the model, size of its embeddings.
+        place: the gallery's folder.
+        model: called to create a missing gallery: returns fingerprint and name of the model, and the length of its
+            embeddings. None: a missing gallery is an error.
 
     Raises:
-        LrfaceError: there is no gallery and none is to be made, it is damaged, or it cannot be read or written.
+        LrfaceError: there is no gallery and ``model`` is None, it is damaged, or it cannot be read or written.
     """
     return Store(place, model)

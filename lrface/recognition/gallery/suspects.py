@@ -1,4 +1,4 @@
-"""Faces that may be enrolled under a wrong name: those that resemble somebody else more than their own person, or nobody."""
+"""Faces that may be enrolled under a wrong name: they look more like another person than like their own, or like nobody."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,26 +14,25 @@ from lrface.recognition.gallery.protocol import Face
 from lrface.recognition.gallery.ranking import best_people, unit_rows
 from lrface.recognition.gallery.snapshot import Snapshots
 
-#: A face resembles a person whose faces are, in the median, above the threshold for this false accept rate.
+#: A face looks like a person if its median margin over the thresholds for this false accept rate is positive.
 LIKE_FAR = 0.01
 
-#: A face resembles its own person no more than strangers do where they are, in the median, below the threshold for this one.
+#: A face does not look like its own person if its median margin over the thresholds for this false accept rate is negative.
 UNLIKE_FAR = 0.1
 
-#: Among so many other people, those of the nearest faces, somebody is looked for whom a face resembles more.
+#: Number of other people, those with the nearest faces, with whom a face is compared.
 _OTHERS = 3
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A face to look at.
+    """A face that should be checked.
 
     Attributes:
-        name, photo: whose it is said to be, and where it came from.
-        own: the median of its cosines to the other faces of that person; None if there are no others.
-        other: whom it resembles more; None for nobody at all.
-        similarity: the median of its cosines to the faces of ``other``, or of the nearest other person; None if there are
-            no others.
+        name, photo: the person under whom it is enrolled, and its source.
+        own: median cosine to the other faces of that person; None if there are no others.
+        other: the person whom it resembles more; None if there is none.
+        similarity: median cosine to the faces of ``other``, or of the nearest other person; None without other people.
     """
 
     name: str
@@ -43,12 +42,12 @@ class Suspect:
     similarity: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
+        """The fields as a dictionary that JSON can hold."""
         return asdict(self)
 
     @property
     def reason(self) -> str:
-        """In words."""
+        """The reason in words."""
         own = "the only one of this person" if self.own is None else f"{self.own:.4f} to its own person"
         if self.other is None:
             return f"resembles nobody: {own}"
@@ -58,18 +57,18 @@ class Suspect:
 def find_suspects(snapshots: Snapshots, encoder: FaceEncoder, progress: bool = False) -> list[Suspect]:
     """Compare each face with its own person and with the people of the nearest faces.
 
-    The median decides, so that several wrong photos of one other person do not vouch for each other, as long as they are
-    the minority.
+    The median decides. So several wrong photos of one other person do not support each other, as long as they are the
+    minority.
 
     Args:
         snapshots, encoder: of the gallery.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Returns:
-        By name.
+        The suspects, sorted by name.
 
     Raises:
-        LrfaceError: the model carries no thresholds, or the gallery cannot be read.
+        LrfaceError: the model has no thresholds, or the gallery cannot be read.
     """
     from tqdm import tqdm
 
@@ -91,7 +90,7 @@ def find_suspects(snapshots: Snapshots, encoder: FaceEncoder, progress: bool = F
 
 
 def _suspects(snapshots: Snapshots, encoder: FaceEncoder, own: list[Face], people: int) -> list[Suspect]:
-    """Those among the faces of one person."""
+    """The suspects among the faces of one person."""
     store, found = snapshots.store, list[Suspect]()
     rows = unit_rows(own, store.meta["dim"])
     for at, (face, row) in enumerate(zip(own, rows, strict=True)):
@@ -114,7 +113,7 @@ def _suspects(snapshots: Snapshots, encoder: FaceEncoder, own: list[Face], peopl
 
 @dataclass(frozen=True)
 class _Likeness:
-    """The median cosine of a face to those of a person and the median margin over the thresholds; one face of the person."""
+    """Median cosine of a face to a person's faces, median margin over the thresholds, and the id of one of these faces."""
 
     median: float
     margin: float
@@ -134,6 +133,6 @@ def _by_person(faces: list[Face]) -> Iterator[tuple[int, Iterator[Face]]]:
 
 
 def _rule(encoder: FaceEncoder, far: float, face: Face) -> DecisionRule:
-    """For the rate, or the nearest that the model is calibrated for."""
+    """The decision rule for the rate, or for the nearest calibrated one."""
     known = encoder.thresholds
     return DecisionRule(encoder, float(np.clip(far, min(known), max(known))), None, face.resolution)

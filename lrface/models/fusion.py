@@ -1,0 +1,105 @@
+"""The top member of a family: a student and the teachers embed sharp faces together.
+
+An embedding of a family with teachers has two parts. The first part lies in the space that all members share. The second part is
+the teachers' own space. It is needed because a teacher compares two sharp faces better in its own space than in the space of a
+student that sees 16 pixels.
+
+- A sharp face is ``[sqrt(w) c, sqrt(1 - w) o]``. ``o`` is the teachers' own embedding. ``c`` is the normalised sum of two
+  embeddings: the student's, of the reduced face, and the teachers', mapped to the student's space
+  (:class:`lrface.models.teacher_map.TeacherMap`).
+- Any other face is ``[sqrt(v) s, sqrt(1 - v) m]``. ``s`` is the student's embedding. ``m`` is the mean embedding of the teachers,
+  because the teachers do not embed this face.
+
+``c``, ``o``, ``s`` and ``m`` have unit length, so the embeddings have unit length too. Two sharp faces are compared by both parts.
+In all other pairs the second part is almost constant, and the first part decides. The mean ``m`` and the weights ``w`` and ``v``
+keep the similarities of all kinds of pairs on one scale. The weights were chosen on LFW View 1: see benchmarks/results/trials.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrface.models.embedder import Embedder
+from lrface.models.teacher_map import TeacherMap
+
+#: Weight w of the shared space in the embedding of a sharp face.
+SHARP_WEIGHT = 0.45
+
+#: Weight v of the shared space in the embedding of any other face.
+STUDENT_WEIGHT = 0.55
+
+
+def unit(rows: np.ndarray) -> NDArray[np.float32]:
+    """Rows of unit length, float32 ``[..., d]``."""
+    result: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return result
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Builds the embeddings of a family with teachers.
+
+    Attributes:
+        mapping: map from the teachers' embeddings to the students' space.
+    """
+
+    mapping: TeacherMap
+
+    @property
+    def dim(self) -> int:
+        """Length of the embeddings: the student's and the teachers' lengths added."""
+        return self.mapping.dim + sum(map(len, self.mapping.centres))
+
+    def students(self, rows: np.ndarray) -> NDArray[np.float32]:
+        """Complete the embeddings of faces that only a student has embedded.
+
+        Args:
+            rows: float32 ``[n, d]``, L2-normalised.
+
+        Returns:
+            float32 ``[n, dim]``, L2-normalised.
+        """
+        mean = side_by_side(self.mapping.centres)
+        return _join(rows, np.broadcast_to(mean, (len(rows), len(mean))), STUDENT_WEIGHT)
+
+    def sharp(self, rows: np.ndarray, own: np.ndarray) -> NDArray[np.float32]:
+        """Fuse the embeddings of sharp faces.
+
+        Args:
+            rows: embeddings of the student, float32 ``[n, d]``, L2-normalised.
+            own: embeddings of the teachers from :class:`TeacherNetwork`, float32 ``[n, sum of d_k]``.
+
+        Returns:
+            float32 ``[n, dim]``, L2-normalised.
+        """
+        ends = np.cumsum([len(centre) for centre in self.mapping.centres])[:-1]
+        mapped = self.mapping(np.split(own, ends, axis=1))
+        return _join(unit(rows + unit(mapped)), unit(own), SHARP_WEIGHT)
+
+
+def side_by_side(parts: Sequence[np.ndarray]) -> NDArray[np.float32]:
+    """Concatenate embeddings ``[..., d_k]`` of several teachers to unit length. Its cosine is the mean of their cosines."""
+    return unit(np.concatenate([unit(part) for part in parts], axis=-1))
+
+
+def _join(shared: np.ndarray, own: np.ndarray, weight: float) -> NDArray[np.float32]:
+    return np.concatenate([np.sqrt(weight) * shared, np.sqrt(1 - weight) * own], axis=1).astype(np.float32)
+
+
+class TeacherNetwork:
+    """Teachers as one network on aligned crops.
+
+    Args:
+        teachers: in the order of the family's map.
+    """
+
+    def __init__(self, teachers: Sequence[Embedder]) -> None:
+        self._teachers = teachers
+
+    def __call__(self, batch: np.ndarray) -> NDArray[np.float32]:
+        """Embed a batch: float32 ``[n, 3, 112, 112]``, -1 to 1 -> float32 ``[n, sum of d_k]`` of unit length."""
+        pixels = np.clip(np.rint(batch * 127.5 + 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        crops = list(np.ascontiguousarray(pixels))
+        return side_by_side([teacher.embed(crops, max(len(crops), 1)) for teacher in self._teachers])
