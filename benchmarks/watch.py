@@ -1,11 +1,13 @@
-"""Accuracy of templates from 1 to 32 frames of a clip, compared with a sharp photo.
+"""What many looks at one person are worth: templates of 1 to 32 frames of a clip against a photo, another clip, and a gallery.
 
-    python benchmarks/watch.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt
+    python benchmarks/watch_film.py work/test-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16
+    python benchmarks/watch_film.py work/other-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16 --photo 1 --seed 1000
+    python benchmarks/watch_film.py work/train-16 --lfw lfw/images --pairs lfw/pairsDevTrain.txt --side 16
+    python benchmarks/watch.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt --store data/lfw_mtcnn
 
-The clips show people of LFW View 1, four at a time, with one photo each. They go through ``lrface.watch`` end to end, so faces are
-detected, tracked and embedded as in use. The first photo of a person is in the clip; the second is the sharp photo. The truth
-tells which person a detected face belongs to. An interrupted run continues in the folder ``work``. The results go to
-benchmarks/results/watch-NAME.json.
+``test-SIDE`` shows the first photo of each person, ``other-SIDE`` the second one, the sharp photo. ``train-SIDE`` shows
+other people, who are strangers to the gallery. ``several-SIDE``, where it is there, shows three photos of each person one after
+another, and one more is the sharp photo. Looks are given to people by the truth. Writes benchmarks/results/watch.json and watch.md.
 """
 
 import sys
@@ -14,179 +16,180 @@ from typing import Any
 
 import click
 import numpy as np
-from make_clips import RATE, Actor, Look, lfw_actors, make_clip
-from tqdm import tqdm
+from make_clips import LFW_FACE, lfw_people, read_actor
+from watch_film import RECORD, read_film
+from watch_rules import COUNTS, FEWEST, RULES, Photos, draw_templates, identify, verify
 
-import lrface
+from lrface.data.sets.pair_set import from_store
 from lrface.errors import LrfaceError
-from lrface.files import read_json, write_json
+from lrface.faces.quality import assess
+from lrface.files import atomic_write, read_json, write_json
 from lrface.recognition.encoder import FaceEncoder, ImageError
 from lrface.version import code_version
-from lrface.video.journal import read_frames
 
 RESULTS = Path(__file__).parent / "results"
-COUNTS, FAR, PEOPLE = (1, 2, 4, 8, 16, 32), 0.001, 4
+GALLERY = 1000
 
 
-def film(work: Path, actors: list[Actor], look: Look, encoder: FaceEncoder) -> None:
-    """Write the missing clips, and watch those that have not been watched."""
-    for number in tqdm(range(len(actors) // PEOPLE), "clips", unit="clip"):
-        clip, out = work / f"{number:04d}.mp4", work / f"{number:04d}"
-        chosen = [Actor(actor.name, actor.photos[:1], actor.face) for actor in actors[number * PEOPLE :][:PEOPLE]]
-        if not clip.with_suffix(".json").exists():
-            make_clip(clip, chosen, look, number)
-        list(lrface.watch(clip, None, encoder, out, faces=False, resume=(out / "watch.json").exists()))
+def sharp_photos(encoder: FaceEncoder, lfw: Path, pairs: tuple[Path, ...], names: list[str], which: int) -> Photos:
+    """The sharp photo of each person, found and embedded as a user's; without those in which no face is found."""
+    known = dict(lfw_people(pairs, which + 1))
+    rows, details, kept = [], [], []
+    for name in names:
+        try:
+            found = encoder.cropped_face(read_actor(lfw, name, [known[name][which]]).photos[0])
+        except ImageError as error:
+            click.echo(f"left out: {name}: {error}", err=True)
+            continue
+        rows.append(encoder.embed_crops([found.crop], resolutions=[found.quality.resolution])[0])
+        details.append(found.quality.resolution)
+        kept.append(name)
+    return Photos(np.stack(rows).astype(np.float64), np.array(details), kept)
 
 
-def read_looks(work: Path, number: int) -> tuple[list[list[Any]], int]:
-    """The detected faces of each person in a clip, and the number of faces that the clip shows."""
-    truth = read_json(work / f"{number:04d}.json")
-    boxes = np.array(truth["boxes"])
-    looks: list[list[Any]] = [[] for _ in truth["people"]]
-    for index, _, seen in read_frames(work / f"{number:04d}" / "journal.jsonl"):
-        rows = boxes[boxes[:, 0] == index]
-        centres = (rows[:, 2:4] + rows[:, 4:6]) / 2
-        for each in seen:
-            away = np.linalg.norm(centres - each.centre, axis=1)
-            if away.min() < 0.5 * truth["side"]:
-                looks[int(rows[int(away.argmin()), 1])].append(each)
-    return looks, len(boxes)
+def fillers(encoder: FaceEncoder, store: Path, pairs: tuple[Path, ...], others: set[str], count: int) -> Photos:
+    """Aligned faces of people who are not filmed, one each."""
+    listed = from_store(store, pairs)
+    first: dict[str, int] = {}
+    for place, name in enumerate(listed.names):
+        first.setdefault(Path(name).parent.name, place)
+    names = sorted(set(first) - others)[:count]
+    crops = [listed.images[first[name]] for name in names]
+    details = [assess(crop).resolution for crop in crops]
+    return Photos(encoder.embed_crops(crops, resolutions=details).astype(np.float64), np.array(details), names)
 
 
-def templates(looks: list[Any], count: int, rule: str) -> tuple[np.ndarray, float]:
-    """Make a template from some of a person's detected faces, spread evenly over the clip.
-
-    Args:
-        looks: the detected faces.
-        count: number of faces to use.
-        rule: ``mean``; ``best`` (the face with the largest product of recognisability and detection score); or ``r,s``: a
-            weighted mean, with recognisability to the power r times score to the power s as weight.
-
-    Returns:
-        The template, float64 ``[dim]`` of length 1, and its pixels of detail.
-    """
-    taken = [looks[place] for place in np.linspace(0, len(looks) - 1, count).round().astype(int)]
-    rows = np.stack([look.embedding for look in taken]).astype(np.float64)
-    known = np.array([max(look.recognisability or 0, 0.01) for look in taken])
-    score = np.array([look.score for look in taken])
-    detail = np.array([look.detail for look in taken])
-    if rule == "best":
-        best = int(np.argmax(known * score))
-        return rows[best] / np.linalg.norm(rows[best]), float(detail[best])
-    powers = (0.0, 0.0) if rule == "mean" else tuple(float(part) for part in rule.split(","))
-    weights = known ** powers[0] * score ** powers[1]
-    mean = weights @ rows
-    return mean / np.linalg.norm(mean), float(np.exp(weights @ np.log(detail) / weights.sum()))
+def cached(path: Path, make: Any) -> Photos:
+    """Photos that were embedded before, or are now."""
+    if not path.exists():
+        photos = make()
+        with atomic_write(path) as file:
+            np.savez(file, rows=photos.rows, details=photos.details, names=np.array(photos.names))
+    with np.load(path) as found:
+        return Photos(found["rows"], found["details"], found["names"].tolist())
 
 
-def accuracy(scores: np.ndarray, same: np.ndarray, folds: int = 10) -> float:
-    """Ten-fold accuracy on as many same pairs as different ones. Each fold uses the best threshold of the other folds."""
-    fold = np.arange(len(scores)) % folds
-    right = 0
-    for each in range(folds):
-        train, test = fold != each, fold == each
-        limits = np.sort(scores[train])
-        rates = [((scores[train] > limit) == same[train]).mean() for limit in limits]
-        right += ((scores[test] > limits[int(np.argmax(rates))]) == same[test]).sum()
-    return float(right / len(scores))
-
-
-def measure(
-    rows: np.ndarray, details: np.ndarray, sharp: np.ndarray, sharp_details: np.ndarray, encoder: FaceEncoder
-) -> dict:
-    """Figures of one kind of templates, float64 ``[people, dim]``, against everybody's sharp photo."""
-    cosines = rows @ sharp.T
-    assert encoder.calibration is not None
-    limits = {far: encoder.calibration.threshold(far, details[:, None], sharp_details[None]) for far in (0.01, FAR)}
-    mates, others = np.diag(cosines), cosines[~np.eye(len(rows), dtype=bool)]
-    shifted = np.roll(np.arange(len(rows)), 1)
-    pairs = np.stack([mates, cosines[np.arange(len(rows)), shifted]], 1).ravel()
-    same = np.tile([True, False], len(rows))
-    strange = ~np.eye(len(rows), dtype=bool)
-    above = {f"{far:g}": (cosines - limit)[strange] for far, limit in limits.items()}
-    return {
-        "accuracy": accuracy(pairs, same),
-        "tar": float((mates > np.quantile(others, 1 - FAR)).mean()),
-        "rank1": float((cosines.argmax(1) == np.arange(len(rows))).mean()),
-        "false_accepts_a_promised_one": {far: float((margin > 0).mean() / float(far)) for far, margin in above.items()},
-        "shift": {far: float(np.quantile(margin, 1 - float(far))) for far, margin in above.items()},
-        "named": float((np.diag(cosines - limits[FAR]) > 0).mean()),
+def measure_side(work: Path, side: str, photos: Photos, filler: Photos, encoder: FaceEncoder) -> dict[str, Any]:
+    """All figures of one size."""
+    films, there = read_film(work / f"test-{side}")
+    found = sum(map(len, films.values())) / there
+    films = {name: looks for name, looks in films.items() if name in photos.names and len(looks) >= FEWEST}
+    rows: list[dict[str, Any]] = []
+    against = photos.of(list(films))
+    for rule in RULES:
+        for count in COUNTS:
+            drawn = draw_templates(films, count, rule)
+            rows.append({"against": "photo", "rule": rule, "frames": count} | verify(drawn, against, encoder))
+    other_film = work / f"other-{side}"
+    if (other_film / RECORD).exists():
+        others = {name: looks for name, looks in read_film(other_film)[0].items() if len(looks) >= FEWEST}
+        both = [name for name in films if name in others]
+        left, right = ({name: film[name] for name in both} for film in (films, others))
+        for rule in RULES:
+            for count in COUNTS:
+                target = draw_templates(right, count, rule)[0]
+                figures = verify(draw_templates(left, count, rule), target, encoder)
+                rows.append({"against": "clip", "rule": rule, "frames": count} | figures)
+    facts = {
+        "people": len(films),
+        "looks": float(np.mean([min(len(looks), COUNTS[-1]) for looks in films.values()])),
+        "found": found,
+        "detail": float(np.median([x.detail for f in films.values() for x in f])),
     }
+    result: dict[str, Any] = facts | {"verify": rows}
+    if (work / f"train-{side}" / RECORD).exists():
+        strangers = read_film(work / f"train-{side}")[0]
+        result["identify"] = identify(films, strangers, against.joined(filler), encoder)
+    return result
+
+
+def tables(results: dict[str, Any], facts: dict[str, Any]) -> str:
+    """Markdown."""
+    lines = [
+        f"{facts['gallery']:,} people in the gallery; model {facts['model_name']}, detector {facts['detector']}; {facts['code']}.",
+        "", "Who was seen in fewer frames than a template asks for is there with all of them.",
+        "",
+        "| faces | people | against | rule | " + " | ".join(f"{count} frames" for count in COUNTS) + " |",
+        "| --- " * (4 + len(COUNTS)) + "|",
+    ]  # fmt: skip
+    for side, found in results.items():
+        for against in dict.fromkeys(row["against"] for row in found["verify"]):
+            for rule in RULES:
+                chosen = [row for row in found["verify"] if (row["against"], row["rule"]) == (against, rule)]
+                cells = [f"{100 * row['accuracy']:.1f} ({100 * row['tar']:.1f})" for row in chosen]
+                lines.append(f"| {side} | {found['people']} | {against} | {rule} | " + " | ".join(cells) + " |")
+    lines += ["", "Accuracy in %, in brackets TAR in % at FAR 1e-3.", ""]
+    lines += [
+        "| faces | frames | strangers accepted for each promised one, photo: FAR 1e-2 | 1e-3 | "
+        "the same by thresholds of single faces: 1e-2 | 1e-3 | right ones accepted % at 1e-3 |",
+        "| --- " * 7 + "|",
+    ]
+    for side, found in results.items():
+        for row in found["verify"]:
+            if (row["against"], row["rule"]) == ("photo", "weighted mean"):
+                cells = [f"{row[key][far]:.2f}" for key in ("false", "false_single") for far in ("0.01", "0.001")]
+                lines.append(f"| {side} | {row['frames']} | " + " | ".join(cells) + f" | {100 * row['named']:.1f} |")
+    lines += [
+        "",
+        "| faces | rule | frames | rank 1 % | TPIR % at FPIR 0.01 | at 0.1 | looks at strangers |",
+        "| --- " * 7 + "|",
+    ]
+    for side, found in results.items():
+        for row in found.get("identify", []):
+            shares = [f"{100 * row[key]:.1f}" for key in ("rank1", "tpir_0.01", "tpir_0.1")]
+            cells = [side, row["rule"], f"{row['frames']}", *shares, f"{row['strangers']}"]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 @click.command()
 @click.argument("work", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--lfw", required=True, type=click.Path(path_type=Path, exists=True), help="Folder of LFW's images.")
+@click.option("--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists.")
 @click.option(
-    "--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists of pairs."
+    "--store", required=True, type=click.Path(path_type=Path, exists=True), help="Aligned faces of the lists."
 )
-@click.option("--people", default=200, show_default=True, type=click.IntRange(20), help="Number of people.")
-@click.option("--side", default=16.0, show_default=True, help="Side of the aligned faces in pixels.")
-@click.option("--frames", default=50, show_default=True, type=click.IntRange(2), help="Frames a clip.")
-@click.option(
-    "--rule", "rules", multiple=True, default=("mean", "1,0", "1,1", "2,0", "2,2", "0,2", "best"), show_default=True
-)
-@click.option("--name", default="16px", show_default=True, help="Part of the name of the results file.")
-def main(
-    work: Path,
-    lfw: Path,
-    pairs: tuple[Path, ...],
-    people: int,
-    side: float,
-    frames: int,
-    rules: tuple[str, ...],
-    name: str,
-) -> None:
-    """Measure templates and tracks on generated clips in WORK."""
+@click.option("--train", type=click.Path(path_type=Path, exists=True), default=None, help="List of several-SIDE, too.")
+@click.option("--model", default=None, help="As for lrface watch.")
+def main(work: Path, lfw: Path, pairs: tuple[Path, ...], store: Path, train: Path | None, model: str | None) -> None:
+    """Measure templates on the films in WORK."""
     try:
-        run(work, lfw, pairs, people, side, frames, rules, name)
+        encoder = FaceEncoder.load(model, turn=False, threads=1)
+        sides = sorted((path.name.split("-")[1] for path in work.glob("test-*")), key=float)
+        filmed = sorted({name for side in sides for name in read_film(work / f"test-{side}")[0]})
+        photos = cached(work / "sharp.npz", lambda: sharp_photos(encoder, lfw, pairs, filmed, 1))
+        filler = cached(
+            work / "filler.npz", lambda: fillers(encoder, store, pairs, set(filmed), GALLERY - len(photos.names))
+        )
+        results = {f"{side} px": measure_side(work, side, photos, filler, encoder) for side in sides}
+        for film in work.glob("several-*"):
+            films, there = read_film(film)
+            lists = (*pairs, *([train] if train else []))
+            several = cached(
+                work / "several.npz",
+                lambda films=films, lists=lists: sharp_photos(encoder, lfw, lists, sorted(films), 0),
+            )
+            kept = {name: looks for name, looks in films.items() if name in several.names and len(looks) >= FEWEST}
+            rows = [
+                {"against": "photo", "rule": rule, "frames": count}
+                | verify(draw_templates(kept, count, rule), several.of(list(kept)), encoder)
+                for rule in RULES
+                for count in COUNTS
+            ]
+            label = f"{film.name.split('-')[1]} px, three photos a person"
+            results[label] = {"people": len(kept), "found": sum(map(len, films.values())) / there, "verify": rows}
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-
-
-def run(
-    work: Path, lfw: Path, pairs: tuple[Path, ...], people: int, side: float, frames: int, rules: tuple[str, ...], name: str
-) -> None:  # fmt: skip
-    """Run the benchmark. See :func:`main`."""
-    encoder = FaceEncoder.load(turn=False)
-    actors = lfw_actors(lfw, pairs, 2)
-    order = np.random.default_rng(0).permutation(len(actors))[:people]
-    actors = [actors[place] for place in order]
-    film(work, actors, Look(side, frames), encoder)
-    looks: list[list[Any]] = []
-    there = 0
-    for number in range(len(actors) // PEOPLE):
-        seen, count = read_looks(work, number)
-        looks += seen
-        there += count
-    sharp, sharp_details, kept = [], [], []
-    for place, actor in enumerate(actors[: len(looks)]):
-        try:
-            cropped = encoder.cropped_face(actor.photos[1])
-        except ImageError:
-            continue
-        if looks[place]:
-            sharp.append(encoder.embed_crops([cropped.crop], resolutions=[cropped.quality.resolution])[0])
-            sharp_details.append(cropped.quality.resolution)
-            kept.append(place)
-    rows = []
-    for rule in rules:
-        for count in COUNTS:
-            made = [templates(looks[place], count, rule) for place in kept]
-            figures = measure(
-                np.stack([row for row, _ in made]), np.array([detail for _, detail in made]), np.stack(sharp).astype(np.float64),
-                np.array(sharp_details), encoder,
-            )  # fmt: skip
-            rows.append({"rule": rule, "frames": count} | figures)
-            print(rule, count, figures)
-    facts: dict[str, Any] = {
-        "people": len(kept), "left_out": len(looks) - len(kept), "side": side, "frames": frames, "rate": RATE,
-        "found": sum(map(len, looks)) / there, "detail": float(np.median([look.detail for each in looks for look in each])),
-        "pairs": [file.name for file in pairs], "model": encoder.embedder.fingerprint, "detector": encoder.detector,
-        "code": code_version(),
+    facts = {
+        "gallery": len(photos.names) + len(filler.names), "model": encoder.embedder.fingerprint, "face": LFW_FACE,
+        "model_name": encoder.embedder.card.get("name"), "detector": encoder.detector, "code": code_version(),
+        "film": read_json(work / f"test-{sides[0]}" / RECORD) | {"side": [float(side) for side in sides]},
+        "command": "python " + " ".join(sys.argv),
     }  # fmt: skip
-    write_json(RESULTS / f"watch-{name}.json", facts | {"rows": rows})
+    write_json(RESULTS / "watch.json", facts | {"results": results})
+    with atomic_write(RESULTS / "watch.md", "w") as file:
+        file.write(tables(results, facts))
 
 
 if __name__ == "__main__":

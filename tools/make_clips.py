@@ -35,6 +35,9 @@ SHUTTER = 0.25
 #: Enlargement at which frames are drawn, and number of moments per frame. The mean gives sub-pixel shifts and motion blur.
 _FINE, _MOMENTS = 4, 3
 
+#: Sides of a face between two lanes, at least, where more people walk than there are lanes.
+LANE = 1.3
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -120,15 +123,22 @@ def _background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _paths(rng: np.random.Generator, count: int, look: Look, size: tuple[int, int]) -> np.ndarray:
-    """Centre and side of each face in each frame, in pixels: float64 ``[people, frames + 1, 3]`` (x, y, side)."""
+    """Centre and side of each face in each frame, float64 ``[people, frames + 1, 3]``: x, y, side.
+
+    Where the lanes are too few for all, each has several people, who walk one behind the other.
+    """
     width, height = size
     margin = 1.2 * look.side
+    lanes = min(count, max(1, int((height - 2 * margin) / (LANE * look.side))))
+    columns = -(-count // lanes)
     moments = np.linspace(0, 1, look.frames + 1)
     paths = np.empty((count, look.frames + 1, 3))
     for person in range(count):
-        lane = (person + 0.5) / count + rng.uniform(-0.1, 0.1) / count
-        ends = margin + rng.uniform(0, 0.15) * width, width - margin - rng.uniform(0, 0.15) * width
-        start, stop = ends if person % 2 == 0 else ends[::-1]
+        column, row = divmod(person, lanes)
+        lane = (row + 0.5) / lanes + rng.uniform(-0.1, 0.1) / lanes
+        first, last = width * column / columns + margin, width * (column + 1) / columns - margin
+        ends = first + rng.uniform(0, 0.15) * width / columns, last - rng.uniform(0, 0.15) * width / columns
+        start, stop = ends if row % 2 == 0 else ends[::-1]
         phase = rng.uniform(0, 2 * np.pi)
         paths[person, :, 0] = start + (stop - start) * moments + 0.3 * np.sin(9 * moments + phase)
         sway = 0.15 * look.side * np.sin(20 * moments + phase)
@@ -149,8 +159,7 @@ def _draw(
             paths[person, number] + (paths[person, number + 1] - paths[person, number]) * SHUTTER * moment / look.blur
             for moment in range(look.blur)
         ]
-        layers = [_paste(image, photo, actor.face, place) for place in places]
-        image = np.asarray(np.mean(layers, axis=0), np.float32)
+        _paste(image, photo, actor.face, places)
         x, y, side = np.mean(places, axis=0)
         edges = [x - side / 2, y - side / 2, x + side / 2, y + side / 2]
         hidden = max(0.0, min(edges[2], pillar[1]) - max(edges[0], pillar[0])) / side
@@ -160,30 +169,38 @@ def _draw(
     return image
 
 
-def _paste(image: np.ndarray, photo: np.ndarray, face: float, place: np.ndarray) -> np.ndarray:
-    """The image with a photo on it. The photo is reduced in two steps, so that no pixel of it is skipped."""
+def _paste(image: np.ndarray, photo: np.ndarray, face: float, places: Sequence[np.ndarray]) -> None:
+    """Lay the mean of a photo at some places onto the image."""
+    reach = 1 + max(place[2] for place in places) * photo.shape[0] / face / 2
+    middles = np.array(places)[:, :2]
+    left, top = np.maximum(np.floor(middles.min(0) - reach), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(middles.max(0) + reach) + 1, image.shape[1::-1]).astype(int)
+    if left >= right or top >= bottom:
+        return
+    window = image[top:bottom, left:right]
+    layers = [_layer(photo, face, place - [left, top, 0], window.shape[1::-1]) for place in places]
+    layer = np.mean(layers, axis=0)
+    window *= 1 - layer[..., 3:]
+    window += layer[..., :3]
+
+
+def _layer(photo: np.ndarray, face: float, place: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A photo, cut round, and its mask: float32 ``[h, w, 4]``, reduced in two steps so that no pixel of it is skipped."""
     x, y, side = place
     fine = max(8, round(photo.shape[0] * _FINE * side / face))
     small = photo
     if fine < photo.shape[0]:
         small = np.asarray(cv2.resize(photo, (fine, fine), interpolation=cv2.INTER_AREA))
     across = photo.shape[0] * side / face
-    height, width = image.shape[:2]
     factor = across / small.shape[0]
     grown = np.array([[factor, 0, x - across / 2], [0, factor, y - across / 2]]) * _FINE
     grown[:, 2] += (factor * _FINE - 1) / 2
-    large = (width * _FINE, height * _FINE)
     yy, xx = np.mgrid[: small.shape[0], : small.shape[0]]
     half = (small.shape[0] - 1) / 2
     round_mask = (((xx - half) / half) ** 2 + ((yy - half) / half) ** 2 < 0.9).astype(np.float32)
     both = np.dstack([small.astype(np.float32) * round_mask[..., None], round_mask])
-    top, bottom = max(0, int(y - across)), min(height, int(y + across) + 2)
-    grown[1, 2] -= top * _FINE
-    warped = cv2.warpAffine(both, grown, (large[0], (bottom - top) * _FINE), flags=cv2.INTER_LINEAR)
-    reduced = cv2.resize(warped, (width, bottom - top), interpolation=cv2.INTER_AREA)
-    result = image.copy()
-    result[top:bottom] = image[top:bottom] * (1 - reduced[..., 3:]) + reduced[..., :3]
-    return result
+    warped = cv2.warpAffine(both, grown, (size[0] * _FINE, size[1] * _FINE), flags=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(warped, size, interpolation=cv2.INTER_AREA))
 
 
 def _filmed(image: np.ndarray, look: Look, rng: np.random.Generator) -> np.ndarray:
@@ -191,18 +208,19 @@ def _filmed(image: np.ndarray, look: Look, rng: np.random.Generator) -> np.ndarr
     return read_image(encode_image(noisy, "jpg", look.jpeg), "frame")
 
 
-def lfw_actors(root: Path, pairs: Sequence[Path], photos: int = 1) -> list[Actor]:
-    """The people in lists of pairs, sorted by name, each with the first ``photos`` photos in the lists."""
+def lfw_people(pairs: Sequence[Path], photos: int = 1) -> list[tuple[str, list[str]]]:
+    """The people of some lists of pairs who have so many photos there, by name, each with these photos' names."""
     known: dict[str, set[str]] = {}
     for file in pairs:
         for pair in read_pairs(file):
             for name in (pair.a, pair.b):
                 known.setdefault(name.split("/")[0], set()).add(name)
-    return [
-        Actor(person, tuple(read_image(root / name, name) for name in sorted(names)[:photos]), LFW_FACE)
-        for person, names in sorted(known.items())
-        if len(names) >= photos
-    ]
+    return [(person, sorted(names)) for person, names in sorted(known.items()) if len(names) >= photos]
+
+
+def read_actor(root: Path, person: str, names: Sequence[str]) -> Actor:
+    """Somebody of LFW with some photos."""
+    return Actor(person, tuple(read_image(root / name, name) for name in names), LFW_FACE)
 
 
 @click.command()
@@ -226,11 +244,12 @@ def main(
 ) -> None:  # fmt: skip
     """Write clips of people of LFW's lists of pairs to OUT."""
     try:
-        actors = lfw_actors(lfw, pairs, photos)
+        known = lfw_people(pairs, photos)
         rng = np.random.default_rng([0xC2, seed])
         for number in range(clips):
-            chosen = [actors[place] for place in rng.choice(len(actors), people, replace=False)]
-            make_clip(out / f"{number:04d}.mp4", chosen, Look(side, frames, pillar=pillar), seed + number)
+            chosen = [known[place] for place in rng.choice(len(known), people, replace=False)]
+            actors = [read_actor(lfw, person, names[:photos]) for person, names in chosen]
+            make_clip(out / f"{number:04d}.mp4", actors, Look(side, frames, pillar=pillar), seed + number)
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lrface.errors import LrfaceError
+from lrface.faces.looks import LOOKS_KEY, LooksShift
 
 #: Two rates count as equal if they differ by no more than this.
 _SAME_RATE = 1e-9
@@ -44,6 +45,7 @@ class Calibration:
             rate of 1 % when both faces have the resolution of the last knot. The number is the part of them that it still
             recognises when one face has the resolution of this knot.
         facts: what the tables were fitted on, for human readers.
+        looks: what templates of several faces of a video add to thresholds; None if it was not measured, and nothing is added.
     """
 
     knots: NDArray[np.float64]
@@ -52,6 +54,7 @@ class Calibration:
     logistic: NDArray[np.float64]
     recognisable: NDArray[np.float64]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    looks: LooksShift | None = None
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> "Calibration | None":
@@ -74,13 +77,14 @@ class Calibration:
                 _table(record["logistic"], 2, 4),
                 _table(record["recognisable"], count),
                 record.get("facts", {}),
+                LooksShift.from_dict(record[LOOKS_KEY]) if LOOKS_KEY in record else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LrfaceError(f"the model's calibration by quality is damaged: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
-        """The tables as plain numbers, rounded to four decimals, as a card holds them."""
-        return {
+        """As a card holds it."""
+        record = {
             "format": FORMAT,
             "knots": _rounded(self.knots),
             "different": {f"{share:g}": _rounded(table) for share, table in self.different.items()},
@@ -89,16 +93,20 @@ class Calibration:
             "recognisable": _rounded(self.recognisable),
             "facts": dict(self.facts),
         }
+        return record if self.looks is None else record | {LOOKS_KEY: self.looks.as_dict()}
 
-    def threshold(self, far: float, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    def threshold(
+        self, far: float, a: ArrayLike, b: ArrayLike, looks: ArrayLike | None = None, other: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """The cosine that a share ``far`` of the pairs of different people exceeds.
 
         Args:
             far: a false accept rate between the smallest and the largest rate in ``different``; see :func:`rate_weights`.
-            a, b: resolutions of the two faces in pixels of detail; their shapes must broadcast.
+            a, b: resolutions of the two faces in pixels of detail; all shapes must broadcast.
+            looks, other: number of faces of a video in the first and in the second template; None for a single face.
 
         Returns:
-            float64 in the broadcast shape of ``a`` and ``b``.
+            float64 in the broadcast shape.
 
         Raises:
             LrfaceError: ``far`` lies outside the calibrated rates.
@@ -107,7 +115,8 @@ class Calibration:
         if not weights:
             raise LrfaceError(f"this model is not calibrated for a false accept rate of {far:g}")
         tables = [weight * self.different[rate] for rate, weight in weights.items()]
-        return self._read(np.sum(tables, axis=0), a, b)
+        limit = self._read(np.sum(tables, axis=0), a, b)
+        return limit + self.shift(far, looks) + self.shift(far, other)
 
     def probability(self, similarity: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
         """The probability that two faces show one person, if pairs of one person and of two are equally frequent.
@@ -126,14 +135,18 @@ class Calibration:
         probability: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
         return probability
 
-    def false_accept_rate(self, similarity: float, a: float, b: float) -> "Rate":
+    def false_accept_rate(self, similarity: float, a: float, b: float, looks: int | None = None) -> "Rate":
         """The share of pairs of different people that are at least this similar; see :func:`find_rate`.
 
         Args:
             similarity: cosine.
             a, b: resolutions of the two faces in pixels of detail.
+            looks: number of faces of a video in the first template; None for a single face.
         """
-        return find_rate({share: float(self._read(table, a, b)) for share, table in self.different.items()}, similarity)
+        limits = {
+            share: float(self._read(table, a, b) + self.shift(share, looks)) for share, table in self.different.items()
+        }
+        return find_rate(limits, similarity)
 
     def recognisability(self, resolution: float) -> float:
         """How well the model can recognise a face of this resolution, 0 to 1; see ``recognisable``. It is 0 at one pixel."""
@@ -154,6 +167,10 @@ class Calibration:
         above = sorted(tables, reverse=True)
         values = np.array([float(self._read(tables[share], a, b)) for share in above])
         return 1 - np.array(above), np.maximum.accumulate(values)
+
+    def shift(self, share: float, looks: ArrayLike | None) -> NDArray[np.float64]:
+        """What a template of several faces of a video adds to a threshold; 0 for a single face, or if it was not measured."""
+        return np.zeros(()) if looks is None or self.looks is None else self.looks.of(share, looks)
 
     def _place(self, resolution: ArrayLike) -> NDArray[np.float64]:
         """Position of a resolution on a logarithmic scale: 0 at the first knot, 1 at the last."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +65,16 @@ class CroppedFace:
         """Left, top, right, bottom in the image's pixels, float32 ``[4]``; the whole image if it was taken as the face."""
         height, width = self.crop.shape[:2]
         return np.array([0, 0, width, height], np.float32) if self.face is None else self.face.box
+
+    def as_dict(self) -> dict[str, Any]:
+        """Where the face is, the detector's score (None where the image itself was taken), and the detail, as JSON writes it."""
+        face = self.face
+        return {
+            "box": [round(float(edge), 2) for edge in self.box],
+            "landmarks": None if face is None else np.round(face.landmarks.astype(float), 2).tolist(),
+            "score": None if face is None else round(float(face.score), 4),
+            "detail": round(float(self.quality.resolution), 2),
+        }
 
 
 @dataclass(frozen=True)

@@ -201,14 +201,7 @@ def _plain(text: str, name: str) -> str:
 
 def _facts(cropped: Any, crops: bool) -> dict[str, Any]:
     """The answer's fields about one face: box, landmarks, score and quality."""
-    facts = {
-        "box": [round(float(edge), 2) for edge in cropped.box],
-        "landmarks": None if cropped.face is None else np.round(cropped.face.landmarks.astype(float), 2).tolist(),
-        "score": None if cropped.face is None else round(float(cropped.face.score), 4),
-        "detail": round(float(cropped.quality.resolution), 2),
-        "quality": cropped.quality.as_dict(),
-        "notes": list(cropped.notes),
-    }
+    facts = {**cropped.as_dict(), "quality": cropped.quality.as_dict(), "notes": list(cropped.notes)}
     return facts | ({"crops": _shown(cropped.crop)} if crops else {})
 
 

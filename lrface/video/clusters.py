@@ -13,8 +13,9 @@ MOST = 3000
 #: Distance of two tracks that overlap in time. No cosine can outweigh it.
 _APART = 1e3
 
-#: Function that gives the cosine above which two tracks are similar, from the details of both (float64, broadcastable).
-Limits = Callable[[np.ndarray, np.ndarray], np.ndarray]
+#: Function that gives the cosine above which two tracks are similar, from the details of both and the numbers of faces of both
+#: (float64, broadcastable).
+Limits = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ def _cluster(people: Sequence[Person], limits: Limits) -> list[int]:
     from sklearn.cluster import AgglomerativeClustering
 
     templates = np.stack([person.template for person in people]).astype(np.float64)
-    detail = np.array([person.detail for person in people])
+    detail, looks = (np.array([getattr(person, name) for person in people]) for name in ("detail", "faces"))
     start, end = (np.array([getattr(person, edge) for person in people]) for edge in ("start", "end"))
-    distance = 1 + limits(detail[:, None], detail[None]) - templates @ templates.T
+    distance = 1 + limits(detail[:, None], detail[None], looks[:, None], looks[None]) - templates @ templates.T
     together = (start[:, None] <= end[None]) & (start[None] <= end[:, None])
     distance[together] = _APART
     np.fill_diagonal(distance, 0.0)

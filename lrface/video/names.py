@@ -42,7 +42,9 @@ class Namer:
         """Find the person of a template. With fewer than ``FIRST`` faces there is no name yet, only the nearest person."""
         if self._gallery is None:
             return Naming()
-        answer = self._gallery.search_embedding(template.embedding, 1, self._far, self._threshold, template.detail)
+        answer = self._gallery.search_embedding(
+            template.embedding, 1, self._far, self._threshold, template.detail, template.count
+        )
         if not answer.matches:
             return Naming()
         best = answer.matches[0]

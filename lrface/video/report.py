@@ -96,9 +96,14 @@ def _match(person: Person) -> str:
 
 
 def _command(out: Path, group: Group, gallery: str | None) -> str:
-    """The command that enrols an unknown person: the best crop of each of the longest tracks."""
+    """The command that enrols an unknown person: the best crop of each of the longest tracks, and more of their crops if few."""
     longest = sorted(group.tracks, key=lambda person: -person.faces)[:ENROLLED]
-    crops = [str(out / CROPS / f"{person.track:05d}.jpg") for person in longest]
+    files = [out / CROPS / f"{person.track:05d}.jpg" for person in longest]
+    more = [out / CROPS / f"{person.track:05d}-{place}.jpg" for person in longest for place in range(SHOWN)]
+    more = [path for path in more if path.is_file()]
+    missing = min(ENROLLED - len(files), len(more))
+    files += [more[(2 * place + 1) * len(more) // (2 * missing)] for place in range(missing)]
+    crops = [str(path) for path in files]
     words = ["lrface", "gallery", "add", "NAME", *crops, "--detector", "none", "--gallery", gallery or "gallery"]
     return shlex.join(words)
 

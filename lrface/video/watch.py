@@ -103,7 +103,7 @@ class Watch:
         self._source, self._encoder, self._options, self._log = source, encoder, options, log
         self._gallery_name = gallery_name
         self._namer = Namer(gallery, options.far, options.threshold)
-        self._tracker = self._new_tracker()
+        self._tracker = self.new_tracker()
         # Track -> number of faces at the last comparison, and its result.
         self._named: dict[int, tuple[int, Naming]] = {}
         self._writer: Writer | None = None
@@ -237,7 +237,7 @@ class Watch:
         if self._options.video:
             from lrface.video.picture import write_video
 
-            write_video(self._source, self._writer, self._new_tracker(), self._tracker.joined, self._options.progress)
+            write_video(self._source, self._writer, self.new_tracker(), self._tracker.joined, self._options.progress)
         self._writer.finish(facts)
 
     def _settings(self) -> dict[str, Any]:
@@ -259,22 +259,26 @@ class Watch:
             "looks": options.looks,
         }
 
-    def _new_tracker(self) -> Tracker:
+    def new_tracker(self) -> Tracker:
+        """A new tracker with the settings of this watch."""
         return Tracker(self._source.rate / self._options.every, self._options.patience, self._alike)
 
     def limits(self) -> Limits | None:
-        """The function that gives the cosine above which two close tracks are of one person, from the details of both."""
+        """The function that gives the cosine above which two close tracks are of one person, from detail and faces of both."""
         calibration, known = self._encoder.calibration, self._encoder.thresholds
         if calibration is not None:
-            return lambda a, b: calibration.threshold(JOIN_FAR, a, b)
+            return lambda a, b, looks, other: calibration.threshold(JOIN_FAR, a, b, looks, other)
         if not known:
             return None
         plain = self._encoder.threshold(min(max(JOIN_FAR, min(known)), max(known)))
-        return lambda a, b: np.full(np.broadcast_shapes(np.shape(a), np.shape(b)), plain)
+        return lambda a, b, *_: np.full(np.broadcast_shapes(np.shape(a), np.shape(b)), plain)
 
     def _alike(self, cosine: float, a: Track, b: Track) -> bool:
         limits = self.limits()
-        return limits is not None and cosine > float(limits(np.array(a.template.detail), np.array(b.template.detail)))
+        if limits is None:
+            return False
+        parts = (a.template.detail, b.template.detail, a.template.count, b.template.count)
+        return cosine > float(limits(*(np.array(part) for part in parts)))
 
 
 def _person(track: Track, naming: Naming) -> Person:

@@ -224,3 +224,26 @@ def test_a_full_disk_is_one_line(clip, encoder, tmp_path, monkeypatch):
         list(lrface.watch(clip, None, encoder, tmp_path / "out"))
     monkeypatch.undo()
     assert len(ended(lrface.watch(clip, None, encoder, tmp_path / "out", resume=True))) == 3
+
+
+def test_a_threshold_of_templates_decides(clip, encoder, gallery):
+    import numpy as np
+
+    from lrface.faces.calibration import Calibration
+    from lrface.faces.looks import LooksShift
+
+    def calibrated(shift):
+        fars = (0.1, 0.01, 0.001)
+        tables = {far: np.full((2, 2), 0.95 - 0.1 * far) for far in fars}
+        looks = LooksShift(np.array([1.0, 8.0, 32.0]), {far: np.array([0.0, 0.0, shift]) for far in fars})
+        return Calibration(
+            np.array([4.0, 24.0]), tables, {0.5: np.ones((2, 2))}, np.zeros((2, 4)), np.ones(2), {}, looks
+        )
+
+    encoder.__dict__["calibration"] = calibrated(0.0)
+    assert {person.name for person in ended(lrface.watch(clip, gallery, encoder))} == {"Rosa", "Greta", None}
+    encoder.__dict__["calibration"] = calibrated(1.0)  # what eight looks were enough for, forty are not
+    events = list(lrface.watch(clip, gallery, encoder))
+    assert [event.kind for event in events if event.person.name is None].count("corrected") == 2
+    assert {person.name for person in ended(events)} == {None}
+    assert all(person.threshold > 1 for person in ended(events) if person.faces == 40)

@@ -24,6 +24,7 @@ class DecisionRule:
         far: the false accept rate of one comparison.
         threshold: a cosine for all faces instead.
         resolution: of the probe, in pixels of detail; None if unknown.
+        looks: of how many looks of a video the probe is the template; None: it is one face.
 
     Attributes:
         lowest: the smallest threshold of any face.
@@ -34,13 +35,14 @@ class DecisionRule:
     """
 
     def __init__(
-        self, encoder: FaceEncoder | None, far: float, threshold: float | None, resolution: float | None
-    ) -> None:
+        self, encoder: FaceEncoder | None, far: float, threshold: float | None, resolution: float | None,
+        looks: int | None = None,
+    ) -> None:  # fmt: skip
         if threshold is not None and not -1 <= threshold <= 1:
             raise LrfaceError(f"a threshold of {threshold} makes no sense: it is a cosine, -1 to 1")
         if threshold is None and encoder is None:
             raise LrfaceError("a gallery that was opened without a model has no thresholds: give one")
-        self._far, self._resolution, self._by_hand = far, resolution, threshold is not None
+        self._far, self._resolution, self._by_hand, self._looks = far, resolution, threshold is not None, looks
         self._calibration = encoder.calibration if encoder is not None else None
         self._rates = encoder.thresholds if encoder is not None else {}
         self._plain = threshold if threshold is not None else encoder.threshold(far)  # type: ignore[union-attr]
@@ -51,16 +53,23 @@ class DecisionRule:
     def thresholds(self, resolutions: np.ndarray) -> np.ndarray:
         """The thresholds of faces with these resolutions (NaN if unknown): float64 ``[n]``."""
         limits = np.full(len(resolutions), self._plain)
+        if self._calibration is not None and not self._by_hand:
+            limits += self._calibration.shift(self._far, self._looks)
         if self._calibration is not None and self._resolution is not None and not self._by_hand:
             known = ~np.isnan(resolutions)
-            limits[known] = self._calibration.threshold(self._far, self._resolution, resolutions[known])
+            limits[known] = self._calibration.threshold(self._far, self._resolution, resolutions[known], self._looks)
         return limits
 
     def rate(self, similarity: float, resolution: float | None) -> Rate | None:
         """The share of strangers that reach a similarity to a face of this resolution; None if the model is not calibrated."""
         if self._calibration is not None and self._resolution is not None and resolution is not None:
-            return self._calibration.false_accept_rate(similarity, self._resolution, resolution)
-        return find_rate(self._rates, similarity) if self._rates else None
+            return self._calibration.false_accept_rate(similarity, self._resolution, resolution, self._looks)
+        rates = self._rates
+        if self._calibration is not None:
+            rates = {
+                share: limit + float(self._calibration.shift(share, self._looks)) for share, limit in rates.items()
+            }
+        return find_rate(rates, similarity) if rates else None
 
 
 class Alike:

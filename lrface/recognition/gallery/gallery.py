@@ -207,6 +207,7 @@ class Gallery:
         far: float = SEARCH_FAR,
         threshold: float | None = None,
         resolution: float | None = None,
+        looks: int | None = None,
     ) -> Answer:
         """The same as :meth:`search` for a face that was already embedded.
 
@@ -214,8 +215,9 @@ class Gallery:
             embedding: float32 ``[dim]``, L2-normalised.
             top, far, threshold: see :meth:`search`.
             resolution: of the face, in pixels of detail (:class:`lrface.faces.quality.Quality`), if known.
+            looks: of how many looks of a video this is the template; None: it is one face.
         """
-        return search_embedding(self._snapshots, self._encoder, embedding, top, far, threshold, resolution)
+        return search_embedding(self._snapshots, self._encoder, embedding, top, far, threshold, resolution, looks)
 
     def remove(self, name: str) -> int:
         """Remove a person with all faces, from every file of the gallery.

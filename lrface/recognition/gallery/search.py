@@ -26,11 +26,12 @@ def search_embedding(
     far: float,
     threshold: float | None,
     resolution: float | None,
+    looks: int | None = None,
 ) -> Answer:
     """See :meth:`lrface.recognition.gallery.gallery.Gallery.search_embedding`."""
     if top < 1:
         raise LrfaceError(f"top {top}: name one person at least")
-    rule, store = DecisionRule(encoder, far, threshold, resolution), snapshots.store
+    rule, store = DecisionRule(encoder, far, threshold, resolution, looks), snapshots.store
     query = np.asarray(embedding, np.float32)
     with snapshots.take():
         totals = store.totals()
