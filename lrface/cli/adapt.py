@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 @TURN
 @DEVICE
 def command(
-    model: str | None, faces: tuple[str, ...], out: str, share: float | None, detector: str, face: str | None, turn: bool, device: str
+    model: str | None, faces: tuple[str, ...], out: str, share: float | None, detector: str, face: str | None,
+    turn: bool, device: str,
 ) -> None:  # fmt: skip
     """Adapt MODEL, a shipped model's name or a file with torch weights, to the look of one camera.
 
