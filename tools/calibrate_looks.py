@@ -20,7 +20,7 @@ from lrface.data.sets.pair_set import from_store
 from lrface.errors import LrfaceError
 from lrface.eval.verification import FARS
 from lrface.faces.calibration import CARD_KEY, Calibration
-from lrface.faces.looks import LooksShift
+from lrface.faces.looks import LOOKS_KEY, LooksShift
 from lrface.faces.quality import assess
 from lrface.files import file_digest, read_json, write_json
 from lrface.models import shipped
@@ -128,7 +128,7 @@ def read_films(folders: tuple[Path, ...], fingerprint: str) -> dict[str, list[An
 
 
 def write(name: str, looks: LooksShift) -> Path:
-    """Put the shifts into the family's file, for the students alone and with the teachers: these see no face of a film.
+    """Put the shifts into the family's file, for the students alone: with the teachers similarities are others.
 
     Raises:
         LrfaceError: there is no such family.
@@ -137,8 +137,7 @@ def write(name: str, looks: LooksShift) -> Path:
     if path is None:
         raise LrfaceError(f"there is no family {name}: ship it first")
     record = read_json(path)
-    for card in [record["card"], *([record["sharp"]["card"]] if "sharp" in record else [])]:
-        card[CARD_KEY]["looks"] = looks.as_dict()
+    record["card"][CARD_KEY][LOOKS_KEY] = looks.as_dict()
     write_json(path, record)
     listing = shipped.listing()
     listing["sha256"][path.name] = file_digest(path)
