@@ -119,7 +119,7 @@ def read_films(folders: tuple[Path, ...], fingerprint: str) -> dict[str, list[An
     sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
     from watch_film import RECORD, read_film
 
-    found = {}
+    found: dict[str, list[Any]] = {}
     for folder in folders:
         if read_json(folder / RECORD)["model"] != fingerprint:
             raise LrfaceError(f"{folder} was watched with another model: film again")
