@@ -152,7 +152,9 @@ def identify(
             right, height, known = (np.array(column) for column in zip(*answers, strict=True))
             alarms = height[~known]
             limits = {fpir: np.quantile(alarms, 1 - fpir, method="higher") for fpir in FPIRS}
-            tpir = {f"tpir_{fpir:g}": float((right & (height > limit))[known].mean()) for fpir, limit in limits.items()}
+            tpir: dict[str, Any] = {
+                f"tpir_{fpir:g}": float((right & (height > limit))[known].mean()) for fpir, limit in limits.items()
+            }
             rows.append(
                 {"rule": rule, "frames": count, "rank1": float(right[known].mean()), "strangers": len(alarms)} | tpir
             )

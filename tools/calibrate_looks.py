@@ -20,7 +20,7 @@ from lrface.data.sets.pair_set import from_store
 from lrface.errors import LrfaceError
 from lrface.eval.verification import FARS
 from lrface.faces.calibration import CARD_KEY, Calibration
-from lrface.faces.looks import LooksShift
+from lrface.faces.looks import LOOKS_KEY, LooksShift
 from lrface.faces.quality import assess
 from lrface.files import file_digest, read_json, write_json
 from lrface.models import shipped
@@ -29,8 +29,11 @@ from lrface.video.template import Template
 
 COUNTS = (1, 2, 4, 8, 16, 32)
 
-#: Photos that templates are compared with, at most.
+#: Largest number of photos that templates are compared with.
 PHOTOS = 3000
+
+#: Smallest number of pairs above a threshold. A rate with fewer is not fitted: the nearest fitted one stands for it.
+FEWEST = 20
 
 #: Parts of a clip that make a template each, at most: those of one clip are much alike.
 DRAWS = 8
@@ -69,18 +72,22 @@ def fit(
         LrfaceError: nobody was looked at often enough.
     """
     plain = replace(calibration, looks=None)
-    shifts: dict[float, list[float]] = {far: [] for far in FARS}
+    pairs = sum(int((owners != name.split(":")[-1]).sum()) for name in films)
+    fitted = [far for far in FARS if pairs * far >= FEWEST]
+    if not fitted:
+        raise LrfaceError(f"{pairs:,} pairs of people and photos are too few: film more people, or name more photos")
+    shifts: dict[float, list[float]] = {far: [] for far in fitted}
     for count in COUNTS:
-        margins: dict[float, list[np.ndarray]] = {far: [] for far in FARS}
+        margins: dict[float, list[np.ndarray]] = {far: [] for far in fitted}
         for name, looks in films.items():
             others = owners != name.split(":")[-1]
-            for drawn in draw_looks(looks, count):
+            for drawn in draw_looks(looks, count):  # nobody is in a template of more looks than there are
                 template = make_template(drawn)
                 cosines = photos[others] @ template.embedding
-                for far in FARS:
+                for far in fitted:
                     limits = plain.threshold(far, template.detail, details[others])
                     margins[far].append((cosines - limits).astype(np.float32))
-        for far in FARS:
+        for far in fitted:
             if not margins[far]:
                 raise LrfaceError(f"nobody was looked at {count} times: film longer clips")
             shifts[far].append(float(np.quantile(np.concatenate(margins[far]), 1 - far)))
@@ -112,7 +119,7 @@ def read_films(folders: tuple[Path, ...], fingerprint: str) -> dict[str, list[An
     sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
     from watch_film import RECORD, read_film
 
-    found = {}
+    found: dict[str, list[Any]] = {}
     for folder in folders:
         if read_json(folder / RECORD)["model"] != fingerprint:
             raise LrfaceError(f"{folder} was watched with another model: film again")
@@ -121,7 +128,7 @@ def read_films(folders: tuple[Path, ...], fingerprint: str) -> dict[str, list[An
 
 
 def write(name: str, looks: LooksShift) -> Path:
-    """Put the shifts into the family's file, for the students alone and with the teachers: these see no face of a film.
+    """Put the shifts into the family's file, for the students alone: with the teachers similarities are others.
 
     Raises:
         LrfaceError: there is no such family.
@@ -130,8 +137,7 @@ def write(name: str, looks: LooksShift) -> Path:
     if path is None:
         raise LrfaceError(f"there is no family {name}: ship it first")
     record = read_json(path)
-    for card in [record["card"], *([record["sharp"]["card"]] if "sharp" in record else [])]:
-        card[CARD_KEY]["looks"] = looks.as_dict()
+    record["card"][CARD_KEY][LOOKS_KEY] = looks.as_dict()
     write_json(path, record)
     listing = shipped.listing()
     listing["sha256"][path.name] = file_digest(path)
@@ -144,14 +150,15 @@ def write(name: str, looks: LooksShift) -> Path:
 @click.option("--films", multiple=True, required=True, type=click.Path(path_type=Path, exists=True), help="Folders.")
 @click.option("--images", required=True, type=click.Path(), help="A store of the photos.")
 @click.option("--pairs", multiple=True, required=True, type=click.Path(), help="Lists that name them; View 1's train.")
-def main(name: str, films: tuple[Path, ...], images: str, pairs: tuple[str, ...]) -> None:
+@click.option("--photos", default=PHOTOS, show_default=True, type=click.IntRange(1), help="Largest number of photos.")
+def main(name: str, films: tuple[Path, ...], images: str, pairs: tuple[str, ...], photos: int) -> None:
     """Calibrate the family NAME."""
     try:
         encoder = FaceEncoder.load(name, threads=1)
         if encoder.calibration is None:
             raise LrfaceError(f"{name} is not calibrated by quality: tools/ship_family.py does that")
         found = read_films(films, encoder.embedder.fingerprint)
-        rows, details, owners = embed_photos(encoder, images, pairs)
+        rows, details, owners = embed_photos(encoder, images, pairs, photos)
         looks = fit(found, rows, details, owners, encoder.calibration)
         facts = {"films": [folder.name for folder in films], "people": len(found), "photos": len(rows)}
         path = write(name, replace(looks, facts=facts))

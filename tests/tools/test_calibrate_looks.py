@@ -69,7 +69,8 @@ def test_own_photos_are_no_strangers(world, calibration):
     names = [name.split(":")[1] for name in films]
     after = fit(films, np.concatenate([photos, mates[:1]]), np.r_[details, 12.0], np.r_[owners, names[:1]], calibration)
     first = {name: looks for name, looks in films.items() if name.endswith(":p0")}
-    assert fit(first, mates[1:2], details[:1], np.array(["p1"]), calibration).shifts[0.01][0] < 0.3
+    with pytest.raises(LrfaceError, match="too few"):
+        fit(first, mates[:1], details[:1], np.array(names[:1]), calibration)
     assert after.shifts[0.01] == pytest.approx(before.shifts[0.01], abs=0.02)
 
 
