@@ -251,7 +251,7 @@ def table(results: dict[str, Any]) -> str:
         "",
         f"{DIM}-d embeddings, one a person, made up as `benchmarks/gallery_stores.py` says; {results['cores']} cores that "
         f"others used, too (load {results['load']}); {results['server']}. Elapsed times, and in brackets those of the "
-        "processors, of client and server together.",
+        "processors, of client and server together." + results.get("note", ""),
         "",
         "| people | store | search | enrolled, s | of these the index | search, ms: 1 client | 8 clients, median and 95 % "
         "| searches/s of 8 | found of exact: nearest / 5 nearest | disk, MB |",
