@@ -169,7 +169,7 @@ def main(
 
 
 def _measured_before(file: Path, facts: dict[str, Any], measured: set[str]) -> list[dict[str, Any]]:
-    """The file's rows of models that are not measured now. Raises LrfaceError if they are of other faces."""
+    """Rows of the results file for models that are not measured now. Raises LrfaceError if they use other faces."""
     before = read_json(file)
     if any(before[key] != value for key, value in facts.items()):
         raise LrfaceError(f"{file} was measured on other faces: leave --add out")

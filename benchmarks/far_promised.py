@@ -41,7 +41,7 @@ FAMILY_SIDES = (8, 12, 16, 20, 24, 32, 48, None)
 BLURS = (0.0, 1.0)
 KINDS = ("HR-LR", "LR-LR")
 IMAGES_A_PERSON = 2
-#: Side of the largest faces to fit on, of a model and of a family, as tools/calibrate.py and tools/ship_family.py have them.
+#: Side in pixels of the largest faces in the fit, for a model and for a family, as in tools/calibrate.py and tools/ship_family.py.
 LARGEST = {False: 48, True: 112}
 
 
@@ -205,7 +205,7 @@ def main(
 
 
 def _held_out(store: Store, holdout: int | None, embedder: Embedder | Family) -> Source:
-    """What the model's card says was held out; a family's members are asked for by ``holdout``."""
+    """The held-out faces. ``holdout`` is the number of held-out identities; None: as in the model's card."""
     if holdout is None:
         return held_out_source(store, embedder.card)
     section = DataSection(store=str(store.path), holdout_identities=holdout).model_dump()

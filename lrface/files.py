@@ -46,7 +46,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 def require_path(path: str | Path, what: str = "the path") -> str | Path:
-    """Return the path unless it is empty. ``Path("")`` is the current folder, which nobody means by an empty string.
+    """Return the path unless it is empty. ``Path("")`` would be the current folder, which is hardly ever intended.
 
     Raises:
         LrfaceError: it is empty.

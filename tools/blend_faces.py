@@ -1,11 +1,11 @@
-"""Blend aligned faces in pairs into faces of nobody: more pictures for the losses that need no label.
+"""Blend pairs of aligned faces into faces without identity: more pictures for the losses that need no label.
 
     python tools/blend_faces.py --store data/joined_store --count 60000 --out data/joined/-1
     lrface prepare data/joined --detector none --out data/blended_store
 
-The mean of two aligned faces looks like a third person. A teacher that sees it says where that person lies, so a student is taught
-at points between the training identities, too (Beyer et al., "Knowledge distillation: a good teacher is patient and consistent",
-2022, mix pictures for teacher and student alike). Held-out identities are left out.
+The mean of two aligned faces looks like a third person. The teacher embeds it too, so a student is also taught at points between
+the training identities. Beyer et al. ("Knowledge distillation: a good teacher is patient and consistent", 2022) give teacher and
+student the same mixed pictures. Held-out identities are left out.
 """
 
 import sys
@@ -22,9 +22,9 @@ from lrface.files import atomic_write
 from lrface.train.recipe import DataSection
 from lrface.train.split import split_store
 
-#: Share of the first face: near the middle, where a blend is least like either.
+#: Range of the first face's share: near the middle, where a blend is least similar to either face.
 SHARES = (0.35, 0.65)
-QUALITY = 95  # of JPEG
+QUALITY = 95  # JPEG quality
 
 
 def draw_blends(
@@ -35,7 +35,8 @@ def draw_blends(
     Args:
         images: int64 ``[n]``, numbers in the store.
         labels: int64 ``[n]``, their identities.
-        count: pairs.
+        count: number of pairs.
+        seed: of the random choices.
 
     Returns:
         int64 ``[count]``, int64 ``[count]``, float64 ``[count]``.
@@ -54,7 +55,7 @@ def draw_blends(
 
 
 def blend(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    """uint8 ``[s, s, 3]``: the weighted mean of two crops of one size."""
+    """The weighted mean of two crops of the same size: uint8 ``[s, s, 3]``."""
     mean: np.ndarray = share * first.astype(np.float32) + (1 - share) * second.astype(np.float32)
     return mean.round().astype(np.uint8)
 
@@ -63,10 +64,12 @@ def blend(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
 @click.option("--store", type=click.Path(path_type=Path), required=True, help="Store of labelled faces.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the blends.")
 @click.option("--count", type=click.IntRange(min=1), default=60_000, show_default=True)
-@click.option("--holdout-identities", type=int, default=300, show_default=True, help="As in the recipe: left out.")
+@click.option(
+    "--holdout-identities", type=int, default=300, show_default=True, help="Identities to leave out, as in the recipe."
+)
 @click.option("--seed", default=5, show_default=True)
 def main(store: Path, out: Path, count: int, holdout_identities: int, seed: int) -> None:
-    """Write blends; those that are there stay, so a killed call goes on."""
+    """Write blends. Existing ones are kept, so that the command can be run again after a kill."""
     try:
         faces = Store(store)
         split = split_store(

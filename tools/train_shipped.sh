@@ -40,5 +40,5 @@ fit_map() {  # POWER FILE
 }
 fit_map 0.5 family_map.safetensors
 fit_map 0.25 family_top.safetensors
-python tools/ship_family.py lrface --member lrface-r18-16px:0 --map "$data/family_top.safetensors" --sharp 22 \
+python tools/ship_family.py lrface --member lrface-r18-16px:0 --map "$data/family_top.safetensors" --sharp 18 \
   --teacher "$data/dlib_resnet.onnx" --store "$data/joined_store" "${view1[@]}" --faces 6000

@@ -18,6 +18,7 @@ from lrface.models.embedder import open_embedder
 
 OUT = Path(__file__).parents[1] / "docs" / "models.md"
 SIDES = (4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
+FAMILY_SIDES = (8.0, 12.0, 16.0, 20.0, 24.0, 36.0, 64.0)
 FACTS = {
     "licence": "Licence", "data_licence": "Data", "teacher": "Teachers", "overlap_check": "Overlap with LFW",
     "intended_use": "Intended use", "limits": "Known limits",
@@ -49,18 +50,30 @@ def figures(rows: list[dict[str, Any]], model: str) -> list[str]:
     return [*lines, "", f"Faces aligned by {mine[0]['alignment']}; flip sum; ten folds; each figure computed once.", ""]
 
 
-def thresholds(calibration: Calibration) -> list[str]:
-    """Cosine thresholds for two faces of the same resolution, as a Markdown table."""
+def thresholds(
+    calibration: Calibration, sides: tuple[float, ...] = SIDES, other: float | None = None, facts: bool = True
+) -> list[str]:
+    """Cosine thresholds as a Markdown table.
+
+    Args:
+        calibration: of the model or family.
+        sides: resolutions in pixels, one per column.
+        other: resolution of the second face; None for the same as the first.
+        facts: add the people on whom the thresholds were fitted.
+    """
     rates = [far for far in sorted(calibration.different, reverse=True) if far in (0.1, 0.01, 0.001, 0.0001)]
     lines = [
-        "| false accept rate | " + " | ".join(f"{side:g} px" for side in SIDES) + " |",
-        "|---" * (len(SIDES) + 1) + "|",
+        "| false accept rate | " + " | ".join(f"{side:g} px" for side in sides) + " |",
+        "|---" * (len(sides) + 1) + "|",
     ]
     for far in rates:
-        cells = " | ".join(f"{float(calibration.threshold(far, side, side)):.3f}" for side in SIDES)
+        cells = " | ".join(f"{float(calibration.threshold(far, side, other or side)):.3f}" for side in sides)
         lines.append(f"| {far:g} | {cells} |")
     sources = "; ".join(f"{each['name']}: {each['people']} people" for each in calibration.facts["sources"])
-    return [*lines, "", f"Cosine thresholds for two faces of so many pixels of detail, fitted on {sources}.", ""]
+    pair = (
+        f"a face of {other:g} pixels of detail and one of so many" if other else "two faces of so many pixels of detail"
+    )
+    return [*lines, "", f"Cosine thresholds for {pair}" + (f", fitted on {sources}." if facts else "."), ""]
 
 
 def card(model: str, rows: list[dict[str, Any]]) -> list[str]:
@@ -83,6 +96,36 @@ def card(model: str, rows: list[dict[str, Any]]) -> list[str]:
     return lines + (thresholds(calibration) if calibration else [])
 
 
+def family_card(name: str, rows: list[dict[str, Any]]) -> list[str]:
+    """The section of one family, alone and with its teachers."""
+    path = shipped.find_family(name)
+    assert path is not None
+    record = json.loads(path.read_text())
+    lines = [f"## {name}, the family", ""]
+    lines += [
+        f"- Faces with {each['detail']:g} and more pixels of detail: {each['model']}" for each in record["members"]
+    ]
+    parts = [(name, record["card"])]
+    if top := record.get("sharp"):
+        lines.append(
+            f"- With teachers (`--sharp`), faces with {top['detail']:g} and more pixels of detail are embedded by the last of "
+            f"these models together with {', '.join(top['teachers'])}, see "
+            "[one space for small and large faces](low-resolution.md#sharp-faces-one-space-for-small-and-large-ones)"
+        )
+        parts.append((f"{name} + ", top["card"]))
+    lines.append("")
+    for label, facts in parts:
+        lines += [f"### {name}{' with teachers' if label != name else ''}", ""]
+        for model in sorted(
+            {row["model"] for row in rows if row["model"] == label or row["model"].startswith(f"{name} + ")}
+        ):
+            lines += figures(rows, model) if (model == name) == (label == name) else []
+        if calibration := Calibration.from_card(facts):
+            lines += thresholds(calibration, FAMILY_SIDES, facts=False)
+            lines += thresholds(calibration, FAMILY_SIDES, other=FAMILY_SIDES[-1])
+    return lines
+
+
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True)
@@ -96,6 +139,8 @@ def main(results: tuple[Path, ...], out: Path) -> None:
         "each licence. `tools/train_shipped.sh` trains and ships them anew.",
         "",
     ]
+    for name in shipped.families():
+        lines += family_card(name, rows)
     for model in shipped.listing()["models"]:
         lines += card(model, rows)
     out.write_text("\n".join(lines).rstrip() + "\n")

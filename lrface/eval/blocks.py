@@ -1,7 +1,7 @@
 """Cosine scores of many faces against many, one block at a time, without a score matrix or a second copy of the features.
 
-FAISS's exact search also multiplies in blocks, and keeps the k best scores of each. A protocol needs the rank of every mate, be it
-50 or 100,000. Searching first and counting afterwards would multiply everything twice. So each block is passed to a visitor
+FAISS's exact search also multiplies in blocks, and keeps the k best scores of each. A protocol needs the rank of every mate, which
+can be 50 or 100,000. Searching first and counting afterwards would multiply everything twice. So each block is passed to a visitor
 function and then dropped. The products are computed by FAISS if it can use a GPU (``faiss-gpu``), else by numpy's BLAS, which
 FAISS uses too.
 """

@@ -11,6 +11,7 @@ from lrface.eval.embeddings import flip_sum
 from lrface.eval.verification import VerificationResult, evaluate
 from lrface.faces.degrade import Degradation
 from lrface.models.embedder import Embedder
+from lrface.models.family import Family
 
 Mode = Literal["lr-lr", "hr-lr", "hr-hr"]
 
@@ -83,7 +84,7 @@ def verify_pairs(
     return Row(pairs.name, pairs.alignment, mode, operator, result, flip)
 
 
-def check_comparable(high: Embedder, low: Embedder) -> None:
+def check_comparable(high: Embedder | Family, low: Embedder | Family) -> None:
     """Raise LrfaceError if the embeddings of two models differ in length."""
     if high is not low and high.dim != low.dim:
         raise LrfaceError(f"the two models' embeddings cannot be compared: {high.dim} and {low.dim} dimensions")

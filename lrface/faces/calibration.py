@@ -1,6 +1,7 @@
 """Calibration: what a model's similarities mean, given the resolution of both faces.
 
-Small and blurred faces look alike, whoever they show. With one threshold for all, almost any two of them are accepted.
+Small and blurred faces of different people resemble one another. With one threshold for all faces, almost any two of them
+would be accepted.
 So every table here depends on a pair of resolutions in pixels of detail: that of the worse face and that of the better
 one. A table has a row and a column for each of a few resolutions. It is read by bilinear interpolation in the logarithms
 of the resolutions. ``tools/calibrate.py`` fits the tables (:mod:`lrface.eval.quality_tables`), and the model's card holds

@@ -111,7 +111,7 @@ class Negatives(nn.Module):
 
 
 def noise_contrast(logits: Tensor, images: int, log_z: Tensor) -> Tensor:
-    """CRD's loss for scores s / T, of which the first in each row is the positive: sum over the row, mean over the rows.
+    """CRD's loss for scores s / T: sum over each row, mean over the rows. The first score of a row is the positive.
 
     Args:
         logits: float ``[R, 1 + K]``, not yet divided by Z.

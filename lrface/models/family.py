@@ -28,6 +28,7 @@ from lrface.models import dlib_resnet
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.models.fusion import Fusion, TeacherNetwork
 from lrface.models.preprocessing import Preprocessing
+from lrface.models.shipped import find
 from lrface.models.teacher_map import TeacherMap
 
 FORMAT = 2
@@ -207,6 +208,21 @@ def _teachers(
     digest = file_digest(path.with_name(str(top["map"])))
     embedder = Embedder(TeacherNetwork(teachers), Preprocessing(SHARP_SIDE), f"{digest} {FORMAT}", {"name": SHARP})
     return Member(SHARP, embedder.fingerprint, float(top["detail"]), lambda: embedder)
+
+
+def family_files(path: str | Path, sharp: Sequence[str | Path] = ()) -> tuple[Path, ...]:
+    """All files that a family reads: its own, its map, its members and the teachers.
+
+    Args:
+        path, sharp: see :func:`open_family`.
+
+    Raises:
+        LrfaceError: a file is missing or damaged.
+    """
+    record = read_json(path)
+    members = [find(str(each["model"])) or Path(str(each["model"])) for each in record["members"]]
+    top = [Path(path).with_name(str(record["sharp"]["map"])), *map(_teacher_file, sharp)] if sharp else []
+    return (Path(path), *members, *top)
 
 
 def _teacher_file(name: str | Path) -> Path:

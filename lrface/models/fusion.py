@@ -1,17 +1,18 @@
 """The top member of a family: a student and the teachers embed sharp faces together.
 
-An embedding of a family with teachers has two halves of equal weight. The first half lies in the space that all members share.
-The second half is the teachers' own space. It is needed because a teacher compares two sharp faces better in its own space than
-in the space of a student that sees 16 pixels.
+An embedding of a family with teachers has two parts. The first part lies in the space that all members share. The second part is
+the teachers' own space. It is needed because a teacher compares two sharp faces better in its own space than in the space of a
+student that sees 16 pixels.
 
-- A sharp face is ``[c, o] / sqrt(2)``. ``o`` is the teachers' own embedding. ``c`` is the normalised sum of two embeddings: the
-  student's, of the reduced face, and the teachers', mapped to the student's space (:class:`lrface.models.teacher_map.TeacherMap`).
-- Any other face is ``[s, m] / sqrt(2)``. ``s`` is the student's embedding. ``m`` is the mean embedding of the teachers, because
-  the teachers do not embed this face.
+- A sharp face is ``[sqrt(w) c, sqrt(1 - w) o]``. ``o`` is the teachers' own embedding. ``c`` is the normalised sum of two
+  embeddings: the student's, of the reduced face, and the teachers', mapped to the student's space
+  (:class:`lrface.models.teacher_map.TeacherMap`).
+- Any other face is ``[sqrt(v) s, sqrt(1 - v) m]``. ``s`` is the student's embedding. ``m`` is the mean embedding of the teachers,
+  because the teachers do not embed this face.
 
-All parts have unit length, so the embeddings have unit length too. Two sharp faces are compared by both halves. In all other
-pairs the second half is almost constant, and the first half decides. The mean ``m`` keeps the similarities of all kinds of pairs
-on one scale.
+``c``, ``o``, ``s`` and ``m`` have unit length, so the embeddings have unit length too. Two sharp faces are compared by both parts.
+In all other pairs the second part is almost constant, and the first part decides. The mean ``m`` and the weights ``w`` and ``v``
+keep the similarities of all kinds of pairs on one scale. The weights were chosen on LFW View 1: see benchmarks/results/trials.md.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,12 @@ from numpy.typing import NDArray
 
 from lrface.models.embedder import Embedder
 from lrface.models.teacher_map import TeacherMap
+
+#: Weight w of the shared space in the embedding of a sharp face.
+SHARP_WEIGHT = 0.45
+
+#: Weight v of the shared space in the embedding of any other face.
+STUDENT_WEIGHT = 0.55
 
 
 def unit(rows: np.ndarray) -> NDArray[np.float32]:
@@ -55,7 +62,7 @@ class Fusion:
             float32 ``[n, dim]``, L2-normalised.
         """
         mean = side_by_side(self.mapping.centres)
-        return _halves(rows, np.broadcast_to(mean, (len(rows), len(mean))))
+        return _join(rows, np.broadcast_to(mean, (len(rows), len(mean))), STUDENT_WEIGHT)
 
     def sharp(self, rows: np.ndarray, own: np.ndarray) -> NDArray[np.float32]:
         """Fuse the embeddings of sharp faces.
@@ -69,7 +76,7 @@ class Fusion:
         """
         ends = np.cumsum([len(centre) for centre in self.mapping.centres])[:-1]
         mapped = self.mapping(np.split(own, ends, axis=1))
-        return _halves(unit(rows + unit(mapped)), unit(own))
+        return _join(unit(rows + unit(mapped)), unit(own), SHARP_WEIGHT)
 
 
 def side_by_side(parts: Sequence[np.ndarray]) -> NDArray[np.float32]:
@@ -77,8 +84,8 @@ def side_by_side(parts: Sequence[np.ndarray]) -> NDArray[np.float32]:
     return unit(np.concatenate([unit(part) for part in parts], axis=-1))
 
 
-def _halves(first: np.ndarray, second: np.ndarray) -> NDArray[np.float32]:
-    return (np.concatenate([first, second], axis=1) / np.sqrt(2)).astype(np.float32)
+def _join(shared: np.ndarray, own: np.ndarray, weight: float) -> NDArray[np.float32]:
+    return np.concatenate([np.sqrt(weight) * shared, np.sqrt(1 - weight) * own], axis=1).astype(np.float32)
 
 
 class TeacherNetwork:

@@ -52,6 +52,11 @@ def find(name: str) -> Path | None:
     return path
 
 
+def families() -> list[str]:
+    """Names of the shipped families."""
+    return sorted(listing().get("families", {}))
+
+
 def find_family(name: str | None) -> Path | None:
     """The file of the shipped family ``name``, or of the default family if ``name`` is None; None if there is none.
 

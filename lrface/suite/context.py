@@ -17,6 +17,7 @@ from lrface.suite.peers import Model
 if TYPE_CHECKING:
     from lrface.faces.degrade import Degradation
     from lrface.models.embedder import Embedder
+    from lrface.models.family import Family
 
 #: The code that determines an embedding, besides the weights and the pixels.
 EMBEDDING_CODE = (
@@ -38,14 +39,28 @@ class Context:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._embedders: dict[str, Embedder] = {}
+        self._embedders: dict[str, Embedder | Family] = {}
         self._loaded: tuple[str, Any] = ("", None)
 
-    def embedder(self, model: Model) -> "Embedder":
+    def embedder(self, model: Model) -> "Embedder | Family":
         """The open network of a model. Raises LrfaceError if it cannot be opened."""
         if model.digest not in self._embedders:
             self._embedders[model.digest] = model.open(self.options.device)
         return self._embedders[model.digest]
+
+    def single(self, model: Model) -> "Embedder":
+        """The open network of a model that is no family.
+
+        Raises:
+            NotApplicableError: it is a family.
+            LrfaceError: it cannot be opened.
+        """
+        from lrface.models.embedder import Embedder
+
+        embedder = self.embedder(model)
+        if not isinstance(embedder, Embedder):
+            raise NotApplicableError("families are measured over pairs of aligned faces only: name one of the members")
+        return embedder
 
     def load(self, located: Located) -> Any:
         """The contents of a set. Only one set is in memory at a time."""
@@ -72,8 +87,6 @@ class Context:
     def _embed(
         self, model: Model, located: Located, degradation: "Degradation | None", at: np.ndarray | None
     ) -> np.ndarray:
-        from lrface.eval.embeddings import flip_sum
-
         embedder = self.embedder(model)
         images = self.load(located).images
         if degradation is not None and _changes_nothing(degradation, embedder, images):
@@ -87,7 +100,7 @@ class Context:
             images, parts = [images[i] for i in at], [*parts, at.tolist()]
 
         def compute() -> tuple[np.ndarray, list[str]]:
-            return flip_sum(embedder, images, degradation, progress=name, flip=self.options.flip), []
+            return _embed_images(embedder, images, degradation, name, self.options.flip), []
 
         return self.cached(parts, compute)[0]
 
@@ -118,7 +131,29 @@ class Context:
         return code_digest(EMBEDDING_CODE)
 
 
-def _changes_nothing(degradation: "Degradation", embedder: "Embedder", images: Sequence[np.ndarray]) -> bool:
+def _embed_images(
+    embedder: "Embedder | Family",
+    images: Sequence[np.ndarray],
+    degradation: "Degradation | None",
+    name: str,
+    flip: bool,
+) -> np.ndarray:
+    """L2-normalised embeddings float32 ``[n, dim]``. A family estimates the detail of each reduced face."""
+    from lrface.eval.embeddings import flip_sum
+    from lrface.models.embedder import Embedder
+    from lrface.recognition.encoder import FaceEncoder
+
+    if isinstance(embedder, Embedder):
+        return flip_sum(embedder, images, degradation, progress=name, flip=flip)
+    if not flip:
+        raise NotApplicableError("a family always embeds a face and its mirror image: leave --no-flip out")
+    return FaceEncoder(embedder, "none").embed_crops([degradation(i) if degradation else i for i in images])
+
+
+def _changes_nothing(degradation: "Degradation", embedder: "Embedder | Family", images: Sequence[np.ndarray]) -> bool:
     """Whether the reduction equals the network's own, or all crops already have its size."""
     size = degradation.size
-    return degradation == embedder.preprocessing.degradation or all(image.shape[:2] == (size, size) for image in images)
+    own = getattr(embedder, "preprocessing", None)  # a family has none
+    return (own is not None and degradation == own.degradation) or all(
+        image.shape[:2] == (size, size) for image in images
+    )

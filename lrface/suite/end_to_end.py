@@ -110,7 +110,7 @@ def end_to_end(context: Context, task: Task) -> tuple[dict[str, Any], dict[str, 
         return find_native(finder, photos.root, landmarks, side, f"{detector}, {side} px"), []
 
     found, _ = context.cached([task.set.fingerprint, TRUTH, detector, side, _finding_code()], find)
-    embedder = context.embedder(task.model)
+    embedder = context.single(task.model)
     row, scores = score_native(embedder, detector, photos.root, photos.pairs, landmarks, side, np.asarray(found))
     facts = {"found": row.found, "landmark_error": row.landmark_error if row.found else None, "images": len(names)}
     return row.result.as_dict() | facts, {"similarities": scores, "same": np.array([p.same for p in photos.pairs])}

@@ -59,7 +59,7 @@ class _Faces:
         options = self._context.options
         wanted = self._task.options.get("degradation")
         operator = Degradation(**wanted) if wanted else None
-        embedder = self._context.embedder(self._model)
+        embedder = self._context.single(self._model)
         name = f"{self._model.label}, {self._task.set.title}, {part}"
         # Landmarks tell the faces of a photo apart. Without them the whole photo would be taken as the face.
         detector = options.alignment if faces.landmarks is None else "landmarks"

@@ -46,7 +46,7 @@ def verification(context: Context, task: Task) -> Result:
 
 def _refuse_repetition(context: Context, task: Task) -> None:
     """Refuse HR-LR for a low-resolution model. It reduces both sides to the same size, so HR-LR would equal LR-LR."""
-    own = context.embedder(task.model).preprocessing.degradation
+    own = None if task.model.family else context.single(task.model).preprocessing.degradation
     if own is not None and task.model.hr is None and own.size <= task.options["degradation"]["size"]:
         raise NotApplicableError(
             f"this model reduces every face to {own.size} px itself, so that HR-LR would repeat LR-LR: name the model "

@@ -56,7 +56,7 @@ class Reader:
         for decoded in self._decoded():
             time = (
                 None if decoded.pts is None else float(decoded.pts * tick)
-            )  # what is flushed has no time base of its own
+            )  # frames from the flushed decoder have no time base
             if time is not None and first is None:
                 first = time
             # A frame without a timestamp, or with one that goes back, is placed one usual interval after the previous frame.

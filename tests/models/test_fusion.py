@@ -5,7 +5,7 @@ import pytest
 
 from lrface.data.synthetic import face
 from lrface.models.embedder import Embedder
-from lrface.models.fusion import Fusion, TeacherNetwork, side_by_side, unit
+from lrface.models.fusion import SHARP_WEIGHT, STUDENT_WEIGHT, Fusion, TeacherNetwork, side_by_side, unit
 from lrface.models.preprocessing import Preprocessing
 from lrface.models.teacher_map import TeacherMap
 
@@ -38,10 +38,11 @@ def test_all_embeddings_have_unit_length(fusion, rng):
 def test_two_faces_of_students_are_ordered_as_the_students_order_them(fusion, rng):
     a, b = rows(rng, 8, DIM), rows(rng, 8, DIM)
     found = np.einsum("nd,nd->n", fusion.students(a), fusion.students(b))
-    np.testing.assert_allclose(found, 0.5 + 0.5 * np.einsum("nd,nd->n", a, b), atol=1e-6)
+    expected = 1 - STUDENT_WEIGHT + STUDENT_WEIGHT * np.einsum("nd,nd->n", a, b)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_two_sharp_faces_are_compared_by_both_halves(fusion, rng):
+def test_two_sharp_faces_are_compared_by_both_parts(fusion, rng):
     student, own = rows(rng, 2, DIM).astype(np.float64), rows(rng, 2, *WIDTHS).astype(np.float64)
     mapping, mapped = fusion.mapping, []
     for row in own:
@@ -54,14 +55,16 @@ def test_two_sharp_faces_are_compared_by_both_halves(fusion, rng):
     common = [s + m / np.linalg.norm(m) for s, m in zip(student, mapped, strict=True)]
     cosine = common[0] @ common[1] / np.linalg.norm(common[0]) / np.linalg.norm(common[1])
     found = fusion.sharp(student.astype(np.float32), own.astype(np.float32))
-    assert found[0] @ found[1] == pytest.approx(0.5 * cosine + 0.5 * own[0] @ own[1], abs=1e-5)
+    expected = SHARP_WEIGHT * cosine + (1 - SHARP_WEIGHT) * own[0] @ own[1]
+    assert found[0] @ found[1] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_sharp_face_and_a_small_one_meet_in_the_common_half(fusion, rng):
+def test_a_sharp_face_and_a_small_one_meet_in_the_shared_part(fusion, rng):
     student, own, small = rows(rng, 1, DIM), rows(rng, 1, *WIDTHS), rows(rng, 1, DIM)
     sharp = fusion.sharp(student, own)
     mean = side_by_side(fusion.mapping.centres)
-    expected = sharp[0, :DIM] @ small[0] / np.sqrt(2) + 0.5 * own[0] @ mean
+    shared = np.sqrt(STUDENT_WEIGHT) * sharp[0, :DIM] @ small[0]
+    expected = shared + np.sqrt((1 - SHARP_WEIGHT) * (1 - STUDENT_WEIGHT)) * own[0] @ mean
     assert float(sharp[0] @ fusion.students(small)[0]) == pytest.approx(float(expected), abs=1e-6)
 
 

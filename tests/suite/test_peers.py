@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lrface.errors import LrfaceError
+from lrface.models import shipped
 from lrface.suite.peers import describe, measure_cost, parse_models
 
 
@@ -76,3 +77,19 @@ def test_cost_is_counted_and_origin_told(models: tuple[Path, Path]) -> None:
     origin = describe(model.open())
     assert origin["input"]["input_size"] == 16
     assert origin["recipe"] is None
+
+
+def test_a_family_is_a_model_and_sharp_names_its_teachers(file: Path) -> None:
+    alone, both = parse_models(["lrface", f"both=lrface,sharp={file}"])
+
+    assert (alone.label, alone.sharp, both.sharp) == ("lrface", (), (str(file),))
+    assert alone.family == both.family == shipped.find_family("lrface")
+    assert alone.files[0] == alone.family
+    assert file in both.files
+    assert alone.digest != both.digest
+    assert describe(alone.open())["input"] == {"lrface-r18-16px": 0}
+
+
+def test_sharp_is_for_families(file: Path) -> None:
+    with pytest.raises(LrfaceError, match="sharp goes with a family"):
+        parse_models([f"a={file},sharp=dlib"])

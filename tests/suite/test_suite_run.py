@@ -193,6 +193,21 @@ def test_hr_lr_needs_a_teacher_where_the_model_sees_low_resolution_only(
 
 
 @pytest.mark.usefixtures("no_report")
+def test_a_family_is_measured_over_pairs_alone(options: Make, quiet: Say) -> None:
+    family = Model("family", "lrface")
+
+    results = run(options(models=(family,), sides=(12,), only=("lfw", "uccs")), quiet)
+
+    pairs = {row["mode"]: row["status"] for row in results["rows"] if row["protocol"] == "verification"}
+    assert pairs == {"hr-hr": "done", "lr-lr": "done", "hr-lr": "done"}
+    (native,) = [row for row in results["rows"] if row["protocol"] == "identification"]
+    assert native["status"] == "not run"
+    assert "name one of the members" in native["why"]
+    (cost,) = [row for row in results["rows"] if row["protocol"] == "cost"]
+    assert cost["metrics"]["dimensions"] == 512
+
+
+@pytest.mark.usefixtures("no_report")
 def test_images_are_embedded_once_for_all_rows(options: Make, quiet: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     from lrface.eval import embeddings
 

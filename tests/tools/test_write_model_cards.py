@@ -28,6 +28,7 @@ def test_cards(tmp_path, monkeypatch, capsys):
     rows = [
         row(name, "lr-lr", "16px-bilinear-antialias", 16, 0.8125), row(name, "lr-lr", "8px-bilinear-antialias", 8, 0.7),
         row(name, "hr-lr", "8px-bilinear-antialias", 8, 0.65), row("other", "lr-lr", "8px-bilinear-antialias", 8, 0.99),
+        row("lrface + dlib", "hr-lr", "12px-bilinear-antialias", 12, 0.93),
         {**row(name, "lr-lr", "12px-bilinear-antialias", 12, 0.98), "status": "not run"},
     ]  # fmt: skip
     (tmp_path / "results.json").write_text(json.dumps({"rows": rows}))
@@ -36,7 +37,16 @@ def test_cards(tmp_path, monkeypatch, capsys):
         tool.main()
     assert not stop.value.code, capsys.readouterr().err
     text = (tmp_path / "models.md").read_text()
-    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == list(shipped.listing()["models"])
+    families = [f"{name}, the family" for name in shipped.families()]
+    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == families + list(
+        shipped.listing()["models"]
+    )
+    family = text.split("## lrface, the family\n")[1].split("\n## ")[0]
+    assert (
+        "| full resolution against 12px-bilinear-antialias | 93.00 ± 1.00 |"
+        in family.split("### lrface with teachers")[1]
+    )
+    assert family.count("a face of 64 pixels of detail and one of so many") == 2
     section = text.split(f"## {name}\n")[1].split("\n## ")[0]
     found = [line.split(" | ")[:2] for line in section.splitlines() if "px-bilinear" in line]
     assert found == [

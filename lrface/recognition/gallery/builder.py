@@ -85,7 +85,7 @@ class Builder:
 
     @contextmanager
     def _turn(self, wait: bool) -> Iterator[bool]:
-        """Context in which nobody else writes index files. Without ``wait`` it can yield False, if somebody does."""
+        """Context in which no other process writes index files. Without ``wait`` it yields False if another one does."""
         path = self._folder / LOCK
         if wait:
             with locked(path):

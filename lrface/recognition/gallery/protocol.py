@@ -165,7 +165,7 @@ class GalleryStore(Protocol):
         """Digests of a person's images; empty if there is no such person."""
 
     def owners(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
-        """Image digest -> names of the people who have it, for those images that somebody has."""
+        """Image digest -> names of the people with this image. Images that are not enrolled are left out."""
 
     def ids(self, last: int) -> np.ndarray:
         """(r) The ids of all faces up to ``last``: int64, ascending."""

@@ -190,7 +190,7 @@ class Store(Database):
             return {row[0] for row in self.handle.execute(query, person[:1])} if person else set()
 
     def owners(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
-        """Image digest -> names of the people who have it, for those images that somebody has."""
+        """Image digest -> names of the people with this image. Images that are not enrolled are left out."""
         found: dict[bytes, list[str]] = {}
         query = "SELECT name FROM faces JOIN people ON person = people.id WHERE digest = ? ORDER BY name"
         with self.explained():
