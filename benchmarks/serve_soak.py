@@ -24,7 +24,7 @@ import click
 import httpx
 import numpy as np
 
-from lrface.files import atomic_write, write_json
+from lrface.files import write_json
 from lrface.version import code_version
 
 RESULTS = Path(__file__).parent / "results"
@@ -185,16 +185,14 @@ def _quantiles(seconds: list[float]) -> dict[str, int]:
 )
 @click.option("--minutes", default=10.0, show_default=True)
 @click.option("--clients", default=4, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "serve_soak.json", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "serve.json", show_default=True)
 def main(photos: Path, count: int, people: int, video: Path | None, minutes: float, clients: int, out: Path) -> None:
-    """Measure, and write OUT and a table beside it."""
+    """Measure, write OUT, and print the times as a table."""
     paths = sorted(photos.rglob("*.jpg"))
     chosen = [path.read_bytes() for path in paths[:: max(1, len(paths) // count)]][:count]
     result = soak(chosen, people, None if video is None else video.read_bytes(), minutes, clients)
     facts = {"code": code_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores", "photos": len(chosen)}
     write_json(out, facts | {"video": None if video is None else video.name} | result)
-    with atomic_write(out.with_suffix(".md"), "w") as file:
-        file.write(table(result))
     click.echo(table(result))
 
 

@@ -31,7 +31,11 @@ Picture = Annotated[
 
 def _opened(value: Any) -> Any:
     value = _decode(value)
-    return io.BytesIO(value) if isinstance(value, bytes) else value
+    if isinstance(value, bytes):
+        return io.BytesIO(value)
+    if not hasattr(value, "read"):  # PyAV would take text for a path
+        raise ValueError("not base64")
+    return value
 
 
 #: An open file: a video is too large to be held in memory.

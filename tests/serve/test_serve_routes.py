@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lrface.faces.images import encode_image
+from lrface.serve.clip import can_watch
 
 
 def post(client, route, **fields):
@@ -180,4 +181,4 @@ def test_metrics_count(client, picture):
 
 
 def test_health(client):
-    assert client.get("/health").json() == {"status": "ok", "token": False}
+    assert client.get("/health").json() == {"status": "ok", "token": False, "video": can_watch()}

@@ -85,6 +85,13 @@ def test_what_is_no_video_is_a_line(watching, data):
     assert answer.json()["error"].startswith("the video cannot be read")
 
 
+@pytest.mark.parametrize("value", [None, 0, True, 1.5, [], {}, ["/etc/passwd"], "/etc/passwd", "file:///etc/passwd"])
+def test_only_bytes_are_a_video(watching, value):
+    answer = watching().post("/watch", json={"video": value})
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("video: ")
+
+
 def test_a_playlist_reads_no_file_of_this_machine(watching, video, tmp_path):
     (tmp_path / "secret.ts").write_bytes(video)
     for line in (f"file://{tmp_path}/secret.ts", f"{tmp_path}/secret.ts"):

@@ -87,7 +87,7 @@ function show(answer, file) {
     make("h2", { tabindex: "-1" }, people.length ? `${plural(people.length, "person", "people")}, ${known.toLocaleString("en")} known` : "Nobody was seen"),
     ...answer.notes.map((note) => say("warn", note)),
     player,
-    ...(people.length ? [timeline(people, answer.length, jump), make("ol", { class: "list card who" }, ...people.map((person) => card(person, jump)))] : []),
+    ...(people.length ? [timeline(people, Math.max(answer.length, 0.1), jump), make("ol", { class: "list card who" }, ...people.map((person) => card(person, jump)))] : []),
   ];
 }
 
