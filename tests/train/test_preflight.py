@@ -3,7 +3,7 @@
 import pytest
 
 from lrface.errors import LrfaceError
-from lrface.train import run
+from lrface.train import teach
 from lrface.train.preflight import Preflight
 from lrface.train.run import train
 
@@ -27,7 +27,7 @@ def test_what_does_not_fit_is_said_before_anything_is_embedded(
     def embed(*arguments, **options):
         raise AssertionError("the teacher was asked to embed the store")
 
-    monkeypatch.setattr(run, "cached_embeddings", embed)
+    monkeypatch.setattr(teach, "cached_embeddings", embed)
     wrong = recipe(**changes)
     with pytest.raises(LrfaceError, match=message):
         Preflight(data_root).check(wrong)
