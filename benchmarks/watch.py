@@ -106,7 +106,8 @@ def measure_side(work: Path, side: str, photos: Photos, filler: Photos, encoder:
 def tables(results: dict[str, Any], facts: dict[str, Any]) -> str:
     """Markdown."""
     lines = [
-        f"{facts['gallery']:,} people in the gallery; model {facts['model_name']}, detector {facts['detector']}; {facts['code']}.",
+        f"{facts['gallery']:,} people in the gallery; model {facts['model_name']}, detector {facts['detector']}; "
+        f"commit {facts['code']['commit']}.",
         "", "Who was seen in fewer frames than a template asks for is there with all of them.",
         "",
         "| faces | people | against | rule | " + " | ".join(f"{count} frames" for count in COUNTS) + " |",
@@ -117,7 +118,7 @@ def tables(results: dict[str, Any], facts: dict[str, Any]) -> str:
             for rule in RULES:
                 chosen = [row for row in found["verify"] if (row["against"], row["rule"]) == (against, rule)]
                 cells = [f"{100 * row['accuracy']:.1f} ({100 * row['tar']:.1f})" for row in chosen]
-                lines.append(f"| {side} | {found['people']} | {against} | {rule} | " + " | ".join(cells) + " |")
+                lines.append(f"| {side} | {chosen[0]['people']} | {against} | {rule} | " + " | ".join(cells) + " |")
     lines += ["", "Accuracy in %, in brackets TAR in % at FAR 1e-3.", ""]
     lines += [
         "| faces | frames | strangers accepted for each promised one, photo: FAR 1e-2 | 1e-3 | "

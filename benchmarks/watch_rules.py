@@ -113,7 +113,7 @@ def verify(drawn: list[Photos], against: Photos, encoder: FaceEncoder) -> dict[s
     keys = [f"{far:g}" for far in FARS]
     return {
         "accuracy": means[0], "tar": means[1], "named": means[2], "false": dict(zip(keys, means[3:5], strict=True)),
-        "false_single": dict(zip(keys, means[5:7], strict=True)), "draws": len(drawn),
+        "false_single": dict(zip(keys, means[5:7], strict=True)), "draws": len(drawn), "people": len(against.names),
     }  # fmt: skip
 
 
