@@ -39,8 +39,9 @@ from lrface.version import code_version
 SIDES = (8, 10, 12, 16, 20, 24, 32)
 
 
-#: A reduced photo -> its crop, and the landmarks by which it was cut; None where the image itself was taken.
-Way = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+#: A reduced photo -> its crop, the landmarks by which it was cut (None where the image itself was taken), and its pixels of detail (None
+#: where only the crop tells).
+Way = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None, float | None]]
 
 
 @dataclass
@@ -66,15 +67,15 @@ class Seen:
     details: list[float] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
 
-    def take(self, crop: np.ndarray) -> None:
-        """One more crop."""
+    def take(self, crop: np.ndarray, detail: float | None = None) -> None:
+        """Add a crop. ``detail`` is its pixels of detail, estimated from the crop alone if None."""
         self.crops.append(crop)
-        self.details.append(assess(crop).resolution)
+        self.details.append(assess(crop).resolution if detail is None else detail)
 
     def find(self, way: Way, image: np.ndarray, places: np.ndarray, side: int) -> None:
         """One more photo, with the true landmarks in it."""
-        crop, found = way(image)
-        self.take(crop)
+        crop, found, detail = way(image)
+        self.take(crop, detail)
         if found is not None and np.linalg.norm(found.mean(0) - places.mean(0)) <= NEAR * side:
             scale = float(np.hypot(*alignment(places)[0, :2]))
             self.errors.append(scale * float(np.linalg.norm(found[: len(places)] - places, axis=1).mean()))
@@ -100,12 +101,17 @@ class Seen:
 def as_users_do(encoder: FaceEncoder) -> Way:
     """The crop that :meth:`FaceEncoder.embed` embeds."""
 
-    def way(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def way(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float | None]:
         try:
             cropped = encoder.cropped_face(image)
         except ImageError:  # what a user would be told
-            return image, None
-        return cropped.crop, None if cropped.face is None else cropped.face.landmarks
+            return image, None, None
+        landmarks = None if cropped.face is None else cropped.face.landmarks
+        return (
+            cropped.crop,
+            landmarks,
+            cropped.quality.resolution,
+        )  # the crop is enlarged, and its size in the photo counts
 
     return way
 
@@ -114,12 +120,12 @@ def enlarging(detector: Detector) -> Way:
     """What a peer's detector finds, the photo enlarged where it finds nothing."""
     finder = Enlarging(detector)
 
-    def way(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def way(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float | None]:
         faces = finder.detect(image)
         if not faces:
-            return image, None
+            return image, None, None
         landmarks = select_face(faces, image.shape).landmarks
-        return norm_crop(image, landmarks), landmarks
+        return norm_crop(image, landmarks), landmarks, None
 
     return way
 
