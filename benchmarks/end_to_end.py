@@ -39,8 +39,8 @@ from lrface.version import code_version
 SIDES = (8, 10, 12, 16, 20, 24, 32)
 
 
-#: A reduced photo -> its crop, the landmarks by which it was cut (None where the image itself was taken), and its pixels of detail (None
-#: where only the crop tells).
+#: A reduced photo -> its crop, the landmarks by which it was cut (None where the image itself was taken), and its pixels of
+#: detail (None where only the crop tells).
 Way = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None, float | None]]
 
 

@@ -149,8 +149,8 @@ def _make_model(
     _tell_faces(made.faces)
     if made.history:
         before, best = made.history[0]["accuracy"], made.history[made.epoch]["accuracy"]
-        told = f"{100 * before:.2f} % right before, {100 * best:.2f} % at the best epoch, {made.epoch}"
-        click.echo(f"pairs of {made.held_people} held-out people: {told}")
+        figures = f"{100 * before:.2f} % right before, {100 * best:.2f} % at the best epoch, {made.epoch}"
+        click.echo(f"pairs of {made.held_people} held-out people: {figures}")
         if made.epoch == 0:
             click.echo("no epoch does better than the model as it was: the file holds it unchanged")
     else:

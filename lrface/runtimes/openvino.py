@@ -70,5 +70,5 @@ class OpenVinoNetwork:
 def _reason(error: Exception) -> str:
     """The message of an OpenVINO error, without the lines about its source code at the beginning."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("Exception from ", "Check "))]
-    return told[0] if told else first_line(error)
+    messages = [line for line in lines if not line.startswith(("Exception from ", "Check "))]
+    return messages[0] if messages else first_line(error)

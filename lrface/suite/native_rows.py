@@ -103,10 +103,10 @@ def identification(context: Context, task: Task) -> Result:
     metrics = {f"top{k}": share for k, share in summary["mean"].items()}
     metrics |= {f"top{k}_spread": share for k, share in summary["spread"].items()}
     counts = {"subjects": split.subjects, "train": len(split.train), "test": len(split.test), "split": split.split}
-    return metrics | counts | {"seeds": len(seeds)} | _said(embed, split), {}
+    return metrics | counts | {"seeds": len(seeds)} | _report_facts(embed, split), {}
 
 
-def _said(embed: _Faces, faces: Any) -> dict[str, Any]:
+def _report_facts(embed: _Faces, faces: Any) -> dict[str, Any]:
     """Notes of a row about its faces."""
     return {"alignment": embed.alignment, "notes": [*faces.notes, *embed.notes]}
 
@@ -127,7 +127,7 @@ def retrieval(context: Context, task: Task) -> Result:
     result = evaluate(embed("probe", faces.probe), faces.probe.ids, gallery, ids, RANKS)
     metrics: dict[str, Any] = {f"rank{rank}": share for rank, share in result.cmc.items()}
     metrics |= {"map": result.mean_ap, "probes": result.probes, "without_mate": result.without_mate}
-    metrics |= {"gallery": result.gallery, "distractors": result.distractors} | _said(embed, faces)
+    metrics |= {"gallery": result.gallery, "distractors": result.distractors} | _report_facts(embed, faces)
     return metrics, {"curve": result.curve(RANKS[-1])}
 
 
@@ -179,7 +179,7 @@ def open_set(context: Context, task: Task) -> Result:
         images = embed("pairs", faces.pairs.faces)
         metrics["verification"] = evaluate(images[faces.pairs.a], images[faces.pairs.b], faces.pairs.same).as_dict()
     fpirs = np.geomspace(1e-3, 1, 200)
-    return metrics | _said(embed, faces), {"fpir": fpirs, "tpir": result.curve(fpirs)}
+    return metrics | _report_facts(embed, faces), {"fpir": fpirs, "tpir": result.curve(fpirs)}
 
 
 def distance(context: Context, task: Task) -> Result:
@@ -194,4 +194,4 @@ def distance(context: Context, task: Task) -> Result:
         probes = embed(f"distance {number}", cameras)
         metrics[f"rank1_{number}"] = evaluate(probes, cameras.ids, gallery, faces.mugshots.ids, (1,)).cmc[1]
         metrics[f"probes_{number}"] = len(cameras)
-    return metrics | _said(embed, faces), {}
+    return metrics | _report_facts(embed, faces), {}
