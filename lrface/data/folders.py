@@ -52,8 +52,8 @@ class Passed:
 
     def notes(self) -> tuple[str, ...]:
         """The lines of :meth:`lines` about ``system`` and ``others`` only, for callers that list the rows themselves."""
-        told = ((self.system, "hidden or system files and folders"), (self.others, "files that are no images"))
-        return tuple(f"{count:,} {what} passed over" for count, what in told if count)
+        passed_over = ((self.system, "hidden or system files and folders"), (self.others, "files that are no images"))
+        return tuple(f"{count:,} {what} passed over" for count, what in passed_over if count)
 
 
 class Listing(NamedTuple):

@@ -158,11 +158,11 @@ def _add_watch(app: FastAPI, engine: Engine, videos: Pool, seconds: float, watch
         if not watches:
             raise HTTPException(404, "this service watches no videos")
         asked = await parse(request, schema.WatchRequest)
-        told = follow(
+        events = follow(
             videos, watch_clip, engine, asked.video, asked.every, asked.far, asked.threshold, asked.crops, seconds
         )
-        first = await anext(told)  # what is wrong with the request comes out here
-        return StreamingResponse(as_ndjson(first, told), media_type=NDJSON)
+        first = await anext(events)  # what is wrong with the request comes out here
+        return StreamingResponse(as_ndjson(first, events), media_type=NDJSON)
 
 
 def _explain_errors(app: FastAPI) -> None:

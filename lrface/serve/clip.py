@@ -91,15 +91,15 @@ class Clip:
         """
         with self._container:
             reader = Reader(load_av(), self._container, self.rate)
-            told = 0.0
+            reported = 0.0
             for frame in reader.frames():
                 now = time.monotonic()
                 self.cut = now > self._end
                 if self.cut or self._stopped():
                     break
                 self.frames_read, self.time = reader.count + 1, frame.time
-                if now - told > PROGRESS_SECONDS:
-                    told = now
+                if now - reported > PROGRESS_SECONDS:
+                    reported = now
                     self._notify(frame.time)
                 yield frame
             self.broken = reader.broken

@@ -194,8 +194,8 @@ def _named(name: str, find: Callable[[], Any]) -> Any:
 
 def _plain(text: str, name: str) -> str:
     """Adapt a message to the service: remove the command-line advice and use the image's name in the request."""
-    for said in ("; if this is an aligned crop", "; --force", ": --force", " (--force", " (--face"):
-        text = text.split(said)[0]
+    for ending in ("; if this is an aligned crop", "; --force", ": --force", " (--force", " (--face"):
+        text = text.split(ending)[0]
     return text.replace("an image in memory", name).replace("the image", name)
 
 
