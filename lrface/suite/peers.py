@@ -174,10 +174,13 @@ def describe(embedder: "Embedder | Family") -> dict[str, Any]:
 
     card = embedder.card
     recipe = card.get("recipe") or {}
-    members = isinstance(embedder, Family) and {member.name: member.detail for member in embedder.members}
+    if isinstance(embedder, Family):
+        taken: dict[str, Any] = {"members": {member.name: member.detail for member in embedder.members}}
+    else:
+        taken = embedder.preprocessing.as_dict()
     return {
         "fingerprint": embedder.fingerprint,
-        "input": members or embedder.preprocessing.as_dict(),  # type: ignore[union-attr]
+        "input": taken,
         "recipe": recipe.get("name"),
         "network": recipe.get("model"),
         "loss": recipe.get("loss"),

@@ -37,8 +37,7 @@ def _costs(rows: list[Row]) -> Table:
     ]
     for line, row in zip(lines, of(rows, "cost"), strict=True):
         line.values["ms"] = (row["metrics"]["ms"], row["metrics"]["ms_spread"])
-        taken = row["origin"]["input"]
-        line.values["input"] = f"{taken['input_size']} px, {taken['crop']}"
+        line.values["input"] = _input_of(row["origin"]["input"])
     columns = (
         MODEL, Column("input", "Network's input"), Column("dimensions", "Dimensions", 1, 0),
         MEGABYTES, MS, Column("hardware", "Hardware"),
@@ -48,6 +47,13 @@ def _costs(rows: list[Row]) -> Table:
         "distance of the quartiles."
     ]
     return Table("costs", "What the models cost", columns, lines, notes)
+
+
+def _input_of(taken: dict[str, Any]) -> str:
+    """The input of a model, or the members of a family."""
+    if "members" in taken:
+        return ", ".join(f"{name} from {detail:g} px" for name, detail in taken["members"].items())
+    return f"{taken['input_size']} px, {taken['crop']}"
 
 
 def _absent(rows: list[Row]) -> Table:

@@ -192,7 +192,6 @@ def test_hr_lr_needs_a_teacher_where_the_model_sees_low_resolution_only(
     assert cross["taught"]["hr_model"] == "teacher"
 
 
-@pytest.mark.usefixtures("no_report")
 def test_a_family_is_measured_over_pairs_alone(options: Make, quiet: Say) -> None:
     family = Model("family", "lrface")
 
@@ -205,6 +204,7 @@ def test_a_family_is_measured_over_pairs_alone(options: Make, quiet: Say) -> Non
     assert "name one of the members" in native["why"]
     (cost,) = [row for row in results["rows"] if row["protocol"] == "cost"]
     assert cost["metrics"]["dimensions"] == 512
+    assert "lrface-r18-16px from 0 px" in (options().out / "tables.md").read_text()
 
 
 @pytest.mark.usefixtures("no_report")
