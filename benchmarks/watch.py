@@ -1,9 +1,10 @@
 """What many looks at one person are worth: templates of 1 to 32 frames of a clip against a photo, another clip, and a gallery.
 
-    python benchmarks/watch_film.py work/test-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16
-    python benchmarks/watch_film.py work/other-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16 --photo 1 --seed 1000
-    python benchmarks/watch_film.py work/train-16 --lfw lfw/images --pairs lfw/pairsDevTrain.txt --side 16
-    python benchmarks/watch.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt --store data/lfw_mtcnn
+    PYTHONPATH=tools python benchmarks/watch_film.py work/test-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16
+    PYTHONPATH=tools python benchmarks/watch_film.py work/other-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16 \\
+        --photo 1 --seed 1000
+    PYTHONPATH=tools python benchmarks/watch_film.py work/train-16 --lfw lfw/images --pairs lfw/pairsDevTrain.txt --side 16
+    PYTHONPATH=tools python benchmarks/watch.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt --store data/lfw_mtcnn
 
 ``test-SIDE`` shows the first photo of each person, ``other-SIDE`` the second one, the sharp photo. ``train-SIDE`` shows
 other people, who are strangers to the gallery. ``several-SIDE``, where it is there, shows three photos of each person one after

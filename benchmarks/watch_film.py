@@ -1,6 +1,6 @@
 """Films people of LFW, watches the clips, and gives the looks to people by the truth; what ``benchmarks/watch.py`` measures.
 
-    python benchmarks/watch_film.py work/test-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16
+    PYTHONPATH=tools python benchmarks/watch_film.py work/test-16 --lfw lfw/images --pairs lfw/pairsDevTest.txt --side 16
 
 Sixteen people a clip, in lanes, from left to right and from right to left. They go through ``lrface.watch`` end to end: faces are
 found, followed and embedded as a user's are. Goes on in the folder where it was.

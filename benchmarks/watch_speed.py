@@ -1,7 +1,7 @@
 """How fast a watch is, stage by stage, and whether its memory grows with the length of a file.
 
-    python benchmarks/watch_speed.py speed work --lfw lfw/images --pairs lfw/pairsDevTest.txt
-    python benchmarks/watch_speed.py hour work --clip work/test-16/0000.mp4 --every 25
+    PYTHONPATH=tools python benchmarks/watch_speed.py speed work --lfw lfw/images --pairs lfw/pairsDevTest.txt
+    PYTHONPATH=tools python benchmarks/watch_speed.py hour work --clip work/test-16/0000.mp4 --every 25
 
 ``speed``: 1280 x 720, three faces of 16, 28 and 40 px; processor time, so that whatever else the machine does counts as little as
 possible, and time on the clock. ``hour``: a clip looped to an hour's length. Writes benchmarks/results/watch_speed.json and

@@ -1,6 +1,6 @@
 """Following four people who cross behind a pillar, against the truth.
 
-    python benchmarks/watch_tracks.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt
+    PYTHONPATH=tools python benchmarks/watch_tracks.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt
 
 Faces are in lanes so near to each other that they hide one another. Each clip is watched once, and its looks are followed as
 ``--every`` 1 and 5 would do. HOTA, IDF1, identity switches and fragments are computed by trackers (its metrics match TrackEval's).

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_embeddings_by_ray_are_those_of_one_machine(face_folder, tmp_path, monke
     options = ("lrface-small-16px", "none", "largest", "cpu", "auto", 1, None, False, ())
     report = embed_on_ray(options, [face_folder], tmp_path / "many.npz", progress=False)
     expected = embed_files(FaceEncoder.load(*options), [face_folder], tmp_path / "one.npz", progress=False)
-    assert report == expected
+    assert report == replace(expected, faces=())  # those stay with the workers
     with np.load(tmp_path / "many.npz") as many, np.load(tmp_path / "one.npz") as one:
         assert many["paths"].tolist() == one["paths"].tolist()
         np.testing.assert_allclose(many["embeddings"], one["embeddings"], atol=1e-5)
