@@ -25,6 +25,7 @@ from lrface.finetune.labelled_images import KnownFaces
 from lrface.finetune.unfreeze import LOW_SIDE, SOURCE_SIZE, BackboneSettings, freeze, module_of
 from lrface.models.embedder import Embedder
 from lrface.models.registry import spec_of
+from lrface.models.teacher_map import normalised
 from lrface.runtimes.torch import TorchNetwork
 from lrface.train.batches import Batches, LowFaces, RandomViews, TeacherTargets
 from lrface.train.log import RunLog
@@ -43,7 +44,6 @@ from lrface.train.recipe import (
 )
 from lrface.train.run import make_fabric
 from lrface.train.split import Split
-from lrface.train.targets import normalised
 from lrface.train.validation import calibrate, validate
 
 FACTS = "finetune.json"

@@ -18,9 +18,9 @@ from lrface.errors import LrfaceError
 from lrface.faces.degrade import Degradation, resize
 from lrface.files import looked_in, require_path
 from lrface.models.embedder import Embedder
+from lrface.models.teacher_map import normalised
 from lrface.recognition.encoder import FaceEncoder
 from lrface.recognition.finder import OTHERS, TAKEN, TURNED, ImageError
-from lrface.train.targets import normalised
 
 BATCH = 64
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from lrface.errors import LrfaceError
 from lrface.losses import CosFace
-from lrface.train.targets import normalised
+from lrface.models.teacher_map import normalised
 
 
 @dataclass(frozen=True)

@@ -22,19 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrface.models.embedder import Embedder
-from lrface.models.teacher_map import TeacherMap
+from lrface.models.teacher_map import TeacherMap, normalised
 
 #: Weight w of the shared space in the embedding of a sharp face.
 SHARP_WEIGHT = 0.45
 
 #: Weight v of the shared space in the embedding of any other face.
 STUDENT_WEIGHT = 0.55
-
-
-def unit(rows: np.ndarray) -> NDArray[np.float32]:
-    """Rows of unit length, float32 ``[..., d]``."""
-    result: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
-    return result
 
 
 @dataclass(frozen=True)
@@ -76,12 +70,12 @@ class Fusion:
         """
         ends = np.cumsum([len(centre) for centre in self.mapping.centres])[:-1]
         mapped = self.mapping(np.split(own, ends, axis=1))
-        return _join(unit(rows + unit(mapped)), unit(own), SHARP_WEIGHT)
+        return _join(normalised(rows + normalised(mapped)), normalised(own), SHARP_WEIGHT)
 
 
 def side_by_side(parts: Sequence[np.ndarray]) -> NDArray[np.float32]:
     """Concatenate embeddings ``[..., d_k]`` of several teachers to unit length. Its cosine is the mean of their cosines."""
-    return unit(np.concatenate([unit(part) for part in parts], axis=-1))
+    return normalised(np.concatenate([normalised(part) for part in parts], axis=-1))
 
 
 def _join(shared: np.ndarray, own: np.ndarray, weight: float) -> NDArray[np.float32]:

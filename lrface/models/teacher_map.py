@@ -133,7 +133,7 @@ def join(parts: Sequence[np.ndarray], centres: Sequence[np.ndarray]) -> NDArray[
     Returns:
         float32 ``[..., sum of d_k]``.
     """
-    rows = [_unit(_unit(part) - centre) for part, centre in zip(parts, centres, strict=True)]
+    rows = [normalised(normalised(part) - centre) for part, centre in zip(parts, centres, strict=True)]
     return (np.concatenate(rows, axis=-1) / np.sqrt(len(rows))).astype(np.float32)
 
 
@@ -152,7 +152,7 @@ def fit_map(
     Returns:
         Centres, matrix and bias, see :class:`TeacherMap`.
     """
-    centres = tuple(_unit(part).mean(0, dtype=np.float64).astype(np.float32) for part in parts)
+    centres = tuple(normalised(part).mean(0, dtype=np.float64).astype(np.float32) for part in parts)
     x = join(parts, centres).astype(np.float64)
     y = student.astype(np.float64)
     mean_x, mean_y = x.mean(0), y.mean(0)
@@ -168,6 +168,7 @@ def fit_map(
     return centres, matrix.astype(np.float32), bias.astype(np.float32)
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    result: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+def normalised(embeddings: np.ndarray) -> np.ndarray:
+    """Scale rows ``[..., dim]`` to unit length."""
+    result: np.ndarray = embeddings / np.maximum(np.linalg.norm(embeddings, axis=-1, keepdims=True), 1e-12)
     return result

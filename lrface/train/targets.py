@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lrface.models.teacher_map import normalised
+
 #: Maximum number of images from which the leading directions are computed.
 SAMPLE = 20_000
 
@@ -43,9 +45,3 @@ def centred_targets(parts: Sequence[np.ndarray], train: np.ndarray, dim: int) ->
     basis = basis * np.sign(basis[np.abs(basis).argmax(0), np.arange(dim)])
     projected: np.ndarray = joined @ basis.astype(np.float32)
     return projected
-
-
-def normalised(embeddings: np.ndarray) -> np.ndarray:
-    """Scale rows ``[..., dim]`` to unit length."""
-    result: np.ndarray = embeddings / np.maximum(np.linalg.norm(embeddings, axis=-1, keepdims=True), 1e-12)
-    return result

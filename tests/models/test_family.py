@@ -11,9 +11,9 @@ from lrface.faces.degrade import resize
 from lrface.models import shipped
 from lrface.models.embedder import Embedder
 from lrface.models.family import SHARP, Family, Member, open_family
-from lrface.models.fusion import Fusion, unit
+from lrface.models.fusion import Fusion
 from lrface.models.preprocessing import Preprocessing
-from lrface.models.teacher_map import TeacherMap
+from lrface.models.teacher_map import TeacherMap, normalised
 from lrface.recognition.encoder import FaceEncoder
 from lrface.recognition.gallery import Gallery
 
@@ -185,8 +185,10 @@ def test_a_student_and_the_teachers_embed_the_sharpest_together(package):
     crop = face(0, 0, seed=1)
     student, own = FaceEncoder(single(32), "none").embed_crops([crop]), []
     for flip in (False, True):
-        own.append(unit(np.concatenate([unit(t.embed([crop], flip=flip)) for t in teachers.values()], axis=1)))
-    expected = Fusion(mapping).sharp(student, unit(own[0] + own[1]))
+        own.append(
+            normalised(np.concatenate([normalised(t.embed([crop], flip=flip)) for t in teachers.values()], axis=1))
+        )
+    expected = Fusion(mapping).sharp(student, normalised(own[0] + own[1]))
     np.testing.assert_allclose(encoder.embed_crops([crop], resolutions=[112.0]), expected, atol=1e-4)
 
 

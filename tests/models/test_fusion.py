@@ -5,9 +5,9 @@ import pytest
 
 from lrface.data.synthetic import face
 from lrface.models.embedder import Embedder
-from lrface.models.fusion import SHARP_WEIGHT, STUDENT_WEIGHT, Fusion, TeacherNetwork, side_by_side, unit
+from lrface.models.fusion import SHARP_WEIGHT, STUDENT_WEIGHT, Fusion, TeacherNetwork, side_by_side
 from lrface.models.preprocessing import Preprocessing
-from lrface.models.teacher_map import TeacherMap
+from lrface.models.teacher_map import TeacherMap, normalised
 
 DIM, WIDTHS = 6, (4, 3)
 
@@ -80,4 +80,4 @@ def test_a_network_of_teachers_gives_back_the_pixels():
     crop = face(0, 0, seed=1)
     expected = side_by_side([teacher.embed([crop]) for teacher in teachers])
     np.testing.assert_allclose(TeacherNetwork(teachers)(Preprocessing(112).batch(crop[None])), expected, atol=1e-5)
-    np.testing.assert_allclose(unit(expected), expected, atol=1e-6)
+    np.testing.assert_allclose(normalised(expected), expected, atol=1e-6)

@@ -46,6 +46,9 @@ COMMIT = "gallery._store.handle.set_trace_callback(lambda sql: sql == 'COMMIT' a
 #: What is left of the person 0-0 and of others.
 LEFT = {REMOVE: {"0-0": 0}, RENAME: {"0-0": 0, "other": 4}, MERGE: {"0-0": 0, "0-1": 8}, PHOTO: {"0-0": 3}}
 
+#: What each act changes: people, and how many faces they then have.
+CHANGED = LEFT | {ADD: {"new": 4}, BUILD: {f"9-{number}": 4 for number in range(30)}}
+
 #: Moment -> what is prepared, what is done, and whether it counts although the process died.
 MOMENTS = {
     "while faces are embedded": ("gallery._encoder.embed_crops = die", ADD, False),
@@ -101,13 +104,7 @@ def test_killed(moment, folder):
         before = state(gallery)
     with start(folder, f"{prepare}\n{act}\n") as process:
         assert process.wait(timeout=120) == -signal.SIGKILL
-    after = dict(before)
-    if act == ADD:
-        after |= {"new": 4}
-    elif act == BUILD:
-        after |= {f"9-{number}": 4 for number in range(30)}
-    else:
-        after = {name: count for name, count in (after | LEFT[act]).items() if count}
+    after = {name: count for name, count in (before | CHANGED[act]).items() if count}
     with Gallery.open(folder, encoder()) as gallery:
         assert state(gallery) == (after if counts else before)
         gallery.search(image(5))

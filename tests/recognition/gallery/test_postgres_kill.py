@@ -39,6 +39,9 @@ MOMENTS = {
 #: What is left of the people 0-0 and 0-1.
 LEFT = {REMOVE: {"0-0": 0}, MERGE: {"0-0": 0, "0-1": 8}}
 
+#: What each act changes: people, and how many faces they then have.
+CHANGED = LEFT | {ADD: {"new": 4}, BUILD: {f"9-{number}": 4 for number in range(30)}}
+
 ENROL = """
 for number in range(len(gallery.people()), 10 ** 6):
     rows = embeddings(5, seed=[7, number])
@@ -60,13 +63,7 @@ def test_a_client_is_killed(moment, place):
         before = state(gallery)
     with start(place, f"{PREPARE}\n{prepare}\n{act}\n") as process:
         assert process.wait(timeout=240) == -signal.SIGKILL
-    after = dict(before)
-    if act == ADD:
-        after |= {"new": 4}
-    elif act == BUILD:
-        after |= {f"9-{number}": 4 for number in range(30)}
-    else:
-        after = {name: count for name, count in (after | LEFT[act]).items() if count}
+    after = {name: count for name, count in (before | CHANGED[act]).items() if count}
     with Gallery.open(place, encoder()) as gallery:
         assert state(gallery) == (after if counts else before)
         assert gallery.search_embedding(rows[20], threshold=0.6).name == "0-5"
