@@ -28,10 +28,14 @@ def _seeds(context: click.Context, option: click.Parameter, text: str | None) ->
 @click.option("--recipe", default=None, type=FilePath(path_type=Path), help="Another base recipe than the sweep's own.")
 @click.option("--seeds", callback=_seeds, default=None, metavar="5,6,...", help="Other seeds than the sweep's own.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key in all runs; repeatable.")
+@click.option(
+    "--only", multiple=True, metavar="KEY=VALUE",
+    help="Train only the runs with this value, such as teacher.network=resnet56; repeatable. The table shows all runs.",
+)  # fmt: skip
 @DATA_ROOT
 def command(
     files: tuple[str, ...], out: Path, jobs: int, devices: tuple[str, ...], recipe: Path | None, seeds: list[int] | None,
-    overrides: tuple[str, ...], data_root: str,
+    overrides: tuple[str, ...], only: tuple[str, ...], data_root: str,
 ) -> None:  # fmt: skip
     """Train every point of each SWEEP file with every seed, and write a table and a curve for each file.
 
@@ -49,9 +53,10 @@ def command(
             spec = parse(SweepSpec, spec.model_dump() | {"seeds": seeds}, "--seeds")
         base = recipe or file.parent / spec.recipe
         folder = out / (f"{spec.name}-{recipe.stem}" if recipe else spec.name)
-        results = run_sweep(spec, base, folder, data_root, jobs, devices, overrides)
+        results = run_sweep(spec, base, folder, data_root, jobs, devices, overrides, only)
         bad = sum(run["status"] == "failed" for run in results["runs"])
+        done = sum(run["status"] == "finished" for run in results["runs"])
         failed += bad
-        click.echo(f"{spec.name}: {len(results['runs']) - bad} runs finished, {bad} failed: {folder / 'table.md'}")
+        click.echo(f"{spec.name}: {done} of {len(results['runs'])} runs finished, {bad} failed: {folder / 'table.md'}")
     if failed:
         raise LrfaceError(f"{failed} runs failed: the tables say why; the same command tries them again")

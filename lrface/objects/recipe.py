@@ -37,7 +37,10 @@ class ObjectTeacher(Section):
 
     file: str | None = None
     network: str | None = None
-    epochs: int | None = Field(default=None, ge=1)  # of the teacher's training; by default those of the recipe
+    # Of the teacher's training; by default those of the recipe.
+    epochs: int | None = Field(default=None, ge=1)
+    lr: float | None = Field(default=None, gt=0)
+    seed: int = 5  # of the teacher's training: students of all seeds have the same teacher
     cache: bool = False  # compute its outputs once for each picture and its mirror image; needs augment.crop=0
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 
 from lrface.errors import LrfaceError
-from lrface.files import atomic_write, read_json, write_json
+from lrface.files import atomic_write, locked, read_json, write_json
 from lrface.objects.batches import ObjectBatches
 from lrface.objects.data import Pictures
 from lrface.objects.evaluate import accuracy
@@ -19,6 +19,7 @@ from lrface.objects.objective import ObjectObjective, setting_of
 from lrface.objects.recipe import ObjectData, ObjectLoss, ObjectRecipe, data_path, read_part
 from lrface.objects.teacher_cache import TeacherCache, cached_outputs
 from lrface.objects.view import View
+from lrface.reporting.fingerprint import digest
 from lrface.train.log import RunLog
 from lrface.train.loop import LAST
 from lrface.train.run import make_fabric
@@ -56,8 +57,9 @@ class _Sets:
 
 
 def train_objects(
-    recipe: ObjectRecipe, out: str | Path, data_root: str | Path = ".", device: str = "auto", resume: bool = False
-) -> ObjectOutcome:
+    recipe: ObjectRecipe, out: str | Path, data_root: str | Path = ".", device: str = "auto", resume: bool = False,
+    teachers: Path | None = None,
+) -> ObjectOutcome:  # fmt: skip
     """Train the network that an object recipe describes.
 
     Args:
@@ -67,6 +69,8 @@ def train_objects(
         data_root: the recipe's paths are relative to it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``. One process only.
         resume: continue from the last checkpoint.
+        teachers: folder of trained teachers that several runs share: of runs with the same teacher, one trains it. By
+            default the run has its own, in ``teacher/``.
 
     Raises:
         LrfaceError: the data, the teacher or the checkpoint do not fit the recipe, or the loss is not finite.
@@ -81,7 +85,8 @@ def train_objects(
     sets = _open(recipe.data, root)
     teacher = None
     if recipe.teacher is not None:
-        teacher = _teacher(recipe, out, root, device)
+        home = _teacher_folder(recipe, out, root, teachers)
+        teacher = _teacher(recipe, home, root, device)
         if teacher is None:
             return ObjectOutcome(False, out / MODEL, [])
     torch.manual_seed(recipe.seed)
@@ -91,7 +96,7 @@ def train_objects(
     objective = ObjectObjective(student, recipe.loss, setting)
     if recipe.compile:
         objective.compile()
-    cache = _cache(recipe, objective, teacher, sets.train, fabric.device, out, root)
+    cache = _cache(recipe, objective, teacher, sets.train, fabric.device, home) if teacher else None
     run = _Run(recipe, fabric, objective, sets, view, teacher, out, cache)
     if objective.staged and not (out / LAST).exists() and not run.before(resume):
         return ObjectOutcome(False, out / MODEL, [])
@@ -207,40 +212,60 @@ def _view(section: ObjectData, side: int) -> View:
 
 
 def _cache(
-    recipe: ObjectRecipe, objective: ObjectObjective, teacher: ObjectNetwork | None, pictures: Pictures,
-    device: torch.device, out: Path, root: Path,
+    recipe: ObjectRecipe, objective: ObjectObjective, teacher: ObjectNetwork, pictures: Pictures, device: torch.device,
+    folder: Path,
 ) -> TeacherCache | None:  # fmt: skip
     """Outputs of the teacher for all pictures, if the recipe wants a cache. Its file lies next to the teacher."""
-    if teacher is None or recipe.teacher is None or not recipe.teacher.cache:
+    if recipe.teacher is None or not recipe.teacher.cache:
         return None
     if objective.rotated:
         turning = next(each.name for each in objective.each_method() if each.rotated)
         raise LrfaceError(f"loss.methods.{turning} shows the teacher turned pictures: set teacher.cache=false")
-    folder = (root / recipe.teacher.file).parent if recipe.teacher.file else out / "teacher"
     needs = {part for each in objective.each_method() for part in each.needs}
     return cached_outputs(teacher.to(device), pictures, needs, device, folder)
 
 
-def _teacher(recipe: ObjectRecipe, out: Path, root: Path, device: str) -> ObjectNetwork | None:
-    """The teacher: from its file, from ``teacher/`` of this run, or trained there now; None if interrupted."""
+def _teacher_recipe(recipe: ObjectRecipe) -> ObjectRecipe:
+    """The recipe of the teacher's own training: on full-size pictures, with the student's settings but for its own."""
     section = recipe.teacher
     assert section is not None
-    if section.file:
-        return load_network(root / section.file)[0]
     assert section.network is not None
-    optim = recipe.optim.model_copy(update={"epochs": section.epochs or recipe.optim.epochs})
-    own = recipe.model_copy(
+    optim = {"epochs": section.epochs or recipe.optim.epochs, "lr": section.lr or recipe.optim.lr}
+    return recipe.model_copy(
         update={
-            "name": f"{recipe.name}-teacher",
+            "name": f"{section.network}-teacher",
+            "description": "",
             "data": recipe.data.model_copy(update={"low": None}),
             "model": recipe.model.model_copy(update={"name": section.network}),
             "teacher": None,
             "loss": ObjectLoss(),
-            "optim": optim,
+            "optim": recipe.optim.model_copy(update=optim),
+            "seed": section.seed,
         }
     )
-    folder = out / "teacher"
-    if (folder / RESULT).exists() and read_json(folder / RESULT).get("recipe") == own.model_dump(mode="json"):
-        return load_network(folder / MODEL)[0]
-    result = train_objects(own, folder, root, device, resume=(folder / LAST).exists())
+
+
+def _teacher_folder(recipe: ObjectRecipe, out: Path, root: Path, teachers: Path | None) -> Path:
+    """Where the teacher is: beside its file, in the folder that several runs share, or in this run's ``teacher/``."""
+    section = recipe.teacher
+    assert section is not None
+    if section.file:
+        return (root / section.file).parent
+    if teachers is None:
+        return out / "teacher"
+    own = _teacher_recipe(recipe)
+    return teachers / f"{section.network}-{digest(own.model_dump(mode='json'))[:8]}"
+
+
+def _teacher(recipe: ObjectRecipe, folder: Path, root: Path, device: str) -> ObjectNetwork | None:
+    """The teacher: from its file, or from ``folder``, where it is trained now if it is not there; None if interrupted."""
+    section = recipe.teacher
+    assert section is not None
+    if section.file:
+        return load_network(root / section.file)[0]
+    own = _teacher_recipe(recipe)
+    with locked(folder / "lock"):  # of several runs, one trains it and the others wait
+        if (folder / RESULT).exists() and read_json(folder / RESULT).get("recipe") == own.model_dump(mode="json"):
+            return load_network(folder / MODEL)[0]
+        result = train_objects(own, folder, root, device, resume=(folder / LAST).exists())
     return load_network(result.model)[0] if result.finished else None

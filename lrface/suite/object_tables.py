@@ -14,6 +14,8 @@ from lrface.sweep.spec import SweepSpec
 Sweep = dict[str, Any]
 #: The budget of the published rows; see their papers.
 PUBLISHED_BUDGET = "as published"
+#: Columns that the paper prints under another name: its numbers are those that CRD, ICLR 2020, has for this pair.
+MISPRINTED = {"resnet32x4>resnet8x4": "resnet32x4>resnet32"}
 
 
 def is_of_objects(sweep: Sweep) -> bool:
@@ -29,22 +31,7 @@ def object_table(sweep: Sweep, spec: SweepSpec, published: Path | None) -> Table
     """
     plain = make_table(spec, Path(sweep["base"]), sweep["rows"], sweep["runs"])
     title, scale, digits = FIGURES[spec.figure]
-    lines = [
-        Line(
-            "published",
-            {"method": row.model, "budget": PUBLISHED_BUDGET, "figure": row.values["accuracy"]},
-            "published",
-        )
-        for row in (published_column(published, spec.published) if spec.published else [])
-    ]
-    for row in sweep["rows"]:
-        budgets = {run["budget"] for run in sweep["runs"] if run["point"] == row["point"] and "budget" in run}
-        values = {
-            "method": _method(row["point"]),
-            "budget": "; ".join(sorted(budgets)), "seeds": row["seeds"], "status": row["status"],
-            "figure": (row["mean"], row["std"]) if row["mean"] is not None else None,
-        }  # fmt: skip
-        lines.append(Line("this run", values, "ours"))
+    lines = [line for pair in dict.fromkeys(map(_pair, spec.expand())) for line in _lines(sweep, spec, published, pair)]
     columns = (
         Column("method", "Method"), Column("budget", "Budget"), Column("figure", title, scale, digits, "higher"),
         Column("seeds", "Seeds", 1, 0), Column("status", "Not finished"),
@@ -57,9 +44,41 @@ def object_table(sweep: Sweep, spec: SweepSpec, published: Path | None) -> Table
     return Table(spec.name, spec.name, columns, lines, notes).pruned()
 
 
+def _lines(sweep: Sweep, spec: SweepSpec, published: Path | None, pair: str) -> list[Line]:
+    """Published lines and ours, of one pair of networks or, if the points name none (""), of all points."""
+    place = f"{spec.published} {pair}".strip() if spec.published else ""
+    start, rivals = (f"{pair}: ", f" {pair}") if pair else ("", "")
+    lines = [
+        Line(
+            f"{start}published",
+            {"method": row.model, "budget": PUBLISHED_BUDGET, "figure": row.values["accuracy"]},
+            f"published{rivals}",
+        )
+        for row in (published_column(published, place) if place else [])
+    ]
+    for row in sweep["rows"]:
+        if _pair(row["point"]) != pair:
+            continue
+        budgets = {run["budget"] for run in sweep["runs"] if run["point"] == row["point"] and "budget" in run}
+        values = {
+            "method": _method(row["point"]),
+            "budget": "; ".join(sorted(budgets)), "seeds": row["seeds"], "status": row["status"],
+            "figure": (row["mean"], row["std"]) if row["mean"] is not None else None,
+        }  # fmt: skip
+        lines.append(Line(f"{start}this run", values, f"ours{rivals}"))
+    return lines
+
+
+def _pair(point: dict[str, Any]) -> str:
+    """The networks of a point, ``teacher>student``; empty if it does not name both."""
+    names = [point.get("teacher.network"), point.get("model.name")]
+    return ">".join(map(str, names)) if all(names) else ""
+
+
 def _method(point: dict[str, Any]) -> str:
-    """The name of a point for a row, without the kind of teacher cache."""
-    shown = {key: value for key, value in point.items() if key != "teacher.cache"}
+    """The name of a point for a row, without the kind of teacher cache, and without the networks and their rate."""
+    hidden = {"teacher.cache", *({"teacher.network", "model.name", "optim.lr"} if _pair(point) else ())}
+    shown = {key: value for key, value in point.items() if key not in hidden}
     return value_name(shown["loss"]) if list(shown) == ["loss"] else point_name(shown)
 
 
@@ -77,6 +96,7 @@ def published_column(folder: Path | None, place: str) -> list[Published]:
         LrfaceError: the table has no such column, or a cell that is not a number.
     """
     name, _, column = place.partition(" ")
+    column = MISPRINTED.get(column, column)
     path = folder / f"{name}.csv" if folder else None
     if path is None or not path.exists():
         return []

@@ -19,7 +19,8 @@ def start(run: dict[str, Any]) -> multiprocessing.process.BaseProcess:
     """Start a training in a spawned process.
 
     Args:
-        run: ``recipe`` (its content), ``folder``, ``key``, ``data_root``, ``device``, ``probes`` (names of sets).
+        run: ``recipe`` (its content), ``folder``, ``key``, ``data_root``, ``device``, ``probes`` (names of sets), ``teachers``
+            (the folder of trained teachers, which all runs share).
     """
     process = multiprocessing.get_context("spawn").Process(target=_work, args=(run,), name=Path(run["folder"]).name)
     process.start()
@@ -93,8 +94,8 @@ def _history(run: dict[str, Any], folder: Path) -> list[dict[str, float]] | None
         faces = train(parse_recipe(run["recipe"], "the sweep"), *where, resume=(folder / LAST).exists())
         return faces.history if faces.finished else None
     recipe = parse_object_recipe(run["recipe"], "the sweep")
-    begun = any((folder / place / LAST).exists() for place in ("", "before", "teacher"))
-    objects = train_objects(recipe, *where, resume=begun)
+    begun = any((folder / place / LAST).exists() for place in ("", "before"))
+    objects = train_objects(recipe, *where, resume=begun, teachers=Path(run["teachers"]))
     if not objects.finished or objects.accuracy is None:
         return None
     root, device = Path(run["data_root"]), str(make_fabric(run["device"], recipe.precision).device)

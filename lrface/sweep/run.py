@@ -15,7 +15,7 @@ from typing import Any
 from lrface.errors import LrfaceError
 from lrface.files import require_path, write_json
 from lrface.reporting.ledger import exclusive
-from lrface.sweep.plan import Run, plan_runs, point_name
+from lrface.sweep.plan import Run, plan_runs, point_name, value_name
 from lrface.sweep.process import OUTCOME, OUTPUT, outcome, start
 from lrface.sweep.report import write_report
 from lrface.sweep.spec import SweepSpec
@@ -39,6 +39,7 @@ def run_sweep(
     jobs: int = 1,
     devices: Sequence[str] = ("auto",),
     overrides: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train all runs that are not finished yet, and write the table and the curve.
@@ -50,18 +51,21 @@ def run_sweep(
     Args:
         spec: the sweep.
         base: file of the base recipe.
-        out: folder of ``results.json``, ``table.md``, ``table.csv``, ``curve.svg``, ``curve.png`` and ``runs/``.
+        out: folder of ``results.json``, ``table.md``, ``table.csv``, ``curve.svg``, ``curve.png``, ``runs/``, and
+            ``teachers/`` if the recipes train their own.
         data_root: the recipes' paths are relative to it.
         jobs: number of runs at the same time.
         devices: the runs are distributed over them; see :func:`lrface.train.run.train`.
         overrides: ``section.key=value`` for all runs.
+        only: ``section.key=value``: train only the runs whose point has these values. The table shows all runs.
         progress: show a progress bar, and a line for each run that ends.
 
     Returns:
         The content of ``results.json``.
 
     Raises:
-        LrfaceError: a recipe is wrong, its data or a package are missing, or another sweep uses ``out``.
+        LrfaceError: a recipe is wrong, its data or a package are missing, no point is as ``only`` says, or another sweep
+            uses ``out``.
         KeyboardInterrupt: Ctrl-C, after the current runs have saved a checkpoint.
     """
     missing = [name for name in ("lightning_fabric", "tensorboard", "matplotlib") if find_spec(name) is None]
@@ -70,17 +74,34 @@ def run_sweep(
     out = Path(require_path(out))
     with exclusive(out):
         runs = plan_runs(spec, Path(require_path(base)), out, Path(require_path(data_root)), overrides)
-        waiting = [run for run in runs if (outcome(run.folder, run.key) or {}).get("status") != "finished"]
+        chosen = chosen_runs(runs, only)
+        waiting = [run for run in chosen if (outcome(run.folder, run.key) or {}).get("status") != "finished"]
         check_recipes(waiting, Path(data_root))
         for run in waiting:
             run.folder.mkdir(parents=True, exist_ok=True)
         results = write_report(spec, Path(base), out, runs)
-        with _Bar(runs, progress) as bar, _threads(jobs):
-            for run in _work(waiting, Path(data_root), jobs, list(devices), bar, spec.probes):
+        with _Bar(chosen, progress) as bar, _threads(jobs):
+            for run in _work(waiting, out, Path(data_root), jobs, list(devices), bar, spec.probes):
                 ended = outcome(run.folder, run.key) or {}
                 bar.message(_line(spec, run, ended))
                 results = write_report(spec, Path(base), out, runs)
         return results
+
+
+def chosen_runs(runs: list[Run], only: Sequence[str]) -> list[Run]:
+    """The runs whose point has all values of ``only``, which are ``key=value`` with the values as in the table.
+
+    Raises:
+        LrfaceError: one is not of this form, or names a key or a value that no point has.
+    """
+    for text in only:
+        key, sign, value = text.partition("=")
+        known = sorted({value_name(run.point[key]) for run in runs if key in run.point})
+        if not sign or value not in known:
+            keys = ", ".join(sorted(runs[0].point)) if not known else f"{key}={f', {key}='.join(known)}"
+            raise LrfaceError(f"--only {text}: give KEY=VALUE of the sweep's points; they have {keys}")
+        runs = [run for run in runs if value_name(run.point[key]) == value]
+    return runs
 
 
 def check_recipes(runs: list[Run], root: Path) -> None:
@@ -105,7 +126,7 @@ def check_recipes(runs: list[Run], root: Path) -> None:
 
 
 def _work(
-    waiting: list[Run], root: Path, jobs: int, devices: list[str], bar: "_Bar", probes: Sequence[str] = ()
+    waiting: list[Run], out: Path, root: Path, jobs: int, devices: list[str], bar: "_Bar", probes: Sequence[str] = ()
 ) -> Iterator[Run]:
     """Start runs and wait for them. Yields every run that has ended."""
     queue, working = list(waiting), list[_Working]()
@@ -117,7 +138,7 @@ def _work(
                 device = min(devices, key=used.count)
                 settings = {
                     "recipe": run.recipe.model_dump(mode="json"), "folder": str(run.folder), "key": run.key,
-                    "data_root": str(root), "device": device, "probes": list(probes),
+                    "data_root": str(root), "device": device, "probes": list(probes), "teachers": str(out / "teachers"),
                 }  # fmt: skip
                 working.append(_Working(run, start(settings), device))
             wait([each.process.sentinel for each in working], timeout=POLL)

@@ -26,21 +26,28 @@ class SweepSpec(Section):
     recipe: str  # relative to the sweep file
     overrides: Point = Field(default_factory=dict)  # for every run
     axes: dict[str, list[Any]] = Field(default_factory=dict)  # key -> its values; every combination is a point
-    points: list[Point] = Field(default_factory=list)  # in place of axes: a list of points
+    points: list[Point] = Field(
+        default_factory=list
+    )  # a list of points; with axes: each with every combination of these
     seeds: list[int] = Field(default=[5], min_length=1)
     figure: Figure = (
         # Of the recipe's validation; objects: accuracy, test (on the test set at the end), or a set of the probes.
         "auc"
     )
     probes: list[ProbeSet] = Field(default_factory=list)  # objects: sets for linear probes of each network's features
-    published: str | None = None  # "TABLE COLUMN" of benchmarks/published, whose numbers the report shows next to these
+    # "TABLE COLUMN" of benchmarks/published, whose numbers the report shows next to these. With "TABLE" alone, the points'
+    # networks name the columns: teacher>student.
+    published: str | None = None
     # Epoch whose figure counts; the best of many epochs is slightly too optimistic.
     epoch: Literal["last", "best"] = "last"
 
     @model_validator(mode="after")
     def _agree(self) -> "SweepSpec":
-        if bool(self.axes) == bool(self.points):
-            raise ValueError("give either axes or points")
+        if not self.axes and not self.points:
+            raise ValueError("give axes or points")
+        twice = sorted(self.axes.keys() & {key for point in self.points for key in point})
+        if twice:
+            raise ValueError(f"{twice[0]} is both an axis and among the points")
         if self.figure in get_args(ProbeSet) and self.figure not in self.probes:
             raise ValueError(f"figure {self.figure} is of a linear probe: name the set under probes")
         if any(not values for values in self.axes.values()):
@@ -63,9 +70,8 @@ class SweepSpec(Section):
 
     def expand(self) -> list[Point]:
         """The points in order. The last axis changes fastest."""
-        if self.points:
-            return self.points
-        return [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
+        grid = [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
+        return [point | values for point in self.points or [{}] for values in grid]
 
     def value(self, history: list[dict[str, float]]) -> float:
         """The figure of a run.

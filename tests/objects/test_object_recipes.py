@@ -8,10 +8,13 @@ import yaml
 from lrface.losses.registry import methods
 from lrface.objects.networks import create_network
 from lrface.objects.recipe import parse_object_recipe
+from lrface.suite.object_tables import published_column
 from lrface.sweep.spec import load_sweep, recipe_of
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "objects"
-SWEEPS = sorted(FOLDER.glob("*_methods.yaml"))
+PUBLISHED = Path(__file__).parents[2] / "benchmarks" / "published"
+TABLES = [FOLDER / "cifar100_peer.yaml", FOLDER / "cifar100_cross.yaml"]
+SWEEPS = sorted([*FOLDER.glob("*_methods.yaml"), *TABLES])
 TRANSFER = FOLDER / "transfer.yaml"
 RECIPES = sorted(set(FOLDER.glob("*.yaml")) - {*SWEEPS, TRANSFER})
 
@@ -33,6 +36,17 @@ def test_sweep(path):
         seen |= set(loss.methods) | {name for name in ("kd", "crrcd") if getattr(loss, name)}
         seen |= set() if loss.teaches else {"none"}
     assert seen == {*methods(), "kd", "crrcd", "none"}
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_table_has_a_published_column_for_each_pair_and_a_network_for_each_name(path):
+    spec = load_sweep(path)
+    pairs = {(point["teacher.network"], point["model.name"]) for point in spec.expand()}
+    for names in pairs:
+        assert published_column(PUBLISHED, f"{spec.published} {'>'.join(names)}")
+        for name in names:
+            create_network(name, 2)
+    assert len(spec.expand()) == len(pairs) * 18
 
 
 def test_transfer():

@@ -45,6 +45,21 @@ def test_published_rows_stand_beside_ours_with_the_budget_of_each():
     assert groups == ["published"] * 16 + ["this run"] * 2
 
 
+def test_each_pair_of_networks_has_its_published_column():
+    points = [
+        {"teacher.network": teacher, "model.name": student, "loss": {"kd": {}}}
+        for teacher, student in (("resnet56", "resnet20"), ("resnet32x4", "resnet8x4"))
+    ]
+    row = {"values": {"1": 0.5}, "mean": 0.5, "std": None, "seeds": 1, "seconds": 3.0, "status": ""}
+    given = sweep(published="cifar100_peer", points=points) | {"rows": [row | {"point": point} for point in points]}
+    (found,) = ablations([given | {"runs": [run | {"point": points[0]} for run in given["runs"]]}], PUBLISHED)
+    lines = [(line.group, line.values["method"], line.values["figure"]) for line in found.table.lines]
+    assert ("resnet56>resnet20: published", "CRRCD", 0.721) in lines
+    assert ("resnet32x4>resnet8x4: published", "KD", 0.7333) in lines, "printed as resnet32x4>resnet32"
+    assert lines[-1] == ("resnet32x4>resnet8x4: this run", "kd", (0.5, None))
+    assert len({line.rivals for line in found.table.lines}) == 4
+
+
 def test_without_published_tables_ours_stand_alone():
     for given in (ablations([sweep()], PUBLISHED), ablations([sweep(published="cifar100_peer a>b")], None)):
         assert [line.group for line in given[0].table.lines] == ["this run"] * 2

@@ -41,6 +41,32 @@ def test_methods_side_by_side(base, tmp_path):
     assert again["runs"] == results["runs"]
 
 
+def test_students_of_all_methods_and_seeds_share_a_teacher(base, tmp_path):
+    given = spec(
+        points=[{"teacher.network": "resnet8"}, {"teacher.network": "resnet14"}],
+        axes={"loss": [{"kd": {}}]},
+        seeds=[1, 2],
+    )
+    results = run_sweep(given, base, tmp_path / "out", ".", 2, ("cpu",), progress=False)
+    assert [run["status"] for run in results["runs"]] == ["finished"] * 4
+    assert sorted(path.name.split("-")[0] for path in (tmp_path / "out" / "teachers").iterdir()) == [
+        "resnet14",
+        "resnet8",
+    ]
+    assert not list((tmp_path / "out" / "runs").glob("*/teacher"))
+
+
+def test_a_part_of_a_table(base, tmp_path):
+    given = spec(points=[{"model.name": "resnet8"}, {"model.name": "resnet14"}], axes={"loss": [{"kd": {}}]})
+    results = run_sweep(given, base, tmp_path / "out", ".", 1, ("cpu",), only=("model.name=resnet8",), progress=False)
+    assert [run["status"] for run in results["runs"]] == ["finished", "not run"]
+    for only, words in (("model.name=vgg8", "model.name=resnet14, model.name=resnet8"), ("name", "loss, model.name")):
+        with pytest.raises(
+            LrfaceError, match=f"--only {only}: give KEY=VALUE of the sweep's points; they have {words}"
+        ):
+            run_sweep(given, base, tmp_path / "out", ".", 1, ("cpu",), only=(only,), progress=False)
+
+
 def test_figures_that_objects_do_not_have(base, tmp_path):
     with pytest.raises(LrfaceError, match="figure auc is for faces"):
         run_sweep(spec(figure="auc"), base, tmp_path / "out", ".", 1, ("cpu",), progress=False)

@@ -21,6 +21,11 @@ def test_axes_are_combined(write_sweep):
     ]
 
 
+def test_each_point_with_each_combination(write_sweep):
+    spec = load_sweep(write_sweep(axes={"optim.lr": [0.1, 0.2]}, points=[{"optim.epochs": 3}, {"optim.epochs": 1}]))
+    assert [tuple(point.values()) for point in spec.expand()] == [(3, 0.1), (3, 0.2), (1, 0.1), (1, 0.2)]
+
+
 def test_points_one_by_one(write_sweep):
     points = [{"optim.lr": 0.1, "optim.epochs": 3}, {"optim.lr": 0.2, "optim.epochs": 1}]
     assert load_sweep(write_sweep(axes=None, points=points)).expand() == points
@@ -49,8 +54,8 @@ def test_a_recipe_is_the_base_with_overrides_and_point_and_seed(write_sweep, tmp
     [
         ({"axis": {}}, ["unknown key 'axis'", "did you mean 'axes'"]),
         ({"recipe": None}, ["the key 'recipe' is missing"]),
-        ({"axes": None}, ["either axes or points"]),
-        ({"points": [{"optim.lr": 1}]}, ["either axes or points"]),
+        ({"axes": None}, ["give axes or points"]),
+        ({"axes": {"optim.lr": [1]}, "points": [{"optim.lr": 1}]}, ["optim.lr is both an axis and among the points"]),
         ({"axes": {"optim.lr": []}}, ["at least one value"]),
         ({"axes": {"optim.lr": [0.1, 0.1]}}, ["two points are the same"]),
         ({"axes": None, "points": [{"optim.lr": 1}, {"optim.epochs": 1}]}, ["the same keys", "optim.lr"]),

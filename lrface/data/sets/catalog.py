@@ -160,7 +160,7 @@ CATALOG: tuple[DataSet, ...] = (
         "cifar100/cifar-100-python.tar.gz, or its folder cifar100/cifar-100-python\n"
         "or cifar100/train/CLASS/*.png and cifar100/test/CLASS/*.png",
         (("cifar100/cifar-100-python*",), ("cifar100/train/*", "cifar100/test/*")),
-        "lrface data get cifar100; then lrface train recipes/objects/cifar100_teacher.yaml",
+        "lrface data get cifar100; then lrface train recipes/objects/cifar100.yaml",
     ),
     DataSet(
         "svhn", "SVHN, cropped digits: 99,289 of 32 px", "objects at 8 px", "non-commercial use only",
