@@ -36,6 +36,7 @@ class FT(Method):
     needs = ("maps",)
     weight = 200.0
     staged = True
+    before_lr = 0.01  # RepDistiller's for the thin ResNets; at 0.05 the paraphraser diverges
 
     def __init__(self, setting: Setting, rate: float = 0.5, stage: int = -1, paper: bool = False) -> None:
         """``rate``: channels of the factor as a fraction of the teacher's. ``stage``: of the maps; -1 is the last."""

@@ -101,6 +101,8 @@ class Method(nn.Module, ABC):
     rotated: ClassVar[bool] = False
     #: Whether it has a preliminary stage before the training (see ``before``).
     staged: bool = False
+    #: Highest learning rate of the preliminary stage, if the reference code has one.
+    before_lr: ClassVar[float] = float("inf")
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor, index: Tensor) -> Tensor:
         """The loss, a scalar.

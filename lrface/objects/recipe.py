@@ -69,7 +69,7 @@ class BeforeSection(Section):
     """The preliminary stage, for methods that have one."""
 
     epochs: int = Field(default=30, ge=1)
-    lr: float | None = Field(default=None, gt=0)  # by default optim.lr
+    lr: float | None = Field(default=None, gt=0)  # by default optim.lr, or the method's own limit if that is lower
 
 
 class ObjectValidation(Section):

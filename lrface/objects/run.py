@@ -120,9 +120,9 @@ class _Run:
     def before(self, resume: bool) -> bool:
         """Run the preliminary stage in its own folder. Returns whether it was finished."""
         section, out = self.recipe.before, self.out / "before"
-        optim = self.recipe.optim.model_copy(
-            update={"epochs": section.epochs, "lr": section.lr or self.recipe.optim.lr, "average": 0.0}
-        )
+        most = min(each.before_lr for each in self.objective.each_method() if each.staged)
+        lr = section.lr or min(self.recipe.optim.lr, most)
+        optim = self.recipe.optim.model_copy(update={"epochs": section.epochs, "lr": lr, "average": 0.0})
         if (out / LAST).exists() and not resume:
             raise LrfaceError(f"{out} holds a stage begun already: --resume goes on with it, or choose another --out")
         self.objective.before = True

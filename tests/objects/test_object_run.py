@@ -212,3 +212,12 @@ def test_a_compiled_student_keeps_its_names(recipe, tmp_path, monkeypatch):
     result = train_objects(recipe(compile=True, optim={"epochs": 1}), tmp_path, device="cpu")
     assert len(compiled) == 1
     assert load_network(result.model)[0](torch.zeros(1, 3, 8, 8)).shape == (1, 20)
+
+
+def test_the_stage_before_of_ft_has_a_lower_rate(recipe, teacher, tmp_path):
+    for rate, lr in (({}, 0.01), ({"lr": 0.03}, 0.03)):
+        given = taught(recipe, teacher, {"methods": {"ft": {}}}, before={"epochs": 1, **rate})
+        out = tmp_path / str(lr)
+        assert train_objects(given, out, device="cpu").finished
+        stage = torch.load(out / "before" / "last.ckpt", weights_only=False)
+        assert stage["recipe"]["optim"]["lr"] == lr
