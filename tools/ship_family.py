@@ -5,7 +5,8 @@
         --store data/joined_store --images data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 
 The members must be shipped before (tools/ship.py). The boundaries are chosen on LFW View 1; see benchmarks/family.py. Thresholds
-and probabilities are fitted twice: for the students alone, and with the teachers for the sharpest faces.
+and probabilities are fitted twice: for the students alone, and with the teachers for the sharpest faces. What
+tools/calibrate_looks.py measured is kept if the students are the same.
 """
 
 import sys
@@ -21,7 +22,8 @@ from lrface.errors import LrfaceError
 from lrface.eval.quality_tables import FAMILY_KNOTS, fit
 from lrface.eval.verification import FARS
 from lrface.faces.calibration import CARD_KEY
-from lrface.files import atomic_write, file_digest, write_json
+from lrface.faces.looks import LOOKS_KEY
+from lrface.files import atomic_write, file_digest, read_json, write_json
 from lrface.finetune.quality_samples import Source, held_out_source, listed_source, sample_qualities
 from lrface.models import shipped
 from lrface.models.embedder import open_embedder
@@ -69,6 +71,19 @@ def record_of(name: str, members: list[tuple[str, float]], top: float | None, te
         names = [str(open_embedder(teacher, threads=1).card.get("source", teacher)) for teacher in teachers]
         record["sharp"] = {"map": f"{name}.map.safetensors", "detail": top, "teachers": names, "card": {}}
     return record
+
+
+def keep_looks(record: dict[str, Any], before: dict[str, Any] | None) -> None:
+    """Keep what tools/calibrate_looks.py measured, if the family had the same students before.
+
+    Args:
+        record: of the family now; changed in place.
+        before: the record that it replaces, or None.
+    """
+    if before is not None and before["members"] == record["members"]:
+        looks = before["card"].get(CARD_KEY, {}).get(LOOKS_KEY)
+        if looks is not None:
+            record["card"][CARD_KEY][LOOKS_KEY] = looks
 
 
 def install(name: str, record: dict[str, Any], mapping: Path | None) -> Path:
@@ -125,8 +140,11 @@ def main(
         if images:
             sources.append(listed_source(images, pairs))
         record = record_of(name, [_member(text) for text in members], top, list(teachers))
+        found = shipped.find_family(name)
+        before = read_json(found) if found else None
         path = install(name, record, mapping)
         record["card"] = calibrated(open_family(path, threads=1), sources, faces)
+        keep_looks(record, before)
         if top is not None:
             record["sharp"]["card"] = calibrated(open_family(path, teachers, threads=1), sources, faces)
         install(name, record, None if mapping is None else path.with_name(f"{name}.map.safetensors"))

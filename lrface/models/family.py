@@ -36,9 +36,6 @@ FORMAT = 2
 #: Side in pixels of the crops that the teachers get.
 SHARP_SIDE = 112
 
-#: Name of the top member in lists of members.
-SHARP = "teachers"
-
 
 @dataclass
 class Member:
@@ -188,7 +185,7 @@ def open_family(
             if top is None:
                 raise LrfaceError(f"the family {name} has no top rung for teachers: leave --sharp out")
             fusion = Fusion(TeacherMap.load(Path(path).with_name(str(top["map"]))))
-            members.append(_teachers(Path(path), top, fusion.mapping, sharp, device, threads))
+            members.append(_teachers(Path(path), top, fusion.mapping, sharp, device, threads, members[-1].name))
             card = dict(top["card"])
         return Family(name, members, dim, card, fusion)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -196,8 +193,9 @@ def open_family(
 
 
 def _teachers(
-    path: Path, top: dict[str, Any], mapping: TeacherMap, files: Sequence[str | Path], device: str, threads: int | None
-) -> Member:
+    path: Path, top: dict[str, Any], mapping: TeacherMap, files: Sequence[str | Path], device: str, threads: int | None,
+    student: str,
+) -> Member:  # fmt: skip
     """Open the top member. The teachers' fingerprints are checked at once, so that no other networks are used by mistake."""
     teachers = [open_embedder(_teacher_file(file), device, threads) for file in files]
     if tuple(teacher.fingerprint for teacher in teachers) != mapping.fingerprints:
@@ -206,8 +204,9 @@ def _teachers(
             f"in this order: {', '.join(map(str, top['teachers']))}"
         )
     digest = file_digest(path.with_name(str(top["map"])))
-    embedder = Embedder(TeacherNetwork(teachers), Preprocessing(SHARP_SIDE), f"{digest} {FORMAT}", {"name": SHARP})
-    return Member(SHARP, embedder.fingerprint, float(top["detail"]), lambda: embedder)
+    name = " + ".join([student, *(str(teacher).partition(",")[0] for teacher in top["teachers"])])
+    embedder = Embedder(TeacherNetwork(teachers), Preprocessing(SHARP_SIDE), f"{digest} {FORMAT}", {"name": name})
+    return Member(name, embedder.fingerprint, float(top["detail"]), lambda: embedder)
 
 
 def family_files(path: str | Path, sharp: Sequence[str | Path] = ()) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from lrface.errors import LrfaceError
 from lrface.faces.degrade import resize
 from lrface.models import shipped
 from lrface.models.embedder import Embedder
-from lrface.models.family import SHARP, Family, Member, open_family
+from lrface.models.family import Family, Member, open_family
 from lrface.models.fusion import Fusion
 from lrface.models.preprocessing import Preprocessing
 from lrface.models.teacher_map import TeacherMap, normalised
@@ -180,7 +180,7 @@ def test_a_student_and_the_teachers_embed_the_sharpest_together(package):
     teachers, mapping = package
     encoder = FaceEncoder.load(None, "none", sharp=("a", "b"))
     assert encoder.embedder.member_name(39.0) == "of 32"
-    assert encoder.embedder.member_name(40.0) == SHARP
+    assert encoder.embedder.member_name(40.0) == "of 32 + A + B"
     assert encoder.embedder.dim == DIM + 2 * DIM
     crop = face(0, 0, seed=1)
     student, own = FaceEncoder(single(32), "none").embed_crops([crop]), []

@@ -114,3 +114,12 @@ def test_members_of_two_spaces_make_no_family(root):
         ship_family.record_of("f", [(f"{root}/of16.safetensors", 0), (f"{root}/short.safetensors", 20)], None, [])
     with pytest.raises(LrfaceError, match="MODEL:PIXELS"):
         ship_family._member("lrface")
+
+
+def test_what_was_measured_of_templates_is_kept_while_the_students_stay():
+    before = {"members": [{"model": "a"}], "card": {"quality": {"looks": {"counts": [1]}}}}
+    for members, kept in (([{"model": "a"}], {"counts": [1]}), ([{"model": "b"}], None)):
+        record = {"members": members, "card": {"quality": {}}}
+        ship_family.keep_looks(record, before)
+        ship_family.keep_looks(record, None)
+        assert record["card"]["quality"].get("looks") == kept
