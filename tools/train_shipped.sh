@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # All steps from faces to the shipped models: teachers, stores, training, thresholds, int8, checksums.
 #   LRFACE_DATA=/data tools/train_shipped.sh RUNS [DEVICE]
-# Needs $LRFACE_DATA/celeba with landmarks.csv, $LRFACE_DATA/faces with index.csv (sharp crops), and $LRFACE_DATA/lfw with images and
-# View 1 (pairsDevTrain.txt, pairsDevTest.txt), on which int8 is checked. After a kill, run the same command again. DEVICE is auto,
+# Needs $LRFACE_DATA/celeba with landmarks.csv, $LRFACE_DATA/faces with index.csv (sharp crops, some of nobody in particular),
+# $LRFACE_DATA/mobilefacenet_a.onnx (insightface's MobileFaceNet, ArcFace on MS1M), and $LRFACE_DATA/lfw with images and View 1
+# (pairsDevTrain.txt, pairsDevTest.txt), on which int8 is checked. After a kill, run the same command again. DEVICE is auto,
 # cpu, cuda, ...
 set -euo pipefail
 runs=$(realpath -m "${1:?where to write the runs}")
@@ -16,6 +17,8 @@ data=$LRFACE_DATA
 lrface prepare "$data/celeba" --landmarks "$data/celeba/landmarks.csv" --out "$data/celeba_store"
 python tools/join_faces.py --blurred "$data/celeba_store" --sharp "$data/faces" --out "$data/joined"
 lrface prepare "$data/joined" --detector none --out "$data/joined_store"
+python tools/join_faces.py --blurred "$data/celeba_store" --sharp "$data/faces" --unknown --out "$data/joined_unknown"
+lrface prepare "$data/joined_unknown" --detector none --out "$data/faces_store"
 lrface prepare "$data/lfw/images" --detector mtcnn --eyes 103,112,146,111 --out "$data/lfw_mtcnn"
 
 # The last epoch is shipped: at the end of a cosine schedule, the epochs differ by less than the validation can measure.
@@ -30,7 +33,7 @@ make_model() {  # RECIPE NAME STORE [OPTIONS of ship.py]: train, calibrate, ship
 }
 
 make_model shipped_r18_16px lrface-r18-16px celeba_store
-make_model shipped_small_16px lrface-small-16px celeba_store
+make_model shipped_small_16px lrface-small-16px faces_store
 
 # The family needs two maps from dlib's network to the space of lrface-r18-16px. One is used to train further students. The other is
 # nearer to the teacher's own space, and is used when the teacher itself embeds sharp faces; see benchmarks/results/trials.md.
