@@ -16,6 +16,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE, alignment
 from lrface.faces.detect import Detector, Face
+from lrface.faces.detect.search import Pick, Search
 
 #: If the landmarks differ from the template by more of its pixels, the face may be turned.
 FITTING = 4.2
@@ -34,7 +35,8 @@ def misfit(landmarks: np.ndarray) -> float:
     return float(np.linalg.norm(aligned - TEMPLATE, axis=1).mean())
 
 
-def _surely_upright(face: Face, detector: Detector) -> bool:
+def surely_upright(face: Face, detector: Detector) -> bool:
+    """Whether a face leaves no doubt that the image is upright."""
     return face.score >= getattr(detector, "sure", -np.inf) and misfit(face.landmarks) <= FITTING
 
 
@@ -42,20 +44,24 @@ def _merit(faces: list[Face]) -> float:
     return faces[0].score - MISFIT * misfit(faces[0].landmarks) if faces else -np.inf
 
 
-def detect_turned(detector: Detector, image: np.ndarray, turn: bool = True) -> tuple[list[Face], int]:
+def detect_turned(
+    detector: Detector, image: np.ndarray, turn: bool = True, pick: Pick | None = None
+) -> tuple[list[Face], int]:
     """Find all faces of an image; if none is clearly upright, search its other orientations too and take the best one.
 
     Args:
         detector: finds upright faces.
         image: uint8 RGB ``[height, width, 3]``.
         turn: whether to search the other orientations.
+        pick: if only one face matters; see :meth:`lrface.faces.detect.search.Search.detect`. Other detectors ignore it.
 
     Returns:
         The faces, best score first, with boxes and landmarks in pixels of the given ``image``; and the turn that makes them
         upright, in degrees counter-clockwise: 0, 90, 180 or 270.
     """
-    best, degrees = detector.detect(image), 0
-    if not turn or (best and _surely_upright(best[0], detector)):
+    best = detector.detect(image, pick) if isinstance(detector, Search) else detector.detect(image)
+    degrees = 0
+    if not turn or (best and surely_upright(best[0], detector)):
         return best, 0
     merit = _merit(best)
     for quarter in (1, 2, 3):

@@ -5,7 +5,7 @@ import pytest
 
 from lrface.errors import LrfaceError
 from lrface.faces.detect import search
-from lrface.faces.detect.search import Found, Search, Tuning, merge, padded, scales, tiles
+from lrface.faces.detect.search import Found, Search, Tuning, fitting, merge, padded, scales, tiles
 
 #: Eyes, nose and corners of the mouth, as parts of a square.
 PLACES = ((0, 0.3), (1, 0.3), (0.5, 0.5), (0, 0.8), (1, 0.8))
@@ -66,6 +66,23 @@ def test_large_images_are_searched_in_tiles_and_a_face_on_their_border_is_one(mo
     assert len(set(centres)) == len(squares)
 
 
+def test_the_search_ends_early_where_only_the_large_face_matters():
+    image = draw((500, 900), (100, 40, 300, 0.8), (10, 20, 10, 0.9), (500, 100, 150, 0.7))
+    every, few = Squares(), Squares()
+    search = Search("squares", every, TUNING)
+    (best, main, beside), search._network = search.detect(image), few
+    found = search.detect(image, lambda faces: max(faces, key=lambda face: np.ptp(face.box)))
+    assert len(few.shapes) == len(every.shapes) - 1
+    assert best.score == pytest.approx(0.9, abs=0.01)  # the smallest face is not looked for
+    for face, same in zip(found, (main, beside), strict=True):
+        np.testing.assert_allclose(face.landmarks, same.landmarks, atol=1e-4)
+        np.testing.assert_allclose(face.box, same.box, atol=1e-4)
+    assert len(search.detect(image, lambda faces: None)) == 3
+    assert (
+        len(search.detect(image, lambda faces: min(faces, key=lambda face: np.ptp(face.box)))) == 3
+    )  # not large enough
+
+
 def test_the_smallest_face_can_be_told():
     squares = [(50, 50, 10, 0.9), (200, 100, 40, 0.8)]
     image = draw((400, 600), *squares)
@@ -101,8 +118,9 @@ def test_tiles_cover_the_length_and_overlap(length, scale):
     assert parts[0][0] == 0
     assert parts[-1][1] == length
     assert all((end - start) * scale <= 1024.5 or len(parts) == 1 for start, end in parts)
+    assert len({end - start for start, end in parts}) == 1
     for (_, end), (start, _) in pairwise(parts):
-        assert (end - start) * scale >= 159
+        assert 95 <= (end - start) * scale <= 110 + 2 * scale
 
 
 def test_merging_takes_the_score_of_one_and_the_landmarks_of_the_good_views():
@@ -117,6 +135,14 @@ def test_a_small_face_before_a_large_one_is_another():
     boxes = np.float32([[0, 0, 100, 100, 0.9], [10, 10, 30, 30, 0.6], [5, 5, 85, 85, 0.5]])
     merged = merge(Found(boxes, np.zeros((3, 5, 2), np.float32)), np.full(3, 50.0), 50)
     assert merged.boxes[:, 4] == pytest.approx([0.9, 0.6])
+
+
+def test_long_sides_are_resized_to_whole_blocks():
+    assert [fitting(side) for side in (0.2, 200.4, 256, 271.9, 280, 1024, 1040)] == [1, 200, 256, 256, 288, 1024, 1024]
+    network = Squares()
+    (face,) = found_in(draw((300, 410), (40, 60, 20, 0.9)), network=network)
+    assert network.shapes[-1] == (512, 704)  # 522 x 713
+    np.testing.assert_allclose(face.box, [40, 60, 60, 80], atol=0.6)
 
 
 def test_padding():
