@@ -5,7 +5,8 @@ import pytest
 
 from lrface.errors import LrfaceError
 from lrface.faces.detect import search
-from lrface.faces.detect.search import Found, Search, Tuning, fitting, merge, padded, scales, tiles
+from lrface.faces.detect.parts import Found
+from lrface.faces.detect.search import Search, Tuning, fitting, merge, padded, scales, tiles
 
 #: Eyes, nose and corners of the mouth, as parts of a square.
 PLACES = ((0, 0.3), (1, 0.3), (0.5, 0.5), (0, 0.8), (1, 0.8))
@@ -19,7 +20,10 @@ class Squares:
     def __init__(self):
         self.shapes = []
 
-    def find(self, image, threshold):
+    def find(self, images, threshold):
+        return [self._find(image, threshold) for image in images]
+
+    def _find(self, image, threshold):
         import cv2
 
         self.shapes.append(image.shape[:2])
@@ -146,10 +150,10 @@ def test_long_sides_are_resized_to_whole_blocks():
 
 
 def test_padding():
-    image = np.full((33, 64, 3), 7, np.uint8)
-    assert padded(image).shape == (64, 64, 3)
-    assert (padded(image)[:33] == 7).all()
-    assert (padded(image)[33:] == 0).all()
+    images = np.full((2, 33, 64, 3), 7, np.uint8)
+    assert padded(images).shape == (2, 64, 64, 3)
+    assert (padded(images)[:, :33] == 7).all()
+    assert (padded(images)[:, 33:] == 0).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (7, 20_000), (8, 8), (9, 12_000)])
@@ -163,13 +167,13 @@ class Everywhere:
     def __init__(self):
         self.pixels, self.sides = 0, []
 
-    def find(self, image, threshold):
-        height, width = image.shape[:2]
+    def find(self, images, threshold):
+        height, width = images.shape[1:3]
         self.pixels += height * width
         self.sides += [height, width]
         y, x = np.mgrid[0:height:10, 0:width:10].reshape(2, -1)[:, :500].astype(np.float32)
         boxes = np.stack([x, y, x + 9, y + 9, np.full_like(x, 0.9)], axis=1)
-        return Found(boxes, boxes[:, None, :2] + 9 * np.float32(PLACES))
+        return [Found(boxes, boxes[:, None, :2] + 9 * np.float32(PLACES)) for _ in images]
 
 
 @pytest.mark.parametrize("shape", [(300, 400), (8, 20_000), (20_000, 5_000)])
