@@ -68,7 +68,7 @@ def follow(
     if not joins:
         tracker = Tracker(open_source(clip, print).rate / every, options.patience, lambda *_: False)
     places = []
-    for index, time, looks in read_frames(clip.with_suffix("") / "journal.jsonl"):
+    for index, time, looks, _ in read_frames(clip.with_suffix("") / "journal.jsonl"):
         if index % every == 0:
             tracker.update(time, looks)
             places.append((index, [(track.number, track.last.box) for track in tracker.tracks if track.end == time]))
