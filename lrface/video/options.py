@@ -5,6 +5,9 @@ from pathlib import Path
 
 from lrface.errors import LrfaceError
 
+#: Seconds of video between two searches of the whole frame by default: ``benchmarks/results/watch_search.md``.
+SEARCH = 0.5
+
 
 @dataclass(frozen=True)
 class WatchOptions:
@@ -34,7 +37,7 @@ class WatchOptions:
     """
 
     every: int = 1
-    search: float = 0.5
+    search: float = SEARCH
     batch: int = 1
     realtime: bool = False
     out: Path | None = None

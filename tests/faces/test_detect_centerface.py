@@ -50,3 +50,13 @@ def test_a_texture_of_faces_is_bounded(monkeypatch):
     cells = [(2 * row, 2 * column, 0.5 + 0.01 * column, (4, 4)) for row in range(8) for column in range(8)]
     found = CenterFace(Session(cells)).find(np.zeros((1, 64, 64, 3), np.uint8), 0.4)[0]
     assert found.boxes[:, 4] == pytest.approx([0.57] * 3)
+
+
+def test_several_images_are_one_pass():
+    session = Session([(6, 9, 0.8, (20, 24))])
+    run = session.run
+    session.run = lambda names, inputs: [np.repeat(maps, 3, axis=0) * [[[[1]]], [[[0]]], [[[1]]]] for maps in run(names, inputs)]
+    found = CenterFace(session).find(np.zeros((3, 64, 64, 3), np.uint8), 0.5)
+    assert session.shown.shape == (3, 3, 64, 64)
+    assert [len(faces.boxes) for faces in found] == [1, 0, 1]
+    np.testing.assert_array_equal(found[0].boxes, found[2].boxes)

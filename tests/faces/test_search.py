@@ -185,3 +185,37 @@ def test_work_and_faces_are_bounded(shape, monkeypatch):
     assert network.pixels < 2 * search.BUDGET  # tiles overlap
     assert max(network.sides) <= search.TILE
     assert 0 < len(faces) <= 400
+
+
+def test_frames_are_searched_together_as_one_by_one():
+    images = [draw((500, 900), (10 + 40 * shift, 20, 10, 0.9), (200, 60, 120, 0.7 + 0.1 * shift)) for shift in range(3)]
+    images[1][:] = 0
+    network = Squares()
+    together = Search("squares", network, TUNING).detect_all(images)
+    assert [len(faces) for faces in together] == [2, 0, 2]
+    for faces, image in zip(together, images, strict=True):
+        for face, same in zip(faces, found_in(image), strict=True):
+            np.testing.assert_array_equal(face.box, same.box)
+            np.testing.assert_array_equal(face.landmarks, same.landmarks)
+    assert Search("squares", network, TUNING).detect_all([image[:5] for image in images]) == [[], [], []]
+
+
+def test_faces_are_found_near_a_place_and_not_elsewhere():
+    squares = [(10, 20, 10, 0.9), (300, 100, 20, 0.8), (335, 100, 20, 0.7), (600, 300, 90, 0.6)]
+    image, network = draw((500, 900), *squares), Squares()
+    near = Search("squares", network, TUNING).detect_near
+    faces = near(image, np.array([[6, 22, 16, 32], [303, 96, 323, 116], [610, 280, 700, 370]]))
+    assert [round(face.score, 1) for face in faces] == [0.9, 0.8, 0.7, 0.6]  # the third is in the second window, too
+    for face, (x, y, side, _) in zip(faces, squares, strict=True):
+        np.testing.assert_allclose(face.box, [x, y, x + side, y + side], atol=0.05 * side + 0.5)
+    assert set(network.shapes) == {(128, 128)}
+    assert [round(face.score, 1) for face in near(image, np.array([[560.0, 250, 620, 310]]))] == []  # cut by the window's edge
+    assert near(image, np.array([[1000.0, 20, 1020, 40]])) == near(image, np.zeros((0, 4))) == []
+
+
+def test_many_places_are_searched_as_the_whole_image():
+    network = Squares()
+    image = draw((500, 900), (10, 20, 12, 0.9))
+    boxes = np.tile([[400.0, 100, 420, 120]], (200, 1))
+    assert [round(face.score, 1) for face in Search("squares", network, TUNING).detect_near(image, boxes)] == [0.9]
+    assert (128, 128) not in network.shapes
