@@ -7,7 +7,6 @@ import click
 
 from lrface.cli.options import DEVICE, ENCODER_DETECTOR, MIN_FACE, MODEL, RUNTIME, SHARP, THREADS, FilePath
 
-
 #: Number of frames that a GPU searches at once.
 GPU_BATCH = 8
 

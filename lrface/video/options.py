@@ -57,7 +57,9 @@ class WatchOptions:
                 "a watch needs every, looks and batch of 1 at least, search of 0 at least, and patience and timeout above 0"
             )
         if self.batch > 1 and self.search > 0:
-            raise LrfaceError("frames are only searched in batches if each is searched whole: give search 0 with a batch")
+            raise LrfaceError(
+                "frames are only searched in batches if each is searched whole: give search 0 with a batch"
+            )
         if self.out is None and (self.resume or self.video):
             raise LrfaceError(
                 f"--{'resume' if self.resume else 'video'} needs the folder of what is written: give --out"

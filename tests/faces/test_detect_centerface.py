@@ -55,7 +55,9 @@ def test_a_texture_of_faces_is_bounded(monkeypatch):
 def test_several_images_are_one_pass():
     session = Session([(6, 9, 0.8, (20, 24))])
     run = session.run
-    session.run = lambda names, inputs: [np.repeat(maps, 3, axis=0) * [[[[1]]], [[[0]]], [[[1]]]] for maps in run(names, inputs)]
+    session.run = lambda names, inputs: [
+        np.repeat(maps, 3, axis=0) * [[[[1]]], [[[0]]], [[[1]]]] for maps in run(names, inputs)
+    ]
     found = CenterFace(session).find(np.zeros((3, 64, 64, 3), np.uint8), 0.5)
     assert session.shown.shape == (3, 3, 64, 64)
     assert [len(faces.boxes) for faces in found] == [1, 0, 1]

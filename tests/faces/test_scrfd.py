@@ -51,7 +51,9 @@ def test_two_anchors_of_one_face_are_one():
     for anchor, score in ((0, 0.6), (1, 0.9)):
         cell = 2 * (3 * 8 + 3) + anchor
         values[0][cell], values[3][cell] = score, [2, 2, 2, 2]
-    assert Scrfd(Session(values)).find(np.zeros((1, 64, 64, 3), np.uint8), 0.5)[0].boxes[:, 4].tolist() == [np.float32(0.9)]
+    assert Scrfd(Session(values)).find(np.zeros((1, 64, 64, 3), np.uint8), 0.5)[0].boxes[:, 4].tolist() == [
+        np.float32(0.9)
+    ]
 
 
 def test_a_file_is_opened_by_its_path(tmp_path):

@@ -209,7 +209,9 @@ def test_faces_are_found_near_a_place_and_not_elsewhere():
     for face, (x, y, side, _) in zip(faces, squares, strict=True):
         np.testing.assert_allclose(face.box, [x, y, x + side, y + side], atol=0.05 * side + 0.5)
     assert set(network.shapes) == {(128, 128)}
-    assert [round(face.score, 1) for face in near(image, np.array([[560.0, 250, 620, 310]]))] == []  # cut by the window's edge
+    assert [
+        round(face.score, 1) for face in near(image, np.array([[560.0, 250, 620, 310]]))
+    ] == []  # cut by the window's edge
     assert near(image, np.array([[1000.0, 20, 1020, 40]])) == near(image, np.zeros((0, 4))) == []
 
 

@@ -126,7 +126,9 @@ def test_who_comes_between_two_searches_is_seen_at_the_next(encoder, tmp_path):
 
 
 def test_who_walks_fast_is_looked_for_where_the_walk_leads(tmp_path):
-    frames = [disc_frame([(10 + 18 * (number % 9 if number % 18 < 9 else 8 - number % 9), 48, RED)]) for number in range(40)]
+    frames = [
+        disc_frame([(10 + 18 * (number % 9 if number % 18 < 9 else 8 - number % 9), 48, RED)]) for number in range(40)
+    ]
     (person,) = ended(lrface.watch(write_video(tmp_path / "a.mp4", frames), encoder=ColourEncoder(SearchedDiscs())))
     assert person.faces > 36
 
