@@ -20,13 +20,12 @@ MIN_FACE = 10.0
 #: Small images are enlarged more than ``min_face`` requires: at most by this factor, and up to this many pixels.
 MOST_ENLARGED, COMFORT = 5.0, 250_000
 
-#: Small images are also searched at a second scale, smaller by this factor, if both scales have at most so many pixels: the
-#: mean of two views has better landmarks.
-SECOND, BOTH = 0.6, 370_000
-
 #: An image with fewer pixels than this probably shows one face. If no face reaches the threshold there, the best face
 #: above ``WEAKER`` times the threshold is taken.
 SMALL_IMAGE, WEAKER = 160 * 160, 0.6
+
+#: Such an image is also searched at a second scale, smaller by this factor: the mean of two views has better landmarks.
+SECOND = 0.6
 
 #: Landmarks are averaged over the views in which the size of the face differs from the best size by at most this factor.
 NEAR_BEST = 2.2
@@ -199,7 +198,7 @@ def scales(height: int, width: int, wanted: float, min_face: float | None = None
         finest = max(finest, min(MOST_ENLARGED, (COMFORT / area) ** 0.5))
     finest = min(finest, ((BUDGET if min_face is None else LIMIT) / area) ** 0.5)
     factors = [finest]
-    if finest**2 * (1 + SECOND**2) * area < BOTH:
+    if area < SMALL_IMAGE:
         factors.append(finest * SECOND)
     while finest * max(height, width) > LAST_SIDE:
         finest /= STEP
