@@ -103,7 +103,9 @@ def test_a_weak_face_counts_only_where_it_is_the_only_one_of_a_small_image():
 def test_scales():
     assert scales(84, 84, 17) == [5, 3, 1.25]  # enlarged as far as it goes, and a second view
     assert scales(312, 416, 14)[0] == pytest.approx(1.4, rel=0.02)
-    assert scales(150, 150, 17) == pytest.approx([(250_000 / 150**2) ** 0.5, (250_000 / 150**2) ** 0.5 * 0.6, 0.833], rel=0.01)
+    assert scales(150, 150, 17) == pytest.approx(
+        [(250_000 / 150**2) ** 0.5, (250_000 / 150**2) ** 0.5 * 0.6, 0.833], rel=0.01
+    )
     assert scales(1080, 1920, 17) == pytest.approx([1.7, 0.425, 0.10625])  # what the smallest face needs
     assert scales(6000, 8000, 17)[0] == pytest.approx((8e6 / 48e6) ** 0.5)  # within the budget
     assert scales(6000, 8000, 17, 10)[0] == pytest.approx(1.7)  # unless told
