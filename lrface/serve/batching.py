@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lrface.faces.detect import Detector, Face
+from lrface.faces.detect.search import Pick
 from lrface.faces.quality import assess
 from lrface.recognition.encoder import FaceEncoder
 
@@ -117,9 +118,10 @@ class _OneAtATime:
     """A detector that only one thread at a time can use."""
 
     def __init__(self, detector: Detector) -> None:
-        self.name = detector.name
+        self.name, self.sure = detector.name, getattr(detector, "sure", -np.inf)
+        self.picks = getattr(detector, "picks", False)
         self._wrapped, self._lock = detector, threading.Lock()
 
-    def detect(self, image: np.ndarray) -> list[Face]:
+    def detect(self, image: np.ndarray, *pick: Pick) -> list[Face]:
         with self._lock:
-            return self._wrapped.detect(image)
+            return self._wrapped.detect(image, *pick)

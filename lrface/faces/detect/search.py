@@ -122,6 +122,8 @@ class Search:
         LrfaceError: ``min_face`` is not between 4 and 10000.
     """
 
+    picks = True  # `detect` takes a second argument
+
     def __init__(self, name: str, network: Network, tuning: Tuning, min_face: float | None = None) -> None:
         if min_face is not None and not 4 <= min_face <= 10_000:
             raise LrfaceError(f"a smallest face of {min_face:g} pixels makes no sense: choose 4 to 10000")

@@ -7,7 +7,7 @@ import pytest
 
 from lrface.faces.align import TEMPLATE
 from lrface.faces.detect import Face, select_face
-from lrface.recognition.finder import dominant
+from lrface.faces.turn import dominant
 
 SHAPE = (400, 400, 3)
 
