@@ -289,7 +289,7 @@ class FaceEncoder:
         warnings = tuple(f"{cropped.name}: {warning}" for cropped in (a, b) for warning in cropped.quality.warnings)
         notes = a.notes + b.notes
         if promised:
-            notes += interpolation_note(self.thresholds, far) + adapted_note(self.embedder.card)
+            notes += self.rate_notes(far)
         members = None
         if isinstance(self.embedder, Family):
             members = (self.embedder.member_name(resolutions[0]), self.embedder.member_name(resolutions[1]))
@@ -319,6 +319,10 @@ class FaceEncoder:
         if self.calibration is not None and a is not None and b is not None:
             return float(self.calibration.threshold(far, a.resolution, b.resolution))
         return threshold_between(self.thresholds, far)
+
+    def rate_notes(self, far: float) -> tuple[str, ...]:
+        """Remarks on the threshold for a false accept rate: that it is interpolated, or older than the model's last change."""
+        return interpolation_note(self.thresholds, far) + adapted_note(self.embedder.card)
 
     @cached_property
     def calibration(self) -> Calibration | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE, TEMPLATE_SIZE, alignment, norm_crop
 from lrface.faces.calibration import Calibration
 from lrface.faces.detect import Detector, Face, FrameDetector, of_like_size, select_face
-from lrface.faces.detect.search import HALF
 from lrface.faces.images import read_image
 from lrface.faces.quality import EXTREME_ASPECT, Quality, assess, is_flat
-from lrface.faces.turn import detect_turned, surely_upright
+from lrface.faces.turn import detect_turned
 
 #: An image with a shorter side than this, in pixels, is taken as the face itself. Detectors find nothing there.
 TINY = 8
@@ -167,8 +165,7 @@ class FaceFinder:
         if min(height, width) < TINY:
             return replace(whole, notes=(f"{name}: {width} x {height} pixels, {TAKEN}",))
         crop, detector = _may_be_a_crop(pixels), self._detector()
-        pick = partial(dominant, shape=pixels.shape, rule=self._rule, detector=detector)
-        faces, degrees = detect_turned(detector, pixels, self._turn, pick)
+        faces, degrees = detect_turned(detector, pixels, self._turn, self._rule)
         if not faces and crop:
             note = f"{name}: {detector.name} found no face in {width} x {height} pixels, {TAKEN}"
             return replace(whole, notes=(note,), missed=True)
@@ -196,23 +193,6 @@ class FaceFinder:
             count = "another face" if others == 1 else f"{others} other faces"
             notes.append(f"{name}: {count} {OTHERS} in it; the {self._rule} one was taken (--face)")
         return tuple(notes)
-
-
-def dominant(faces: list[Face], shape: tuple[int, ...], rule: str, detector: Detector) -> Face | None:
-    """The face that a rule chooses, if it would also choose it among any further faces with less than ``HALF`` its side.
-
-    Args:
-        faces: at least one.
-        shape: of the image.
-        rule: see :func:`lrface.faces.detect.select_face`.
-        detector: what found the faces.
-    """
-    face = select_face(faces, shape, rule)
-    if not rule.startswith("largest") or not surely_upright(face, detector):
-        return None
-    area = float(np.prod(face.box[2:] - face.box[:2]))
-    away = float((((face.box[:2] + face.box[2:]) / 2 - np.array([shape[1], shape[0]]) / 2) ** 2).sum())
-    return face if rule == "largest" or area - 2 * away >= HALF**2 * area else None
 
 
 def _cut(name: str, pixels: np.ndarray, face: Face) -> Found:

@@ -117,7 +117,8 @@ class _OneAtATime:
     """A detector that only one thread at a time can use."""
 
     def __init__(self, detector: Detector) -> None:
-        self.name, self._lock = detector.name, threading.Lock()
+        self.name, self.sure = detector.name, getattr(detector, "sure", -np.inf)
+        self.picks, self._lock = getattr(detector, "picks", False), threading.Lock()
         self.detect = self._locked(detector.detect)
         if isinstance(detector, FrameDetector):
             self.detect_all, self.detect_near = self._locked(detector.detect_all), self._locked(detector.detect_near)

@@ -19,14 +19,14 @@ from lrface.faces.detect.parts import WINDOW, Found, Part, View, box_side, windo
 MIN_FACE = 10.0
 
 #: Small images are enlarged more than ``min_face`` requires: at most by this factor, and up to this many pixels.
-MOST_ENLARGED, COMFORT = 5.0, 370_000
-
-#: Small images are also searched at a second scale, smaller by this factor: the mean of two views has better landmarks.
-SECOND = 0.6
+MOST_ENLARGED, COMFORT = 5.0, 250_000
 
 #: An image with fewer pixels than this probably shows one face. If no face reaches the threshold there, the best face
 #: above ``WEAKER`` times the threshold is taken.
 SMALL_IMAGE, WEAKER = 160 * 160, 0.6
+
+#: Such an image is also searched at a second scale, smaller by this factor: the mean of two views has better landmarks.
+SECOND = 0.6
 
 #: Landmarks are averaged over the views in which the size of the face differs from the best size by at most this factor.
 NEAR_BEST = 2.2
@@ -110,6 +110,8 @@ class Search:
     Raises:
         LrfaceError: ``min_face`` is not between 4 and 10000.
     """
+
+    picks = True  # `detect` takes a second argument
 
     def __init__(self, name: str, network: Network, tuning: Tuning, min_face: float | None = None) -> None:
         if min_face is not None and not 4 <= min_face <= 10_000:
@@ -217,7 +219,7 @@ def scales(height: int, width: int, wanted: float, min_face: float | None = None
         finest = max(finest, min(MOST_ENLARGED, (COMFORT / area) ** 0.5))
     finest = min(finest, ((BUDGET if min_face is None else LIMIT) / area) ** 0.5)
     factors = [finest]
-    if finest**2 * (1 + SECOND**2) * area < COMFORT:
+    if area < SMALL_IMAGE:
         factors.append(finest * SECOND)
     while finest * max(height, width) > LAST_SIDE:
         finest /= STEP
