@@ -225,7 +225,7 @@ class FaceEncoder:
         """All faces of each frame of a video, from left to right, embedded. The networks get several frames at once.
 
         Args:
-            frames: uint8 RGB ``[h, w, 3]``, all of one size.
+            frames: uint8 RGB ``[h, w, 3]``. Those of one size are searched together.
             near: float ``[n, 4]``: left, top, right, bottom of places near which faces are looked for in the only frame, if
                 :attr:`looks_near`; None: everywhere.
 

@@ -137,7 +137,7 @@ class FaceFinder:
         """All faces of each frame of a video, from left to right.
 
         Args:
-            frames: uint8 RGB ``[h, w, 3]``, all of one size.
+            frames: uint8 RGB ``[h, w, 3]``. Those of one size are searched together.
             near: float ``[n, 4]``: places near which faces are looked for in the only frame, if there is a
                 :attr:`frame_detector`; None: everywhere.
 
@@ -145,7 +145,8 @@ class FaceFinder:
             LrfaceError: the detector is not available.
         """
         detector = self.frame_detector
-        if detector is None or (near is None and len(frames) == 1):
+        alone = len(frames) == 1 or len({frame.shape for frame in frames}) > 1
+        if detector is None or (near is None and alone):
             return [self.all(frame) for frame in frames]
         found = detector.detect_all(frames) if near is None else [detector.detect_near(frames[0], near)]
         return [_cut_all("the image", frame, faces) for frame, faces in zip(frames, found, strict=True)]

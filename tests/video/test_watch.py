@@ -126,11 +126,11 @@ def test_who_comes_between_two_searches_is_seen_at_the_next(encoder, tmp_path):
 
 
 def test_who_walks_fast_is_looked_for_where_the_walk_leads(tmp_path):
-    frames = [
-        disc_frame([(10 + 18 * (number % 9 if number % 18 < 9 else 8 - number % 9), 48, RED)]) for number in range(40)
-    ]
-    (person,) = ended(lrface.watch(write_video(tmp_path / "a.mp4", frames), encoder=ColourEncoder(SearchedDiscs())))
-    assert person.faces > 36
+    frames = [disc_frame([(20 + 24 * number, 48, RED)], (1000, 96)) for number in range(40)]
+    detector = SearchedDiscs()
+    clip = write_video(tmp_path / "a.mp4", frames)
+    (person,) = ended(lrface.watch(clip, encoder=ColourEncoder(detector), search=1))
+    assert (person.faces, detector.whole) == (40, 4)
 
 
 @pytest.mark.parametrize("batch", [3, 64])
@@ -142,6 +142,18 @@ def test_frames_in_batches_give_the_same_tracks(clip, encoder, gallery, tmp_path
         person.as_dict() for person in ended(lrface.watch(clip, gallery, encoder, tmp_path / "b"))
     ]
     assert (tmp_path / "a" / "journal.jsonl").read_bytes() == (tmp_path / "b" / "journal.jsonl").read_bytes()
+
+
+def test_frames_of_several_sizes_are_searched_one_by_one(tmp_path):
+    from lrface.faces.images import encode_image
+
+    (tmp_path / "frames").mkdir()
+    for number in range(6):
+        size = (160, 96) if number % 2 else (140, 90)
+        (tmp_path / "frames" / f"{number}.png").write_bytes(encode_image(disc_frame([(60, 48, RED)], size), "png"))
+    detector = SearchedDiscs()
+    (person,) = ended(lrface.watch(tmp_path / "frames", encoder=ColourEncoder(detector), search=0, batch=4))
+    assert (person.faces, detector.whole, detector.together) == (6, 6, 0)
 
 
 class Dying(ColourEncoder):
