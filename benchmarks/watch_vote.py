@@ -52,7 +52,8 @@ def frame(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     low = cv2.resize(drawn, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     noisy = np.clip(low + rng.normal(0, 3, low.shape), 0, 255).astype(np.uint8)
     seen = read_image(encode_image(noisy, "jpg", 80), "frame")
-    error = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), rng.normal(0, TURN), 112 / SIDE * (1 + rng.normal(0, SCALE)))
+    turn, grow = rng.normal(0, TURN), 112 / SIDE * (1 + rng.normal(0, SCALE))
+    error = np.array(cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), turn, grow), np.float64)
     error[:, 2] += 56 - SIDE / 2 + rng.normal(0, SHIFT, 2) * 112 / SIDE
     return cv2.warpAffine(seen, error, (112, 112), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
@@ -68,7 +69,9 @@ def look_at(crop: np.ndarray, encoder: FaceEncoder, rng: np.random.Generator) ->
     ]
 
 
-def film(store: Path, pairs: tuple[Path, ...], gallery: Photos, most: int, encoder: FaceEncoder) -> dict[str, list[Any]]:
+def film(
+    store: Path, pairs: tuple[Path, ...], gallery: Photos, most: int, encoder: FaceEncoder
+) -> dict[str, list[Any]]:
     """Looks at people of the gallery, at their second photo."""
     listed = from_store(store, pairs)
     places: dict[str, list[int]] = {}
@@ -113,7 +116,9 @@ def table(rows: list[dict[str, Any]], people: int, gallery: int) -> str:
 @click.command()
 @click.argument("work", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists.")
-@click.option("--store", required=True, type=click.Path(path_type=Path, exists=True), help="Aligned faces of the lists.")
+@click.option(
+    "--store", required=True, type=click.Path(path_type=Path, exists=True), help="Aligned faces of the lists."
+)
 @click.option("--people", default=300, show_default=True, type=click.IntRange(2), help="Largest number of people.")
 def main(work: Path, pairs: tuple[Path, ...], store: Path, people: int) -> None:
     """Compare rules with the gallery in WORK."""

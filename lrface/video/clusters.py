@@ -60,7 +60,10 @@ def _by_start(tracks: list[Person]) -> tuple[Person, ...]:
 
 def _cluster(people: Sequence[Person], limits: Limits) -> list[int]:
     """Cluster labels by average linkage, where the distance of a pair is how far it is below its threshold."""
-    from scipy.cluster.hierarchy import fcluster, linkage  # trackers has loaded most of scipy; scikit-learn would take 115 MB
+    from scipy.cluster.hierarchy import (
+        fcluster,
+        linkage,
+    )  # trackers has loaded most of scipy; scikit-learn would take 115 MB
     from scipy.spatial.distance import squareform
 
     templates = np.stack([person.template for person in people]).astype(np.float64)

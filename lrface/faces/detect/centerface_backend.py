@@ -67,7 +67,9 @@ class CenterFace:
         """Find the faces above a score in uint8 RGB ``[n, h, w, 3]``, each once."""
         pixels = np.ascontiguousarray(padded(images).transpose(0, 3, 1, 2), np.float32)
         outputs = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
-        return [_decode(*maps, threshold) for maps in zip(*outputs, strict=True)]
+        return [
+            _decode(heat, size, offset, places, threshold) for heat, size, offset, places in zip(*outputs, strict=True)
+        ]
 
 
 def _decode(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, places: np.ndarray, threshold: float) -> Found:
