@@ -27,7 +27,7 @@ def test_similar_unknown_tracks_are_one_person():
 
 def test_groups_are_joined_by_the_mean_similarity():
     """The cosine of neighbours is above the threshold, and the mean of all pairs between the outer ones is not."""
-    people = [person(track, 0.4 * track, 2 * track) for track in range(1, 5)]
+    people = [person(track, angle, 2 * track) for track, angle in enumerate((0.0, 0.35, 0.8, 1.2), 1)]
     assert tracks_of(group_tracks(people, limits)) == [[1, 2], [3, 4]]
 
 
