@@ -2,9 +2,9 @@
 
     PYTHONPATH=tools python benchmarks/watch_vote.py work --pairs lfw/pairsDevTest.txt --store data/lfw_mtcnn
 
-WORK is that of benchmarks/watch.py, with its gallery of people who are not filmed, one photo each. The second photo of those who have
-one is reduced to frames of 16 pixels with a shift, a scale, blur along a motion, noise and JPEG, and aligned again with an error, as
-landmarks have it. Nothing is detected. Differences get an interval of 95 % by drawing people with replacement. Writes
+WORK is that of benchmarks/watch.py, with its gallery of people who are not filmed, one photo each. The second photo of those who
+have one is reduced to frames of 16 pixels with a shift, a scale, blur along a motion, noise and JPEG, and aligned again with an
+error, as landmarks have it. Nothing is detected. Differences get an interval of 95 % by drawing people with replacement. Writes
 benchmarks/results/watch_vote.json and watch_vote.md.
 """
 

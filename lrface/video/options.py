@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lrface.errors import LrfaceError
 
-#: Seconds of video between two searches of the whole frame by default: ``benchmarks/results/watch_search.md``.
+#: Seconds of video between two searches of the whole frame by default: ``benchmarks/results/watch_tracks.md``.
 SEARCH = 0.5
 
 
