@@ -38,6 +38,9 @@ from lrface.version import code_version
 
 SIDES = (8, 10, 12, 16, 20, 24, 32)
 
+#: What was done is saved every so many photos, so that a run that is killed goes on from there.
+EACH = 100
+
 
 #: A reduced photo -> its crop, the landmarks by which it was cut (None where the image itself was taken), and its pixels of
 #: detail (None where only the crop tells).
@@ -79,6 +82,12 @@ class Seen:
         if found is not None and np.linalg.norm(found.mean(0) - places.mean(0)) <= NEAR * side:
             scale = float(np.hypot(*alignment(places)[0, :2]))
             self.errors.append(scale * float(np.linalg.norm(found[: len(places)] - places, axis=1).mean()))
+
+    def extend(self, others: "Seen") -> None:
+        """Add what became of further photos."""
+        self.crops += others.crops
+        self.details += others.details
+        self.errors += others.errors
 
     def keep(self, path: Path) -> None:
         """Save it for models that are measured later."""
@@ -130,12 +139,22 @@ def enlarging(detector: Detector) -> Way:
     return way
 
 
-def score(encoder: FaceEncoder, seen: Seen, names: list[str], pairs: Sequence[Pair]) -> dict[str, float]:
+def embed(encoder: FaceEncoder, seen: Seen, start: Path) -> np.ndarray:
+    """The embeddings of all crops, float32 ``[n, dim]``, saved every ``EACH`` crops in a file whose name begins as given."""
+    path = start.with_name(f"{start.name}-{encoder.embedder.fingerprint[:12]}.npy")
+    done = np.load(path) if path.exists() else np.empty((0, encoder.embedder.dim), np.float32)
+    while len(done) < len(seen.crops):
+        part = slice(len(done), len(done) + EACH)
+        done = np.concatenate([done, encoder.embed_crops(seen.crops[part], 64, seen.details[part])])
+        with atomic_write(path) as file:
+            np.save(file, done)
+    return done
+
+
+def score(embeddings: np.ndarray, names: list[str], pairs: Sequence[Pair]) -> dict[str, float]:
     """Ten folds over the pairs."""
-    embeddings = dict(zip(names, encoder.embed_crops(seen.crops, 64, seen.details), strict=True))
-    a, b = (
-        np.stack([embeddings[name] for name in chosen]) for chosen in zip(*[pair[:2] for pair in pairs], strict=True)
-    )
+    rows = {name: row for row, name in enumerate(names)}
+    a, b = (embeddings[[rows[name] for name in chosen]] for chosen in zip(*[pair[:2] for pair in pairs], strict=True))
     result = evaluate(a, b, np.array([pair.same for pair in pairs]))
     return {"accuracy": result.accuracy, "std": result.std, "auc": result.auc}
 
@@ -149,24 +168,38 @@ def measure(
     cache: Path,
 ) -> list[dict[str, Any]]:
     """The rows of one side."""
-    files = [cache / f"{name}-{side}.npz" for name in ("protocol", *(group.detector for group in groups))]
-    if not all(path.exists() for path in files):
-        for path, one in zip(files, look(groups, photos, landmarks, side), strict=True):
-            one.keep(path)
-    protocol, *seen = (Seen.kept(path) for path in files)
+    protocol, *seen = see(groups, photos, landmarks, side, cache)
     names = list(landmarks)
     return [
         {"side": side, "reduction": reduction(side), "model": label, "detector": group.detector,
          "found": len(own.errors) / len(names), "landmark_error": float(np.mean(own.errors)) if own.errors else None,
-         **score(encoder, own, names, pairs), "protocol": score(encoder, protocol, names, pairs)}
+         **score(embed(encoder, own, cache / f"{group.detector}-{side}"), names, pairs),
+         "protocol": score(embed(encoder, protocol, cache / f"protocol-{side}"), names, pairs)}
         for group, own in zip(groups, seen, strict=True) for label, encoder in group.encoders.items()
     ]  # fmt: skip
 
 
+def see(groups: Sequence[Group], photos: Path, landmarks: dict[str, np.ndarray], side: int, cache: Path) -> list[Seen]:
+    """What the protocol and then each group sees of the photos, saved every ``EACH`` photos; what was saved before is kept."""
+    wholes = [Seen() for _ in range(1 + len(groups))]
+    names = list(landmarks)
+    for start in tqdm(range(0, len(names), EACH), f"{side} px", unit_scale=EACH, disable=None):
+        files = [
+            cache / f"{name}-{side}-{start:05}.npz" for name in ("protocol", *(group.detector for group in groups))
+        ]
+        if not all(path.exists() for path in files):
+            part = {name: landmarks[name] for name in names[start : start + EACH]}
+            for path, one in zip(files, look(groups, photos, part, side), strict=True):
+                one.keep(path)
+        for path, whole in zip(files, wholes, strict=True):
+            whole.extend(Seen.kept(path))
+    return wholes
+
+
 def look(groups: Sequence[Group], photos: Path, landmarks: dict[str, np.ndarray], side: int) -> list[Seen]:
-    """What the protocol and then each group sees of the photos."""
+    """What the protocol and then each group sees of some photos."""
     protocol, seen = Seen(), [Seen() for _ in groups]
-    for name, true in tqdm(landmarks.items(), f"{side} px", disable=None):
+    for name, true in landmarks.items():
         photo = read_image(photos / name)
         image, places = reduce_photo(photo, true, side)
         for group, own in zip(groups, seen, strict=True):
@@ -247,7 +280,7 @@ def _point(row: dict[str, Any], key: str | None) -> tuple[float, float]:
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every n-th pair.")
 @click.option(
     "--cache", type=click.Path(file_okay=False, path_type=Path), required=True,
-    help="Folder for the crops of these pairs: further models are measured without another search.",
+    help="Folder for the crops and embeddings of these pairs: a run that was killed goes on, and further models need no search.",
 )  # fmt: skip
 @click.option("--beside", type=click.Path(exists=True, dir_okay=False), default=None, help="Rows of another such JSON.")
 @click.option(

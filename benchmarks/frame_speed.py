@@ -1,4 +1,4 @@
-"""How long a 1920 x 1080 frame with five small faces takes, found, aligned and embedded, beside dlib's HOG; and a crop of 40 x 40.
+"""How long a 1920 x 1080 frame with five small faces takes, found, aligned and embedded, beside dlib's HOG; a crop; a photo.
 
     python benchmarks/frame_speed.py PHOTOS --pairs pairsDevTrain.txt --out frame_speed.json
 
@@ -79,9 +79,10 @@ def measure(ways: dict[str, tuple[Callable[[np.ndarray], int], np.ndarray]], rou
 @click.argument("photos", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--pairs", type=click.Path(exists=True, dir_okay=False), required=True, help="Which photos.")
 @click.option("--rounds", default=7, show_default=True, type=click.IntRange(1))
+@click.option("--threads", "thread_counts", type=int, multiple=True, default=(1, 2), show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False), required=True)
-def main(photos: Path, pairs: str, rounds: int, out: str) -> None:
-    """Time the frame and the crop."""
+def main(photos: Path, pairs: str, rounds: int, thread_counts: tuple[int, ...], out: str) -> None:
+    """Time the frame, the crop and the photo."""
     import cv2
 
     chosen = read_pairs(pairs)
@@ -93,12 +94,13 @@ def main(photos: Path, pairs: str, rounds: int, out: str) -> None:
     )
     ways = {
         f"{name}, {threads} threads": (encoding(min_face, threads), frame)
-        for threads in (1, 2)
+        for threads in thread_counts
         for name, min_face in (("frame", None), ("frame, --min-face 12", 12.0), ("frame, --min-face 20", 20.0))
     }
     ways["frame, dlib's HOG with one upsampling, found only"] = hog(), frame
-    encoder = FaceEncoder.load("lrface-r18-16px-int8", "centerface", threads=2)
+    encoder = FaceEncoder.load("lrface-r18-16px-int8", "centerface", threads=max(thread_counts))
     ways["crop of 40 x 40"] = lambda image: len(encoder.embed([image])), crop
+    ways["photo of 250 x 250"] = lambda image: len(encoder.embed([image])), read_image(photos / next(iter(landmarks)))
     rows = measure(ways, rounds)
     write_json(out, {"hardware": hardware(), "code": code_version(), "faces": SIDES, "rows": rows})
     for row in rows:

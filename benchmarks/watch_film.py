@@ -61,7 +61,7 @@ def read_film(work: Path) -> tuple[dict[str, list[Any]], int]:
         there += len(boxes)
         for name in truth["people"]:
             found[name] = []
-        for index, _, seen in read_frames(work / file.stem / "journal.jsonl"):
+        for index, _, seen, _ in read_frames(work / file.stem / "journal.jsonl"):
             rows = boxes[boxes[:, 0] == index]
             centres = (rows[:, 2:4] + rows[:, 4:6]) / 2
             for each in seen:

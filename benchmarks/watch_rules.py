@@ -129,36 +129,49 @@ def vote(margins: np.ndarray) -> tuple[int, float]:
     return winner, float(voices[(len(margins) - 1) // 2])
 
 
+Answers = dict[str, list[tuple[bool, float, bool]]]
+
+
+def answer_all(
+    films: dict[str, list[Any]], strangers: dict[str, list[Any]], gallery: Photos, encoder: FaceEncoder, count: int
+) -> Answers:
+    """Rule -> for each question whether the right one is named, the height of the answer, and whether the asked one is known.
+
+    Templates answer by their margins, frames by votes, and the best frame. Strangers are people who are not in the gallery, and
+    each filmed person once more, behind the question about the known one, with the own photo left out.
+    """
+    tables: Answers = {}
+    for name, looks in [*films.items(), *((name, each) for name, each in strangers.items() if len(each) >= FEWEST)]:
+        own = gallery.names.index(name) if name in films else None
+        for drawn in draw_looks(looks, min(count, len(looks)))[:1]:
+            for rule, margins in _margins(drawn, gallery, encoder).items():
+                if own is not None:
+                    tables.setdefault(rule, []).append((*_answer(margins, rule, own), True))
+                    margins = np.delete(margins, own, axis=1)
+                tables.setdefault(rule, []).append((*_answer(margins, rule, None), False))
+    return tables
+
+
+def rates(answers: list[tuple[bool, float, bool]] | np.ndarray) -> dict[str, float]:
+    """Rank-1 rate, and TPIR at each of ``FPIRS``."""
+    right, height, known = np.array(answers, float).T
+    known = known > 0
+    found = {"rank1": float(right[known].mean())}
+    for fpir in FPIRS:
+        limit = np.quantile(height[~known], 1 - fpir, method="higher")
+        found[f"tpir_{fpir:g}"] = float(((right > 0) & (height > limit))[known].mean())
+    return found
+
+
 def identify(
     films: dict[str, list[Any]], strangers: dict[str, list[Any]], gallery: Photos, encoder: FaceEncoder
 ) -> list[dict[str, Any]]:
-    """Open-set identification: templates by their margins, frames by votes, and the best frame. Strangers are people who are not
-    in the gallery, and each filmed person once more with the own photo left out."""
-    rows = []
-    for count in (1, 8, 16, 32):
-        tables: dict[str, list[tuple[bool, float, bool]]] = {}
-        for name, looks in [
-            *films.items(),
-            *((name, looks) for name, looks in strangers.items() if len(looks) >= FEWEST),
-        ]:
-            own = gallery.names.index(name) if name in films else None
-            for drawn in draw_looks(looks, min(count, len(looks)))[:1]:
-                for rule, margins in _margins(drawn, gallery, encoder).items():
-                    if own is not None:
-                        tables.setdefault(rule, []).append((*_answer(margins, rule, own), True))
-                        margins = np.delete(margins, own, axis=1)
-                    tables.setdefault(rule, []).append((*_answer(margins, rule, None), False))
-        for rule, answers in tables.items():
-            right, height, known = (np.array(column) for column in zip(*answers, strict=True))
-            alarms = height[~known]
-            limits = {fpir: np.quantile(alarms, 1 - fpir, method="higher") for fpir in FPIRS}
-            tpir: dict[str, Any] = {
-                f"tpir_{fpir:g}": float((right & (height > limit))[known].mean()) for fpir, limit in limits.items()
-            }
-            rows.append(
-                {"rule": rule, "frames": count, "rank1": float(right[known].mean()), "strangers": len(alarms)} | tpir
-            )
-    return rows
+    """Open-set identification by each rule."""
+    return [
+        {"rule": rule, "frames": count, "strangers": sum(not known for *_, known in answers)} | rates(answers)
+        for count in (1, 8, 16, 32)
+        for rule, answers in answer_all(films, strangers, gallery, encoder, count).items()
+    ]
 
 
 def _margins(looks: list[Any], gallery: Photos, encoder: FaceEncoder) -> dict[str, np.ndarray]:

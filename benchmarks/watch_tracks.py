@@ -2,30 +2,32 @@
 
     PYTHONPATH=tools python benchmarks/watch_tracks.py work --lfw lfw/images --pairs lfw/pairsDevTest.txt
 
-Faces are in lanes so near to each other that they hide one another. Each clip is watched once, and its looks are followed as
-``--every`` 1 and 5 would do. HOTA, IDF1, identity switches and fragments are computed by trackers (its metrics match TrackEval's).
-Similarity is 1 minus the distance of centres in sides of the face, as the truth's boxes are those of aligned crops. Goes on in
-``work`` where it was. Writes benchmarks/results/watch_tracks.json and watch_tracks.md.
+Faces are in lanes so near to each other that they hide one another. Each clip is watched with ``--every`` 1 and 5, with and without
+searching every frame whole. HOTA, IDF1, identity switches and fragments are computed by trackers (its metrics match TrackEval's).
+Similarity is 1 minus the distance of centres in sides of the face, as the truth's boxes are those of aligned crops. Writes
+benchmarks/results/watch_tracks.json and watch_tracks.md.
 """
 
 import sys
+import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 import numpy as np
 from make_clips import Actor, Look, lfw_people, make_clip, read_actor
 
-import lrface
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, read_json, write_json
 from lrface.recognition.encoder import FaceEncoder
 from lrface.version import code_version
 from lrface.video.journal import read_frames
-from lrface.video.options import WatchOptions
+from lrface.video.options import SEARCH, WatchOptions
 from lrface.video.sources import open_source
 from lrface.video.tracking import Tracker
 from lrface.video.watch import Watch
+from lrface.video.writer import JOURNAL
 
 RESULTS = Path(__file__).parent / "results"
 PEOPLE, FRAMES = 4, 75
@@ -36,50 +38,47 @@ SEEN = 0.5
 #: Size of a clip in sides of the face: so flat that lanes overlap.
 WIDTH, HEIGHT = 20, 6
 
-SIZES, EVERY = (16.0, 24.0), (1, 5)
+SIZES, EVERY, SEARCHES = (16.0, 24.0), (1, 5), (0.0, SEARCH)
 
 
-def film(work: Path, actors: list[Actor], side: float, number: int, encoder: FaceEncoder) -> Path:
-    """A clip, made and watched if it has not been yet."""
+def film(work: Path, actors: list[Actor], side: float, number: int) -> Path:
+    """A clip, made if it is not there yet."""
     clip = work / f"cross-{side:g}-{number}.mp4"
-    out = clip.with_suffix("")
     chosen = actors[number * PEOPLE :][:PEOPLE]
     if not clip.with_suffix(".json").exists():
         size = (WIDTH * round(side), 2 * round(HEIGHT * side / 2))
         make_clip(clip, chosen, Look(side, FRAMES, pillar=True), number, size)
-    list(lrface.watch(clip, None, encoder, out, faces=False, resume=(out / "watch.json").exists()))
     return clip
 
 
 def follow(
-    clip: Path, encoder: FaceEncoder, every: int, joins: bool
-) -> tuple[list[tuple[int, list[tuple[int, np.ndarray]]]], Tracker]:
-    """Of each frame that is looked at its index, and the number and box of each track seen; and the tracker afterwards.
+    clip: Path, encoder: FaceEncoder, options: WatchOptions
+) -> tuple[list[tuple[int, list[tuple[int, np.ndarray]]]], Tracker, float]:
+    """Watch a clip.
 
-    Args:
-        clip: one that was watched.
-        encoder: the model.
-        every: look at every so manieth frame.
-        joins: whether embeddings may join what boxes lose.
+    Returns:
+        Of each frame that is looked at its index, and the number and box of each track seen; the tracker afterwards; and the
+        processor time in seconds.
     """
-    options = WatchOptions(every=every)
     watch = Watch(open_source(clip, print), encoder, None, options, print)
-    tracker = watch.new_tracker()
-    if not joins:
-        tracker = Tracker(open_source(clip, print).rate / every, options.patience, lambda *_: False)
-    places = []
-    for index, time, looks in read_frames(clip.with_suffix("") / "journal.jsonl"):
-        if index % every == 0:
-            tracker.update(time, looks)
-            places.append((index, [(track.number, track.last.box) for track in tracker.tracks if track.end == time]))
-    return places, tracker
+    worked = time.process_time()
+    for _ in watch.run():
+        pass
+    worked = time.process_time() - worked
+    tracker, places = watch.new_tracker(), []
+    assert options.out is not None
+    for index, at, looks, _ in read_frames(options.out / JOURNAL):
+        tracker.update(at, looks)
+        places.append((index, [(track.number, track.last.box) for track in tracker.tracks if track.end == at]))
+    return places, tracker, worked
 
 
-def compare(clip: Path, encoder: FaceEncoder, every: int, joins: bool) -> tuple[list[Any], list[Any], list[Any]]:
-    """True numbers, tracks' numbers and similarities of each frame that is looked at."""
+def compare(
+    clip: Path, places: list[tuple[int, list[tuple[int, np.ndarray]]]], tracker: Tracker
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """True numbers, tracks' numbers and similarities of each frame that was looked at."""
     truth = read_json(clip.with_suffix(".json"))
     boxes = np.array(truth["boxes"])
-    places, tracker = follow(clip, encoder, every, joins)
     people, tracks, similarities = [], [], []
     for index, seen in places:
         rows = boxes[(boxes[:, 0] == index) & (boxes[:, 6] >= SEEN)]
@@ -98,13 +97,18 @@ def _final(tracker: Tracker, number: int) -> int:
     return number
 
 
-def measure(clips: list[Path], encoder: FaceEncoder, every: int, joins: bool) -> dict[str, Any]:
+def measure(clips: list[Path], encoder: FaceEncoder, every: int, search: float) -> dict[str, Any]:
     """Figures over all clips."""
     from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
     joined: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+    work, frames = 0.0, 0
     for number, clip in enumerate(clips):
-        parts = compare(clip, encoder, every, joins)
+        with TemporaryDirectory() as folder:
+            options = WatchOptions(every=every, search=search, out=Path(folder), faces=False)
+            places, tracker, took = follow(clip, encoder, options)
+        work, frames = work + took, frames + len(places)
+        parts = compare(clip, places, tracker)
         for whole, part, step in zip(
             joined, parts, (100, 1000, 0), strict=True
         ):  # one long sequence, numbers of their own
@@ -114,25 +118,26 @@ def measure(clips: list[Path], encoder: FaceEncoder, every: int, joins: bool) ->
     shares = ((hota, "HOTA"), (hota, "AssA"), (hota, "DetA"), (identity, "IDF1"))
     tracks = len(np.unique(np.concatenate(joined[1])))
     return {
-        "every": every, "joins": joins, "clips": len(clips), "people": PEOPLE * len(clips), "tracks": tracks,
+        "every": every, "search": search, "clips": len(clips), "people": PEOPLE * len(clips), "tracks": tracks,
         "recall": float(clear["CLR_Re"]), **{name: float(np.mean(source[name])) for source, name in shares},
-        "switches": int(clear["IDSW"]), "fragments": int(clear["Frag"]),
+        "switches": int(clear["IDSW"]), "fragments": int(clear["Frag"]), "frames_a_second_of_work": frames / work,
     }  # fmt: skip
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
     lines = [
-        "| faces | every | embeddings join | people | tracks | faces found % | HOTA | IDF1 | identity switches | fragments |",
-        "| --- " * 10 + "|",
+        "| faces | every | whole frame every | people | tracks | faces found % | HOTA | IDF1 | identity switches | fragments "
+        "| frames a second of processor time |",
+        "| --- " * 11 + "|",
     ]
     for row in rows:
         shares = [f"{100 * row[key]:.1f}" for key in ("recall", "HOTA", "IDF1")]
-        counts = [str(row[key]) for key in ("switches", "fragments")]
+        counts = [str(row[key]) for key in ("switches", "fragments")] + [f"{row['frames_a_second_of_work']:.1f}"]
         start = [
             f"{row['side']:g} px",
             str(row["every"]),
-            "yes" if row["joins"] else "no",
+            f"{row['search']:g} s" if row["search"] else "frame",
             str(row["people"]),
             str(row["tracks"]),
         ]
@@ -154,10 +159,8 @@ def main(work: Path, lfw: Path, pairs: tuple[Path, ...], count: int) -> None:
         actors = [read_actor(lfw, known[place][0], known[place][1][:1]) for place in chosen]
         rows = []
         for side in SIZES:
-            clips = [film(work, actors, side, number, encoder) for number in range(count)]
-            rows += [
-                {"side": side} | measure(clips, encoder, every, joins) for every in EVERY for joins in (False, True)
-            ]
+            clips = [film(work, actors, side, number) for number in range(count)]
+            rows += [{"side": side} | measure(clips, encoder, every, search) for every in EVERY for search in SEARCHES]
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -7,6 +7,9 @@ import click
 
 from lrface.cli.options import DEVICE, ENCODER_DETECTOR, MIN_FACE, MODEL, RUNTIME, SHARP, THREADS, FilePath
 
+#: Number of frames that a GPU searches at once.
+GPU_BATCH = 8
+
 
 @click.command("watch")
 @click.argument("source")
@@ -20,6 +23,11 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, MIN_FACE, MODEL, RUNTIM
 @click.option("--no-faces", is_flag=True, help="Write no picture that shows a face.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted watch of this file in OUT.")
 @click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Process only every N-th frame.")
+@click.option(
+    "--search", default=None, type=click.FloatRange(0, 60), metavar="SECONDS", show_default="0.5; on a GPU 0",
+    help="Time between two searches of the whole frame. In between, faces are looked for only where the tracked people should "
+    "be. 0: every frame is searched whole.",
+)  # fmt: skip
 @click.option(
     "--realtime", is_flag=True, help="Drop frames if processing is too slow; always on for cameras and streams."
 )
@@ -50,7 +58,7 @@ from lrface.cli.options import DEVICE, ENCODER_DETECTOR, MIN_FACE, MODEL, RUNTIM
 def command(
     source: str, folder: str | None, out: str | None, video: bool, no_faces: bool, resume: bool, as_json: bool,
     detector: str, min_face: float | None, model: str | None, sharp: tuple[str, ...], device: str, runtime: str,
-    threads: int | None, **options: Any,
+    threads: int | None, search: float | None, **options: Any,
 ) -> None:  # fmt: skip
     """Follow the faces of SOURCE and tell who they are: a video, a folder of frames, a camera's number, or a URL.
 
@@ -58,8 +66,13 @@ def command(
     watch of a camera. The watch of a file can be continued with --resume.
     """
     from lrface.recognition.encoder import FaceEncoder
+    from lrface.runtimes.session import cuda_available
     from lrface.video.watch import watch
 
+    if search is not None:
+        options["search"] = search
+    if device.startswith("cuda") and cuda_available() and not search:
+        options |= {"search": 0.0, "batch": GPU_BATCH}
     encoder = FaceEncoder.load(model, detector, None, device, runtime, threads, min_face, turn=False, sharp=sharp)
     count = 0
     for event in watch(

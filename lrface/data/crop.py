@@ -174,7 +174,8 @@ def locate(
     """
     if settings.detector == "landmarks":
         return np.array(item.landmarks, np.float64), None, 0
-    faces, degrees = detect_turned(detector, image, settings.turn and not settings.eyes) if detector else ([], 0)
+    turn = settings.turn and not settings.eyes
+    faces, degrees = detect_turned(detector, image, turn, settings.face) if detector else ([], 0)
     if faces:
         face = select_face(faces, image.shape, settings.face)
         return face.landmarks, float(face.score), degrees

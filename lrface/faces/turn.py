@@ -11,11 +11,14 @@ one in all photos, at 250 and at 64 pixels. MTCNN's scores are higher: upright 0
 So each detector gives its own limit, ``sure``.
 """
 
+from functools import partial
+
 import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE, alignment
-from lrface.faces.detect import Detector, Face
+from lrface.faces.detect import Detector, Face, select_face
+from lrface.faces.detect.search import HALF
 
 #: If the landmarks differ from the template by more of its pixels, the face may be turned.
 FITTING = 4.2
@@ -35,6 +38,7 @@ def misfit(landmarks: np.ndarray) -> float:
 
 
 def _surely_upright(face: Face, detector: Detector) -> bool:
+    """Whether a face leaves no doubt that the image is upright."""
     return face.score >= getattr(detector, "sure", -np.inf) and misfit(face.landmarks) <= FITTING
 
 
@@ -42,19 +46,25 @@ def _merit(faces: list[Face]) -> float:
     return faces[0].score - MISFIT * misfit(faces[0].landmarks) if faces else -np.inf
 
 
-def detect_turned(detector: Detector, image: np.ndarray, turn: bool = True) -> tuple[list[Face], int]:
+def detect_turned(
+    detector: Detector, image: np.ndarray, turn: bool = True, rule: str | None = None
+) -> tuple[list[Face], int]:
     """Find all faces of an image; if none is clearly upright, search its other orientations too and take the best one.
 
     Args:
         detector: finds upright faces.
         image: uint8 RGB ``[height, width, 3]``.
         turn: whether to search the other orientations.
+        rule: if only the face matters that :func:`lrface.faces.detect.select_face` chooses by this rule. A detector that can end
+            its search early then does so where this face is large; see :meth:`lrface.faces.detect.search.Search.detect`.
 
     Returns:
         The faces, best score first, with boxes and landmarks in pixels of the given ``image``; and the turn that makes them
         upright, in degrees counter-clockwise: 0, 90, 180 or 270.
     """
-    best, degrees = detector.detect(image), 0
+    only = (partial(dominant, shape=image.shape, rule=rule, detector=detector),) if rule else ()
+    best = detector.detect(image, *(only if getattr(detector, "picks", False) else ()))
+    degrees = 0
     if not turn or (best and _surely_upright(best[0], detector)):
         return best, 0
     merit = _merit(best)
@@ -64,6 +74,23 @@ def detect_turned(detector: Detector, image: np.ndarray, turn: bool = True) -> t
             merit = _merit(found)
             best, degrees = [_turned_back(face, image.shape, quarter) for face in found], 90 * quarter
     return best, degrees
+
+
+def dominant(faces: list[Face], shape: tuple[int, ...], rule: str, detector: Detector) -> Face | None:
+    """The face that a rule chooses, if it would also choose it among any further faces with less than ``HALF`` its side.
+
+    Args:
+        faces: at least one.
+        shape: of the image.
+        rule: see :func:`lrface.faces.detect.select_face`.
+        detector: what found the faces.
+    """
+    face = select_face(faces, shape, rule)
+    if not rule.startswith("largest") or not _surely_upright(face, detector):
+        return None
+    area = float(np.prod(face.box[2:] - face.box[:2]))
+    away = float((((face.box[:2] + face.box[2:]) / 2 - np.array([shape[1], shape[0]]) / 2) ** 2).sum())
+    return face if rule == "largest" or area - 2 * away >= HALF**2 * area else None
 
 
 def _turned_back(face: Face, shape: tuple[int, ...], quarter: int) -> Face:

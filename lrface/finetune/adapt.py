@@ -44,12 +44,14 @@ class Adaptation:
         faces: number of faces of the camera.
         share: of the camera's own statistics.
         by: version of the code.
+        recalibrated: whether the card's thresholds were fitted again. Unlabelled faces do not tell what they ought to be.
     """
 
     model: str
     faces: int
     share: float
     by: dict[str, str | None]
+    recalibrated: bool = False
 
 
 def adapt(embedder: Embedder, crops: Sequence[np.ndarray], out: str | Path, share: float = SHARE) -> Adaptation:

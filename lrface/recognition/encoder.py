@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -218,12 +219,38 @@ class FaceEncoder:
         Raises:
             ImageError, LrfaceError: see :meth:`cropped_faces`.
         """
-        all_cropped = self.cropped_faces(image)
-        if not all_cropped:
+        return self._embed_found(self.cropped_faces(image), batch_size)
+
+    def faces_of_frames(self, frames: Sequence[np.ndarray], near: np.ndarray | None = None) -> list[list[FoundFace]]:
+        """All faces of each frame of a video, from left to right, embedded. The networks get several frames at once.
+
+        Args:
+            frames: uint8 RGB ``[h, w, 3]``. Those of one size are searched together.
+            near: float ``[n, 4]``: left, top, right, bottom of places near which faces are looked for in the only frame, if
+                :attr:`looks_near`; None: everywhere.
+
+        Raises:
+            LrfaceError: the detector is not available.
+        """
+        found = self._finder.of_frames(frames, near)
+        embedded = iter(self._embed_found([each.cropped_face(self.calibration) for faces in found for each in faces]))
+        return [list(islice(embedded, len(faces))) for faces in found]
+
+    @property
+    def looks_near(self) -> bool:
+        """Whether the detector can look for faces near some places of a frame, and in several frames at once.
+
+        Raises:
+            LrfaceError: the detector is not available.
+        """
+        return self._finder.frame_detector is not None
+
+    def _embed_found(self, cropped: Sequence[CroppedFace], batch_size: int = 64) -> list[FoundFace]:
+        if not cropped:
             return []
-        details = [cropped.quality.resolution for cropped in all_cropped]
-        embeddings = self.embed_crops([cropped.crop for cropped in all_cropped], batch_size, details)
-        return [FoundFace.of(cropped, row) for cropped, row in zip(all_cropped, embeddings, strict=True)]
+        details = [each.quality.resolution for each in cropped]
+        embeddings = self.embed_crops([each.crop for each in cropped], batch_size, details)
+        return [FoundFace.of(each, row) for each, row in zip(cropped, embeddings, strict=True)]
 
     def verify(self, a: Image, b: Image, far: float = DEFAULT_FAR, threshold: float | None = None) -> Verification:
         """Decide whether two images show one person.
@@ -262,7 +289,7 @@ class FaceEncoder:
         warnings = tuple(f"{cropped.name}: {warning}" for cropped in (a, b) for warning in cropped.quality.warnings)
         notes = a.notes + b.notes
         if promised:
-            notes += interpolation_note(self.thresholds, far) + adapted_note(self.embedder.card)
+            notes += self.rate_notes(far)
         members = None
         if isinstance(self.embedder, Family):
             members = (self.embedder.member_name(resolutions[0]), self.embedder.member_name(resolutions[1]))
@@ -292,6 +319,10 @@ class FaceEncoder:
         if self.calibration is not None and a is not None and b is not None:
             return float(self.calibration.threshold(far, a.resolution, b.resolution))
         return threshold_between(self.thresholds, far)
+
+    def rate_notes(self, far: float) -> tuple[str, ...]:
+        """Remarks on the threshold for a false accept rate: that it is interpolated, or older than the model's last change."""
+        return interpolation_note(self.thresholds, far) + adapted_note(self.embedder.card)
 
     @cached_property
     def calibration(self) -> Calibration | None:

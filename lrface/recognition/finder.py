@@ -1,6 +1,6 @@
 """Finding the main face or all faces of an image: read, detect, turn, align; or take the image as the face itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.align import TEMPLATE, TEMPLATE_SIZE, alignment, norm_crop
 from lrface.faces.calibration import Calibration
-from lrface.faces.detect import Detector, Face, of_like_size, select_face
+from lrface.faces.detect import Detector, Face, FrameDetector, of_like_size, select_face
 from lrface.faces.images import read_image
 from lrface.faces.quality import EXTREME_ASPECT, Quality, assess, is_flat
 from lrface.faces.turn import detect_turned
@@ -121,9 +121,35 @@ class FaceFinder:
         if self._detector is None:
             return [_whole(name, pixels)]
         found, degrees = detect_turned(self._detector(), pixels, self._turn)
-        faces = sorted(found, key=lambda face: float(face.box[0]))
-        cut = [_cut(name, pixels, face) for face in faces if np.ptp(face.landmarks, axis=0).max() > 0]
-        return [replace(each, notes=self._notes(name, degrees, 0)) for each in cut]
+        return [replace(each, notes=self._notes(name, degrees, 0)) for each in _cut_all(name, pixels, found)]
+
+    @property
+    def frame_detector(self) -> FrameDetector | None:
+        """The detector, if it can make use of what is known about frames.
+
+        Raises:
+            LrfaceError: the detector is not available.
+        """
+        detector = None if self._detector is None else self._detector()
+        return detector if isinstance(detector, FrameDetector) else None
+
+    def of_frames(self, frames: Sequence[np.ndarray], near: np.ndarray | None = None) -> list[list[Found]]:
+        """All faces of each frame of a video, from left to right.
+
+        Args:
+            frames: uint8 RGB ``[h, w, 3]``. Those of one size are searched together.
+            near: float ``[n, 4]``: places near which faces are looked for in the only frame, if there is a
+                :attr:`frame_detector`; None: everywhere.
+
+        Raises:
+            LrfaceError: the detector is not available.
+        """
+        detector = self.frame_detector
+        alone = len(frames) == 1 or len({frame.shape for frame in frames}) > 1
+        if detector is None or (near is None and alone):
+            return [self.all(frame) for frame in frames]
+        found = detector.detect_all(frames) if near is None else [detector.detect_near(frames[0], near)]
+        return [_cut_all("the image", frame, faces) for frame, faces in zip(frames, found, strict=True)]
 
     def main(self, image: Image) -> Found:
         """The main face of an image.
@@ -140,7 +166,7 @@ class FaceFinder:
         if min(height, width) < TINY:
             return replace(whole, notes=(f"{name}: {width} x {height} pixels, {TAKEN}",))
         crop, detector = _may_be_a_crop(pixels), self._detector()
-        faces, degrees = detect_turned(detector, pixels, self._turn)
+        faces, degrees = detect_turned(detector, pixels, self._turn, self._rule)
         if not faces and crop:
             note = f"{name}: {detector.name} found no face in {width} x {height} pixels, {TAKEN}"
             return replace(whole, notes=(note,), missed=True)
@@ -173,6 +199,12 @@ class FaceFinder:
 def _cut(name: str, pixels: np.ndarray, face: Face) -> Found:
     side = TEMPLATE_SIZE / float(np.hypot(*alignment(face.landmarks)[0, :2]))
     return Found(name, pixels, norm_crop(pixels, face.landmarks, TEMPLATE_SIZE), side, face)
+
+
+def _cut_all(name: str, pixels: np.ndarray, faces: Sequence[Face]) -> list[Found]:
+    """Cut the faces out, from left to right."""
+    ordered = sorted(faces, key=lambda face: float(face.box[0]))
+    return [_cut(name, pixels, face) for face in ordered if np.ptp(face.landmarks, axis=0).max() > 0]
 
 
 def _may_be_a_crop(pixels: np.ndarray) -> bool:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.faces.calibration import interpolation_note
 from lrface.models.family import Family
 from lrface.recognition.embed_files import list_images
 from lrface.recognition.encoder import DEFAULT_FAR, CroppedFace, FaceEncoder, Image, ImageError, Verification
@@ -106,7 +105,7 @@ def verify_several(
     pair = a[score.best[0]], b[score.best[1]]
     promised = far if threshold is None else None
     notes = tuple(note for cropped in all_cropped for note in cropped.notes) + _explain(score, a, b, promised, any_pair)
-    notes += interpolation_note(encoder.thresholds, far) if promised else ()
+    notes += encoder.rate_notes(far) if promised else ()
     resolutions = (pair[0].quality.resolution, pair[1].quality.resolution)
     members = None
     if isinstance(encoder.embedder, Family):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lrface.faces.detect import Detector, Face
+from lrface.faces.detect import Detector, FrameDetector
 from lrface.faces.quality import assess
 from lrface.recognition.encoder import FaceEncoder
 
@@ -117,9 +117,15 @@ class _OneAtATime:
     """A detector that only one thread at a time can use."""
 
     def __init__(self, detector: Detector) -> None:
-        self.name = detector.name
-        self._wrapped, self._lock = detector, threading.Lock()
+        self.name, self.sure = detector.name, getattr(detector, "sure", -np.inf)
+        self.picks, self._lock = getattr(detector, "picks", False), threading.Lock()
+        self.detect = self._locked(detector.detect)
+        if isinstance(detector, FrameDetector):
+            self.detect_all, self.detect_near = self._locked(detector.detect_all), self._locked(detector.detect_near)
 
-    def detect(self, image: np.ndarray) -> list[Face]:
-        with self._lock:
-            return self._wrapped.detect(image)
+    def _locked(self, find: Callable[..., Any]) -> Callable[..., Any]:
+        def one_at_a_time(*arguments: Any) -> Any:
+            with self._lock:
+                return find(*arguments)
+
+        return one_at_a_time

@@ -60,7 +60,11 @@ def _by_start(tracks: list[Person]) -> tuple[Person, ...]:
 
 def _cluster(people: Sequence[Person], limits: Limits) -> list[int]:
     """Cluster labels by average linkage, where the distance of a pair is how far it is below its threshold."""
-    from sklearn.cluster import AgglomerativeClustering
+    from scipy.cluster.hierarchy import (
+        fcluster,
+        linkage,
+    )  # trackers has loaded most of scipy; scikit-learn would take 115 MB
+    from scipy.spatial.distance import squareform
 
     templates = np.stack([person.template for person in people]).astype(np.float64)
     detail, looks = (np.array([getattr(person, name) for person in people]) for name in ("detail", "faces"))
@@ -69,6 +73,5 @@ def _cluster(people: Sequence[Person], limits: Limits) -> list[int]:
     together = (start[:, None] <= end[None]) & (start[None] <= end[:, None])
     distance[together] = _APART
     np.fill_diagonal(distance, 0.0)
-    distance = (distance + distance.T) / 2
-    clustering = AgglomerativeClustering(None, metric="precomputed", linkage="average", distance_threshold=1.0)
-    return [int(label) for label in clustering.fit_predict(distance)]
+    tree = linkage(squareform((distance + distance.T) / 2, checks=False), "average")
+    return [int(label) for label in fcluster(tree, np.nextafter(1.0, 0.0), "distance")]

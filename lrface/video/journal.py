@@ -73,15 +73,15 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         raise LrfaceError(f"cannot read {path}: {because(error, path)}") from error
 
 
-def write_frame(journal: Lines, index: int, time: float, looks: Sequence[Look]) -> None:
-    """Append a frame and its detected faces."""
-    journal.append({"index": index, "time": time, "looks": [look.as_dict() for look in looks]})
+def write_frame(journal: Lines, index: int, time: float, looks: Sequence[Look], whole: bool) -> None:
+    """Append a frame, its detected faces, and whether it was searched whole."""
+    journal.append({"index": index, "time": time, "whole": whole, "looks": [look.as_dict() for look in looks]})
 
 
-def read_frames(path: Path) -> Iterator[tuple[int, float, list[Look]]]:
-    """Yield index, time and detected faces of each frame."""
+def read_frames(path: Path) -> Iterator[tuple[int, float, list[Look], bool]]:
+    """Yield index, time and detected faces of each frame, and whether it was searched whole."""
     for line in read_lines(path):
-        yield line["index"], line["time"], [Look.from_dict(look) for look in line["looks"]]
+        yield line["index"], line["time"], [Look.from_dict(look) for look in line["looks"]], line["whole"]
 
 
 def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from lrface.errors import LrfaceError
 
+#: Seconds of video between two searches of the whole frame by default: ``benchmarks/results/watch_tracks.md``.
+SEARCH = 0.5
+
 
 @dataclass(frozen=True)
 class WatchOptions:
@@ -12,6 +15,10 @@ class WatchOptions:
 
     Attributes:
         every: process only every n-th frame.
+        search: seconds of video between two searches of the whole frame. In between, faces are only looked for where the
+            tracked people should be. 0: every frame is searched whole. Detectors that cannot look near a place always do that.
+        batch: number of frames that are searched at once, for a GPU; more than one needs a ``search`` of 0. Live sources take
+            one frame at a time.
         realtime: skip frames if the machine is too slow, so that a file is processed as fast as it was filmed. Cameras and
             streams always do this.
         out: folder for the results; None: nothing is written.
@@ -30,6 +37,8 @@ class WatchOptions:
     """
 
     every: int = 1
+    search: float = SEARCH
+    batch: int = 1
     realtime: bool = False
     out: Path | None = None
     resume: bool = False
@@ -43,8 +52,14 @@ class WatchOptions:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        if self.every < 1 or self.looks < 1 or self.patience <= 0 or self.timeout <= 0:
-            raise LrfaceError("a watch needs every and looks of 1 at least, and patience and timeout above 0")
+        if min(self.every, self.looks, self.batch) < 1 or self.search < 0 or self.patience <= 0 or self.timeout <= 0:
+            raise LrfaceError(
+                "a watch needs every, looks and batch of 1 at least, search of 0 at least, and patience and timeout above 0"
+            )
+        if self.batch > 1 and self.search > 0:
+            raise LrfaceError(
+                "frames are only searched in batches if each is searched whole: give search 0 with a batch"
+            )
         if self.out is None and (self.resume or self.video):
             raise LrfaceError(
                 f"--{'resume' if self.resume else 'video'} needs the folder of what is written: give --out"

@@ -90,7 +90,7 @@ def _boxes(
     writer: Writer, tracker: Tracker, joined: Mapping[int, int], people: Mapping[int, Person]
 ) -> Iterator[tuple[int, list[tuple[np.ndarray, Person]]]]:
     """Yield, for each processed frame, its index and the box of each track that was seen."""
-    for index, time, looks in read_frames(writer.out / JOURNAL):
+    for index, time, looks, _ in read_frames(writer.out / JOURNAL):
         tracker.update(time, looks)
         seen = []
         for track in tracker.tracks:

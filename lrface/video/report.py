@@ -1,7 +1,7 @@
 """The report of a watch: one page that works without a network."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,12 @@ def write_report(out: Path, groups: Sequence[Group], facts: dict[str, Any], gall
         command = _command(out, group, gallery) if group.name is None and faces else None
         cards.append({"title": title, "known": group.name is not None, "tracks": tracks, "command": command})
     ticks = [{"left": 25 * place, "text": clock(length * place / 4)} for place in range(5)]
-    page = template.from_string(text).render(
+    page = template.from_string(text).stream(
         variables=variables(), source=Path(facts["source"]).name or facts["source"], cards=cards, ticks=ticks,
         facts=_facts(groups, facts, gallery), faces=faces,
     )  # fmt: skip
     with atomic_write(out / "report.html", "w") as file:
-        file.write(page)
+        page.dump(file)
 
 
 def clock(seconds: float) -> str:
@@ -64,12 +64,15 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
-def _track(out: Path, person: Person, length: float, faces: bool) -> dict[str, Any]:
-    crops = []
-    for place in range(SHOWN if faces else 0):
-        path = out / CROPS / f"{person.track:05d}-{place}.jpg"
+def _crops(out: Path, track: int) -> Iterator[str]:
+    """The crops of a track as data URIs. They are read when they are written, as those of an hour would fill the memory."""
+    for place in range(SHOWN):
+        path = out / CROPS / f"{track:05d}-{place}.jpg"
         if path.is_file():
-            crops.append(data_uri(path.read_bytes(), "jpeg"))
+            yield data_uri(path.read_bytes(), "jpeg")
+
+
+def _track(out: Path, person: Person, length: float, faces: bool) -> dict[str, Any]:
     left = 100 * person.start / length
     return {
         "number": person.track,
@@ -79,7 +82,7 @@ def _track(out: Path, person: Person, length: float, faces: bool) -> dict[str, A
         "looks": person.faces,
         "detail": round(person.detail),
         "match": _match(person),
-        "crops": crops,
+        "crops": _crops(out, person.track) if faces else None,
     }
 
 

@@ -13,6 +13,13 @@ MOST_CROPS = 16
 #: Seconds between two crops of a track at the beginning.
 _APART = 0.2
 
+#: The velocity of a face is averaged over about so many seconds.
+_SMOOTH = 0.2
+
+#: A face is expected in a box that grows by this share per second in which it was not seen, to at most the second factor. Where its
+#: velocity is not known yet, the box is as large from the beginning.
+_GROWTH, MOST_GROWN = 1.0, 2.0
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -77,6 +84,7 @@ class Track:
         start, end: times of the first and of the last face.
         last: the last face.
         best: the best crop.
+        velocity: of the last face's centre, float64 ``[2]``: x, y in pixels per second.
     """
 
     number: int
@@ -86,6 +94,7 @@ class Track:
     template: Template = field(default_factory=Template)
     strip: Strip = field(default_factory=Strip)
     best: Crop | None = None
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     @classmethod
     def begin(cls, number: int, time: float, look: Look) -> "Track":
@@ -104,7 +113,18 @@ class Track:
             kept = True
         if not kept:
             look.crop = None
+        if time > self.end:
+            now = (look.centre - self.last.centre) / (time - self.end)
+            share = 1.0 if self.template.count == 2 else (time - self.end) / (time - self.end + _SMOOTH)
+            self.velocity = self.velocity + share * (now - self.velocity)
         self.end, self.last = time, replace(look, crop=None)
+
+    def expected(self, time: float) -> np.ndarray:
+        """The box in which the face is expected at a time after the last one, if it goes on as before: float64 ``[4]``."""
+        gap = time - self.end
+        known = self.template.count > 1
+        box = self.last.box + np.tile(self.velocity * gap, 2)
+        return grown(box, min(1 + _GROWTH * gap, MOST_GROWN) if known else MOST_GROWN)
 
     def absorb(self, later: "Track") -> None:
         """Add all faces of a later track of the same person."""
@@ -112,4 +132,10 @@ class Track:
         self.strip.extend(later.strip)
         if later.best is not None and (self.best is None or later.best.weight > self.best.weight):
             self.best = later.best
-        self.end, self.last = later.end, later.last
+        self.end, self.last, self.velocity = later.end, later.last, later.velocity
+
+
+def grown(box: np.ndarray, factor: float) -> np.ndarray:
+    """A box enlarged around its centre: float ``[4]``."""
+    more = (factor - 1) / 2 * (box[2:] - box[:2])
+    return np.concatenate([box[:2] - more, box[2:] + more])

@@ -11,7 +11,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.video.look import Look
-from lrface.video.track import Track
+from lrface.video.track import MOST_GROWN, Track, grown
 
 #: Seconds without a face after which ByteTrack drops a box, because its position can no longer be predicted.
 BOX_SECONDS = 1.0
@@ -61,6 +61,15 @@ class Tracker:
     def tracks(self) -> list[Track]:
         """The active tracks, each once, oldest first."""
         return sorted({track.number: track for track in self._of_box.values()}.values(), key=lambda each: each.number)
+
+    def expected(self, time: float) -> np.ndarray:
+        """Where faces are expected in the next frame: boxes float64 ``[n, 4]``.
+
+        They are those of the active tracks that were seen within ``BOX_SECONDS``, and of the faces that began no track yet.
+        """
+        boxes = [track.expected(time) for track in self.tracks if time - track.end <= BOX_SECONDS]
+        boxes += [grown(look.box, MOST_GROWN) for _, look in self._waiting]
+        return np.array(boxes).reshape(-1, 4)
 
     def update(self, time: float, looks: Sequence[Look]) -> list[Track]:
         """Process a frame's faces.

@@ -5,6 +5,7 @@ import time as clock
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lrface.recognition.gallery import Gallery
 from lrface.recognition.gallery.address import shown
 from lrface.video.clusters import Limits, group_tracks
 from lrface.video.events import Event, Person
+from lrface.video.eye import Eye
 from lrface.video.frames import Frame, Source
 from lrface.video.journal import Lines, read_frames, write_frame
 from lrface.video.look import Look
@@ -104,6 +106,7 @@ class Watch:
         self._gallery_name = gallery_name
         self._namer = Namer(gallery, options.far, options.threshold)
         self._tracker = self.new_tracker()
+        self._eye = Eye(encoder, options.search, options.faces)
         # Track -> number of faces at the last comparison, and its result.
         self._named: dict[int, tuple[int, Naming]] = {}
         self._writer: Writer | None = None
@@ -137,9 +140,9 @@ class Watch:
         newest = Newest(self._source) if live else None
         frames = (newest or self._source).frames()
         try:
-            for frame in self._chosen(frames):
-                looks = self._look(frame)
-                yield from self._take(frame.index, frame.time, looks, journal)
+            for some in _batches(self._chosen(frames), 1 if live else self._options.batch):
+                for frame, looks in zip(some, self._look(some), strict=True):
+                    yield from self._take(frame.index, frame.time, looks, journal)
         except LrfaceError as error:
             if not self._looked or not self._source.live:
                 raise
@@ -174,11 +177,12 @@ class Watch:
                 if wanted:
                     yield frame
 
-    def _look(self, frame: Frame) -> list[Look]:
+    def _look(self, frames: list[Frame]) -> list[list[Look]]:
         started = clock.perf_counter()
-        looks = [
-            Look.of(face, self._options.faces) for face in self._encoder.faces(frame.image) if face.score is not None
-        ]
+        if len(frames) > 1:
+            looks = self._eye.look_at_all(frames)
+        else:
+            looks = [self._eye.look(frames[0], self._tracker.expected(frames[0].time))]
         self.seconds["faces"] += clock.perf_counter() - started
         return looks
 
@@ -189,7 +193,7 @@ class Watch:
         self._looked += 1
         self._last = (index, time)
         if journal is not None:
-            write_frame(journal, index, time, looks)
+            write_frame(journal, index, time, looks, self._eye.searched >= time)
         self.seconds["track"] += clock.perf_counter() - started
         yield from self._end(ended)
         for track in self._tracker.tracks:
@@ -197,7 +201,9 @@ class Watch:
 
     def _replay(self, path: Path) -> None:
         """Process the faces in a journal. Their events were reported before and are not repeated."""
-        for index, time, looks in read_frames(path):
+        for index, time, looks, whole in read_frames(path):
+            if whole:
+                self._eye.searched = time
             for _ in self._take(index, time, looks, None):
                 pass
         if self._looked:
@@ -245,12 +251,13 @@ class Watch:
         options = self._options
         path = Path(self._source.name)
         return {
-            "format": 1,
+            "format": 2,
             "source": self._source.name,
             "bytes": path.stat().st_size if path.is_file() else None,
             "model": self._encoder.embedder.fingerprint,
             "detector": self._encoder.detector,
             "every": options.every,
+            "search": options.search,
             "realtime": options.realtime,
             "faces": options.faces,
             "far": options.far,
@@ -279,6 +286,12 @@ class Watch:
             return False
         parts = (a.template.detail, b.template.detail, a.template.count, b.template.count)
         return cosine > float(limits(*(np.array(part) for part in parts)))
+
+
+def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+    """Lists of so many frames, the last one of the rest."""
+    while some := list(islice(frames, size)):
+        yield some
 
 
 def _person(track: Track, naming: Naming) -> Person:

@@ -29,6 +29,12 @@ def test_a_model_for_a_camera(lrface, camera, tmp_path):
     first, second = camera / "00.png", camera / "01.png"
     answer = lrface("verify", first, second, "--model", out, "--detector", "none", "--json").json
     assert any("before the model was adapted" in note for note in answer["notes"])
+    several = lrface("verify", f"{first},{second}", second, "--model", out, "--detector", "none", "--json").json
+    assert any("before the model was adapted" in note for note in several["notes"])
+    gallery = ("--gallery", tmp_path / "gallery", "--model", out, "--detector", "none")
+    lrface("gallery", "add", *gallery, "somebody", first, "--force")
+    answer_of_gallery = lrface("gallery", "search", *gallery, second, "--json").json
+    assert any("before the model was adapted" in note for note in answer_of_gallery["notes"])
     before = lrface("verify", first, second, "--model", "lrface-small-16px", "--detector", "none", "--json").json
     assert before["similarity"] != answer["similarity"]
     assert not any("adapted" in note for note in before["notes"])

@@ -29,7 +29,7 @@ def test_decodes_centre_size_offset_and_landmarks():
     session = Session([(6, 9, 0.8, (20, 24))])
     image = np.zeros((50, 70, 3), np.uint8)
     image[..., 0] = 200
-    found = CenterFace(session).find(image, 0.5)
+    found = CenterFace(session).find(image[None], 0.5)[0]
     x, y = 4 * (9 - 0.25 + 0.5), 4 * (6 + 0.25 + 0.5)
     np.testing.assert_allclose(found.boxes, [[x - 10, y - 12, x + 10, y + 12, 0.8]], rtol=1e-5)
     expected = [(x - 10 + 20 * (2 * i + 1) / 10, y - 12 + 24 * 2 * i / 10) for i in range(5)]
@@ -41,12 +41,24 @@ def test_decodes_centre_size_offset_and_landmarks():
 
 def test_neighbouring_cells_are_one_face_and_weak_ones_none():
     cells = [(6, 9, 0.8, (20, 24)), (6, 10, 0.9, (20, 24)), (12, 3, 0.3, (20, 20)), (12, 18, 0.6, (12, 12))]
-    found = CenterFace(Session(cells)).find(np.zeros((96, 96, 3), np.uint8), 0.5)
+    found = CenterFace(Session(cells)).find(np.zeros((1, 96, 96, 3), np.uint8), 0.5)[0]
     assert found.boxes[:, 4] == pytest.approx([0.9, 0.6])
 
 
 def test_a_texture_of_faces_is_bounded(monkeypatch):
     monkeypatch.setattr("lrface.faces.detect.centerface_backend._MOST", 3)
     cells = [(2 * row, 2 * column, 0.5 + 0.01 * column, (4, 4)) for row in range(8) for column in range(8)]
-    found = CenterFace(Session(cells)).find(np.zeros((64, 64, 3), np.uint8), 0.4)
+    found = CenterFace(Session(cells)).find(np.zeros((1, 64, 64, 3), np.uint8), 0.4)[0]
     assert found.boxes[:, 4] == pytest.approx([0.57] * 3)
+
+
+def test_several_images_are_one_pass():
+    session = Session([(6, 9, 0.8, (20, 24))])
+    run = session.run
+    session.run = lambda names, inputs: [
+        np.repeat(maps, 3, axis=0) * [[[[1]]], [[[0]]], [[[1]]]] for maps in run(names, inputs)
+    ]
+    found = CenterFace(session).find(np.zeros((3, 64, 64, 3), np.uint8), 0.5)
+    assert session.shown.shape == (3, 3, 64, 64)
+    assert [len(faces.boxes) for faces in found] == [1, 0, 1]
+    np.testing.assert_array_equal(found[0].boxes, found[2].boxes)

@@ -37,13 +37,13 @@ def test_decodes_edges_and_landmarks_in_strides():
     session = Session(values)
     image = np.zeros((60, 90, 3), np.uint8)
     image[..., 0] = 255
-    found = Scrfd(session).find(image, 0.5)
+    found = Scrfd(session).find(image[None], 0.5)[0]
     np.testing.assert_allclose(found.boxes, [[64 - 16, 48 - 32, 64 + 8, 48 + 24, 0.75]])
     expected = np.array([64, 48]) + 16 * np.arange(10).reshape(5, 2) / 10
     np.testing.assert_allclose(found.landmarks[0], expected, rtol=1e-6)
     assert session.shown.shape == (1, 3, 64, 96)
     np.testing.assert_allclose(session.shown[0, :, 0, 0], [(255 - 127.5) / 128, -127.5 / 128, -127.5 / 128])
-    assert len(Scrfd(session).find(image, 0.8).boxes) == 0
+    assert len(Scrfd(session).find(image[None], 0.8)[0].boxes) == 0
 
 
 def test_two_anchors_of_one_face_are_one():
@@ -51,7 +51,9 @@ def test_two_anchors_of_one_face_are_one():
     for anchor, score in ((0, 0.6), (1, 0.9)):
         cell = 2 * (3 * 8 + 3) + anchor
         values[0][cell], values[3][cell] = score, [2, 2, 2, 2]
-    assert Scrfd(Session(values)).find(np.zeros((64, 64, 3), np.uint8), 0.5).boxes[:, 4].tolist() == [np.float32(0.9)]
+    assert Scrfd(Session(values)).find(np.zeros((1, 64, 64, 3), np.uint8), 0.5)[0].boxes[:, 4].tolist() == [
+        np.float32(0.9)
+    ]
 
 
 def test_a_file_is_opened_by_its_path(tmp_path):

@@ -7,6 +7,7 @@ from lrface.cli import options
 from lrface.faces.align import TEMPLATE, norm_crop
 from lrface.faces.detect import FACE_RULES, Face, create_detector, is_upright, of_like_size
 from lrface.faces.detect.base import best_first
+from lrface.faces.detect.parts import Found
 from lrface.faces.turn import FITTING, detect_turned, misfit
 
 MIRRORED = TEMPLATE[[1, 0, 2, 4, 3]]
@@ -59,9 +60,9 @@ def test_every_detector_does(monkeypatch):
         assert module.best_first is best_first
 
     class Network:
-        def find(self, image, threshold):
+        def find(self, images, threshold):
             boxes = np.float32([[0, 0, 99, 99, 0.9], [100, 100, 199, 199, 0.8]])
-            return search.Found(boxes, np.stack([turned(180), TEMPLATE + 100]).astype(np.float32))
+            return [Found(boxes, np.stack([turned(180), TEMPLATE + 100]).astype(np.float32)) for _ in images]
 
     tuning = search.Tuning(threshold=0.5, wanted=17, best=50)
     found = search.Search("network", Network(), tuning, 60).detect(np.zeros((200, 200, 3), np.uint8))

@@ -62,6 +62,7 @@ def test_the_file_says_what_it_is(embedder, tmp_path):
     assert (made.model, made.faces, made.share) == (embedder.fingerprint, 100, 0.4)
     network, card = load_model(tmp_path / "camera.safetensors")
     assert card["thresholds"] == {"0.01": 0.5}
+    assert card["adapted"]["recalibrated"] is False
     assert (card["adapted"]["faces"], card["adapted"]["share"]) == (100, 0.4)
     assert "check them on pairs" in adapted_note(card)[0]
     assert adapted_note(embedder.card) == ()

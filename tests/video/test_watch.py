@@ -7,7 +7,7 @@ import signal
 
 import pandas as pd
 import pytest
-from watch_stub import BLUE, RED, ColourEncoder, disc_frame, write_video
+from watch_stub import BLUE, RED, ColourEncoder, SearchedDiscs, disc_frame, write_video
 
 import lrface
 from lrface.errors import LrfaceError
@@ -108,18 +108,66 @@ def test_a_name_is_corrected_by_better_looks(encoder, gallery, tmp_path):
     assert ended(events)[0].name == "Greta"
 
 
+def test_the_whole_frame_is_searched_now_and_then_and_known_people_in_between(clip, encoder):
+    detector = SearchedDiscs()
+    people = ended(lrface.watch(clip, encoder=ColourEncoder(detector), search=0.5))
+    assert (detector.whole, detector.near) == (8, 32)  # four seconds, ten frames a second
+    assert [(person.faces, person.start) for person in people] == [
+        (person.faces, person.start) for person in ended(lrface.watch(clip, encoder=encoder))
+    ]
+
+
+def test_who_comes_between_two_searches_is_seen_at_the_next(encoder, tmp_path):
+    frames = [disc_frame([(40, 48, RED)] + [(120, 48, BLUE)] * (number >= 12)) for number in range(40)]
+    clip = write_video(tmp_path / "a.mp4", frames)
+    people = ended(lrface.watch(clip, encoder=ColourEncoder(SearchedDiscs()), search=1.0))
+    assert [round(person.start, 1) for person in people] == [0.0, 2.0]
+    assert [round(person.start, 1) for person in ended(lrface.watch(clip, encoder=encoder))] == [0.0, 1.2]
+
+
+def test_who_walks_fast_is_looked_for_where_the_walk_leads(tmp_path):
+    frames = [disc_frame([(20 + 24 * number, 48, RED)], (1000, 96)) for number in range(40)]
+    detector = SearchedDiscs()
+    clip = write_video(tmp_path / "a.mp4", frames)
+    (person,) = ended(lrface.watch(clip, encoder=ColourEncoder(detector), search=1))
+    assert (person.faces, detector.whole) == (40, 4)
+
+
+@pytest.mark.parametrize("batch", [3, 64])
+def test_frames_in_batches_give_the_same_tracks(clip, encoder, gallery, tmp_path, batch):
+    detector = SearchedDiscs()
+    people = ended(lrface.watch(clip, gallery, ColourEncoder(detector), tmp_path / "a", search=0, batch=batch))
+    assert (detector.whole, detector.near, detector.together) == (0 if batch == 64 else 1, 0, 13 if batch == 3 else 1)
+    assert [person.as_dict() for person in people] == [
+        person.as_dict() for person in ended(lrface.watch(clip, gallery, encoder, tmp_path / "b"))
+    ]
+    assert (tmp_path / "a" / "journal.jsonl").read_bytes() == (tmp_path / "b" / "journal.jsonl").read_bytes()
+
+
+def test_frames_of_several_sizes_are_searched_one_by_one(tmp_path):
+    from lrface.faces.images import encode_image
+
+    (tmp_path / "frames").mkdir()
+    for number in range(6):
+        size = (160, 96) if number % 2 else (140, 90)
+        (tmp_path / "frames" / f"{number}.png").write_bytes(encode_image(disc_frame([(60, 48, RED)], size), "png"))
+    detector = SearchedDiscs()
+    (person,) = ended(lrface.watch(tmp_path / "frames", encoder=ColourEncoder(detector), search=0, batch=4))
+    assert (person.faces, detector.whole, detector.together) == (6, 6, 0)
+
+
 class Dying(ColourEncoder):
     """Kills its process while looking at one of the frames."""
 
     def __init__(self, frame):
-        super().__init__()
+        super().__init__(SearchedDiscs())
         self.left = frame
 
-    def faces(self, image, batch_size=64):
+    def faces_of_frames(self, frames, near=None):
         self.left -= 1
         if self.left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().faces(image, batch_size)
+        return super().faces_of_frames(frames, near)
 
 
 def _run(clip, gallery, out, frame, resume):
@@ -127,12 +175,12 @@ def _run(clip, gallery, out, frame, resume):
         pass
 
 
-def test_killed_and_resumed_equals_unbroken(encoder, gallery, tmp_path):
+def test_killed_and_resumed_equals_unbroken(gallery, tmp_path):
     frames = [disc_frame([(20 + 5 * (number % 20), 20 + 25 * (number // 20), RED)]) for number in range(60)]
     for number in (*range(18, 26), *range(38, 46)):
         frames[number] = disc_frame([])
     clip = write_video(tmp_path / "a.mp4", frames)
-    list(lrface.watch(clip, gallery, encoder, tmp_path / "whole", patience=0.5))
+    list(lrface.watch(clip, gallery, ColourEncoder(SearchedDiscs()), tmp_path / "whole", patience=0.5))
     broken = tmp_path / "broken"
     spawn = multiprocessing.get_context("spawn")
     for attempt, frame in enumerate((7, 23, 5)):
@@ -142,7 +190,7 @@ def test_killed_and_resumed_equals_unbroken(encoder, gallery, tmp_path):
         assert process.exitcode == -signal.SIGKILL
     with (broken / "tracks.jsonl").open("a") as file:
         file.write('{"track": 9, "na')  # a line that the kill cut short
-    list(lrface.watch(clip, gallery, encoder, broken, patience=0.5, resume=True))
+    list(lrface.watch(clip, gallery, ColourEncoder(SearchedDiscs()), broken, patience=0.5, resume=True))
     for name in ("tracks.jsonl", "report.html", "journal.jsonl"):
         assert (broken / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert (
@@ -160,9 +208,9 @@ def test_realtime_drops_frames_and_says_how_many(clip, encoder):
     import time
 
     class Slow(ColourEncoder):
-        def faces(self, image, batch_size=64):
+        def faces_of_frames(self, frames, near=None):
             time.sleep(0.35)
-            return super().faces(image, batch_size)
+            return super().faces_of_frames(frames, near)
 
     lines = []
     people = ended(lrface.watch(clip, encoder=Slow(), log=lines.append, realtime=True, looks=1))
@@ -176,6 +224,8 @@ def test_realtime_drops_frames_and_says_how_many(clip, encoder):
         ({"resume": True}, "give --out"),
         ({"video": True}, "give --out"),
         ({"every": 0}, "every"),
+        ({"search": -1}, "search of 0 at least"),
+        ({"batch": 4}, "give search 0 with a batch"),
         ({"far": 0.5}, "not calibrated"),
     ],
 )

@@ -1,6 +1,6 @@
 """Finding faces: one protocol, several back ends."""
 
-from lrface.faces.detect.base import FACE_RULES, Detector, Face, is_upright, of_like_size, select_face
+from lrface.faces.detect.base import FACE_RULES, Detector, Face, FrameDetector, is_upright, of_like_size, select_face
 from lrface.faces.detect.registry import DETECTORS, automatic_detector, create_detector, is_detector
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "FACE_RULES",
     "Detector",
     "Face",
+    "FrameDetector",
     "automatic_detector",
     "create_detector",
     "is_detector",

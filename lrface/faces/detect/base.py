@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -36,6 +36,17 @@ class Detector(Protocol):
 
         Faces that cannot be upright are left out: see :func:`best_first`.
         """
+
+
+@runtime_checkable
+class FrameDetector(Detector, Protocol):
+    """A detector that can make use of what is known about the frames of a video."""
+
+    def detect_all(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
+        """Find all faces in each of several images of one size: see :meth:`lrface.faces.detect.search.Search.detect_all`."""
+
+    def detect_near(self, image: np.ndarray, boxes: np.ndarray) -> list[Face]:
+        """Find the faces near some places only: see :meth:`lrface.faces.detect.search.Search.detect_near`."""
 
 
 def shrink(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:

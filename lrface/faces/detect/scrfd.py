@@ -12,7 +12,8 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.faces.detect.base import Detector
 from lrface.faces.detect.boxes import suppress
-from lrface.faces.detect.search import Found, Search, Tuning, padded
+from lrface.faces.detect.parts import Found
+from lrface.faces.detect.search import Search, Tuning, padded
 from lrface.runtimes.session import open_session
 
 #: Distances between neighbouring positions of the three heat maps, in pixels.
@@ -69,9 +70,12 @@ class Scrfd:
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def find(self, image: np.ndarray, threshold: float) -> Found:
-        """Find the faces above a score in uint8 RGB ``[h, w, 3]``, each once."""
-        pixels = (padded(image).transpose(2, 0, 1)[None].astype(np.float32) - 127.5) / 128
+    def find(self, images: np.ndarray, threshold: float) -> list[Found]:
+        """Find the faces above a score in uint8 RGB ``[n, h, w, 3]``, each once, one image after another."""
+        return [self._find(image, threshold) for image in padded(images)]
+
+    def _find(self, image: np.ndarray, threshold: float) -> Found:
+        pixels = (image.transpose(2, 0, 1)[None].astype(np.float32) - 127.5) / 128
         outputs = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
         boxes, landmarks = [], []
         for stride, score, edges, places in zip(STRIDES, outputs[:3], outputs[3:6], outputs[6:], strict=True):

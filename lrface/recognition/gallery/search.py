@@ -3,7 +3,6 @@
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.faces.calibration import interpolation_note
 from lrface.recognition.encoder import FaceEncoder
 from lrface.recognition.gallery.answers import Answer, Match
 from lrface.recognition.gallery.decision import DecisionRule
@@ -45,7 +44,7 @@ def search_embedding(
     risk = None if promised is None else stranger_risk(promised, totals.faces)
     notes = [] if totals.faces else ["the gallery is empty"]
     if promised is not None and encoder is not None:
-        notes += interpolation_note(encoder.thresholds, promised)
+        notes += encoder.rate_notes(promised)
     if risk is not None and risk > RISK:
         notes.append(
             f"a search compares with {totals.faces:,} faces: at a false accept rate of {far:g} each, a stranger gets "
