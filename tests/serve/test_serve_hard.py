@@ -5,11 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+
+#: How many people the tests of kills enrol.
+ENROLMENTS = int(os.environ.get("LRFACE_ENROLMENTS", "24"))
 
 
 def test_twenty_uploads_at_once_share_batches(address, picture):
@@ -96,20 +100,25 @@ def test_requests_that_are_being_sent_are_bounded(address, picture):
         assert httpx.post(f"{url}/embed", files={"image": picture(0)}, timeout=60).status_code == 200
 
 
+def served(gallery, model, *more):
+    """The address of a service that is not there yet, and the command that starts it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "lrface", "serve", "--gallery", gallery, "--port", port]
+    command += ["--model", model, "--detector", "none", *more]
+    return f"http://127.0.0.1:{port}", [str(word) for word in command]
+
+
 def test_a_kill_loses_no_enrolment_that_was_acknowledged(served_model, picture, tmp_path):
     """Killed twice on the way to so many people: whoever was acknowledged is there, and nobody is there by half."""
     from lrface.recognition.gallery import Gallery
     from lrface.serve.crops import Crops
 
-    wanted = int(os.environ.get("LRFACE_ENROLMENTS", "24"))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url, folder, crops = f"http://127.0.0.1:{port}", tmp_path / "gallery", tmp_path / "crops"
-    command = [sys.executable, "-m", "lrface", "serve", "--gallery", folder, "--port", port, "--keep-crops", crops]
-    command += ["--model", served_model, "--detector", "none"]
+    wanted, folder, crops = ENROLMENTS, tmp_path / "gallery", tmp_path / "crops"
+    url, command = served(folder, served_model, "--keep-crops", crops)
     acknowledged, lost = set(), 0
     for kill_at in (wanted // 3, 2 * wanted // 3, None):
-        with subprocess.Popen([str(word) for word in command], stderr=subprocess.DEVNULL) as server:
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
             _wait(url, server)
             listed = {person["name"] for person in httpx.get(f"{url}/people", timeout=60).json()["people"]}
             assert acknowledged <= listed
@@ -136,6 +145,47 @@ def test_a_kill_loses_no_enrolment_that_was_acknowledged(served_model, picture, 
         assert {person.name: person.faces for person in gallery.people()} == {str(name): 1 for name in range(wanted)}
     kept = Crops(crops)
     assert all(kept.find(str(name)) for name in range(wanted))
+
+
+def test_a_killed_database_loses_no_enrolment_and_the_service_goes_on(served_model, picture, tmp_path, postgres):
+    """Killed twice and started again, under a service that stays: what it answers meanwhile is 503, in one line."""
+    from lrface.recognition.gallery import Gallery
+
+    place = postgres.address()
+    url, command = served(place, served_model)
+    acknowledged, refused, during, busy = set(), [], {"people": [], "health": []}, threading.Lock()
+
+    def enrol(name):
+        """Ask until it is acknowledged, as a client should."""
+        fields, files = {"name": name, "force": "true"}, {"image": picture(int(name))}
+        while (answer := httpx.post(f"{url}/people", data=fields, files=files, timeout=300)).status_code != 200:
+            refused.append(answer)
+            time.sleep(0.2)
+        assert answer.json()["added"] + answer.json()["known"] == 1, answer.text
+        with busy:
+            acknowledged.add(name)
+            if len(acknowledged) in (ENROLMENTS // 3, 2 * ENROLMENTS // 3):
+                postgres.kill()
+                for route in ("people", "health"):
+                    during[route].append(httpx.get(f"{url}/{route}", timeout=60).status_code)
+                postgres.start()
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server, ThreadPoolExecutor(4) as users:
+        told = users.submit(server.stderr.read)
+        _wait(url, server)
+        list(users.map(enrol, map(str, range(ENROLMENTS))))
+        listed = {person["name"]: person["faces"] for person in httpx.get(f"{url}/people", timeout=60).json()["people"]}
+        assert server.poll() is None
+        server.kill()
+    assert during == {"people": [503, 503], "health": [200, 200]}
+    assert {(answer.status_code, answer.text) for answer in refused} <= {
+        (503, '{"error":"the gallery cannot be used now: see the service\'s log"}')
+    }
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
+    assert "Traceback" not in told.result()
+    assert listed == {str(name): 1 for name in range(ENROLMENTS)}
+    with Gallery.open(place) as gallery:
+        assert gallery.check() == []
 
 
 def _wait(url, server):
