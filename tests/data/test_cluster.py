@@ -80,9 +80,29 @@ def dying(killed):
     return work
 
 
+def dying_embedder(killed):
+    """The work of a part, whose process is killed once, when all is embedded and nothing is written."""
+
+    def work(*job):
+        from lrface.recognition import embed_cluster
+
+        if not killed.exists():
+
+            def die(path):
+                killed.write_text(str(path))
+                os.kill(os.getpid(), signal.SIGKILL)
+
+            embed_cluster.atomic_write = die
+        embed_cluster._embed(*job)
+
+    return work
+
+
 @pytest.mark.slow
-def test_embeddings_by_ray_are_those_of_one_machine(face_folder, tmp_path, monkeypatch):
+def test_embeddings_by_ray_are_those_of_one_machine_though_a_worker_is_killed(face_folder, tmp_path, monkeypatch):
+    killed = tmp_path / "killed"
     monkeypatch.setattr("lrface.recognition.embed_cluster.CHUNK", 4)
+    monkeypatch.setattr("lrface.recognition.embed_cluster._embed", dying_embedder(killed))
     options = ("lrface-small-16px", "none", "largest", "cpu", "auto", 1, None, False, ())
     report = embed_on_ray(options, [face_folder], tmp_path / "many.npz", progress=False)
     expected = embed_files(FaceEncoder.load(*options), [face_folder], tmp_path / "one.npz", progress=False)
@@ -90,7 +110,7 @@ def test_embeddings_by_ray_are_those_of_one_machine(face_folder, tmp_path, monke
     with np.load(tmp_path / "many.npz") as many, np.load(tmp_path / "one.npz") as one:
         assert many["paths"].tolist() == one["paths"].tolist()
         np.testing.assert_allclose(many["embeddings"], one["embeddings"], atol=1e-5)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["many.npz", "one.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "many.npz", "one.npz"]
 
 
 @pytest.mark.slow

@@ -13,16 +13,14 @@ from lrface.recognition.gallery.cache import Cache
 from lrface.recognition.gallery.database import BUSY_SECONDS, DATABASE, KEYS, Database
 from lrface.recognition.gallery.names import name_key
 from lrface.recognition.gallery.protocol import EXACT_LIMIT, Face, NameTakenError, NewFace, Person, Totals, as_rows
+from lrface.recognition.gallery.stored import CHUNK, StoredFaces
 from lrface.recognition.gallery.times import now
 
 #: Keys of an index file's record, see :mod:`lrface.recognition.gallery.base`.
 _RECORD = {"file", "kind", "faces", "last", "removed", "bytes", "mtime_ns", "sha256", "recall"}
 
-#: Number of rows that are read at once when reading all.
-CHUNK = 8192
 
-
-class Store(Database):
+class Store(Database, StoredFaces):
     """The people and faces of a gallery. See :class:`Database` for opening it, and
     :class:`~lrface.recognition.gallery.protocol.GalleryStore` for the methods."""
 
@@ -241,14 +239,6 @@ class Store(Database):
                 for (name, *facts, _), embedding in zip(rows, embeddings, strict=True)
             ]
 
-    def fetch(self, ids: np.ndarray) -> list[Face]:
-        """Those of the faces that exist, by ascending id."""
-        return self._faces("id", ids.tolist())
-
-    def of_people(self, people: Sequence[int]) -> list[Face]:
-        """All faces of these people, by ascending id of the face."""
-        return self._faces("person", list(people))
-
     def _faces(self, column: str, values: list[int]) -> list[Face]:
         query = (
             "SELECT id, person, resolution, embedding, recognisability FROM faces "
@@ -307,10 +297,7 @@ class Store(Database):
             totals = self.totals()
             if counted != {"people": totals.people, "faces": totals.faces}:
                 faults.append(f"{DATABASE}: {counted} counted, {totals} recorded")
-            for ids, rows in self.embeddings(0, totals.last):
-                with np.errstate(invalid="ignore"):  # NaN is reported as damage below
-                    length = np.linalg.norm(rows.astype(np.float32), axis=1)
-                faults += [f"face {face}: its embedding is damaged" for face in ids[~(abs(length - 1) < 0.01)]]
+            faults += self.damaged(totals.last)
         return faults
 
     def _arrays(self, rows: Sequence[tuple[int, bytes]]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,8 @@ from lrface.recognition.gallery.postgres.connection import Connection
 from lrface.recognition.gallery.protocol import Damage
 from lrface.recognition.gallery.times import now
 
-#: The first version of pgvector with half-precision vectors.
-PGVECTOR = (0, 7)
+#: The first version of pgvector that goes on with the search of a graph when there are too few candidates.
+PGVECTOR = (0, 8)
 
 #: The meta entries of every gallery.
 _META = {"model": str, "model_name": str, "created": str, "dim": int}
@@ -128,7 +128,7 @@ class Database(Connection):
         version = tuple(int(part) for part in re.findall(r"\d+", row[0])[:2])
         if version < PGVECTOR:
             raise LrfaceError(
-                f"{self.place} has pgvector {row[0]}, which knows no half-precision vectors: install {PGVECTOR[0]}."
+                f"{self.place} has pgvector {row[0]}, which is too old: install {PGVECTOR[0]}."
                 f"{PGVECTOR[1]} or later, then run ALTER EXTENSION vector UPDATE in the database"
             )
 

@@ -19,10 +19,8 @@ from lrface.recognition.gallery.protocol import (
     Totals,
     as_rows,
 )
+from lrface.recognition.gallery.stored import CHUNK, StoredFaces
 from lrface.recognition.gallery.times import now
-
-#: Number of rows that are read at once.
-CHUNK = 8192
 
 #: Number of rows of the table of counts.
 _SLOTS = 16
@@ -39,7 +37,7 @@ _PEOPLE = (
 )
 
 
-class PostgresStore(Database):
+class PostgresStore(Database, StoredFaces):
     """The people and faces of a gallery; see :class:`Database` for how it is opened, and
     :class:`~lrface.recognition.gallery.protocol.GalleryStore` for what the methods promise."""
 
@@ -231,14 +229,6 @@ class PostgresStore(Database):
     def _matrix(self, vectors: Iterator[Any]) -> np.ndarray:
         return as_rows([as_blob(vector) for vector in vectors], self.meta["dim"])
 
-    def fetch(self, ids: np.ndarray) -> list[Face]:
-        """Those of the faces that there are, by ascending id."""
-        return self._faces("id", ids.tolist())
-
-    def of_people(self, people: Sequence[int]) -> list[Face]:
-        """All faces of these people, by ascending id of the face."""
-        return self._faces("person", list(people))
-
     def _faces(self, column: str, values: list[int]) -> list[Face]:
         query = (
             f"SELECT id, person, resolution, embedding, recognisability FROM faces WHERE {column} = ANY(%s) ORDER BY id"
@@ -287,8 +277,5 @@ class PostgresStore(Database):
                 faults.append(f"{self.place}: {counted} counted, {totals} recorded")
             if self.rows("SELECT 1 FROM faces LEFT JOIN people ON person = people.id WHERE people.id IS NULL LIMIT 1"):
                 faults.append(f"{self.place}: faces of nobody")
-            for ids, rows in self.embeddings(0, totals.last):
-                with np.errstate(invalid="ignore"):  # of what is no number
-                    length = np.linalg.norm(rows.astype(np.float32), axis=1)
-                faults += [f"face {face}: its embedding is damaged" for face in ids[~(abs(length - 1) < 0.01)]]
+            faults += self.damaged(totals.last)
         return faults
