@@ -25,7 +25,8 @@ class SweepSpec(Section):
     description: str = ""
     recipe: str  # relative to the sweep file
     overrides: Point = Field(default_factory=dict)  # for every run
-    axes: dict[str, list[Any]] = Field(default_factory=dict)  # key -> its values; every combination is a point
+    # key -> its values; every combination is a point. A whole section among the values replaces the recipe's.
+    axes: dict[str, list[Any]] = Field(default_factory=dict)
     points: list[Point] = Field(
         default_factory=list
     )  # a list of points; with axes: each with every combination of these
@@ -109,7 +110,7 @@ def recipe_of(
     Raises:
         LrfaceError: a key or a value is wrong, or the recipe has no validation to compare by.
     """
-    changes = (*_dotted(spec.overrides), *extra, *_dotted(point), f"seed={seed}", f"name={spec.name}")
+    changes = (*_dotted(spec.overrides), *extra, *_emptied(point), *_dotted(point), f"seed={seed}", f"name={spec.name}")
     try:
         content = read_yaml(base, "recipe", changes)
         if is_object_recipe(content):
@@ -131,6 +132,11 @@ def _object_recipe(recipe: ObjectRecipe, spec: SweepSpec) -> ObjectRecipe:
     if spec.figure == "accuracy" and not recipe.data.holdout:
         raise LrfaceError("figure accuracy is of held-out pictures: set data.holdout, or choose the figure test")
     return recipe
+
+
+def _emptied(point: Point) -> list[str]:
+    """Take away the recipe's sections that a point gives as a whole; otherwise both would be merged."""
+    return [f"{key}=null" for key, value in point.items() if isinstance(value, dict)]
 
 
 def _dotted(values: Point) -> list[str]:

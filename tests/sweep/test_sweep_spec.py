@@ -42,7 +42,9 @@ def test_a_recipe_is_the_base_with_overrides_and_point_and_seed(write_sweep, tmp
         recipe_of(tmp_path / "tiny.yaml", spec, point, 11, ("optim.batch_size=4",)) for point in spec.expand()
     )
     assert without.loss.classification is None
-    assert (scaled.loss.classification.scale, scaled.loss.classification.margin) == (9, 0.2)
+    assert (scaled.loss.classification.scale, scaled.loss.classification.margin) == (9, 0.5), (
+        "the section replaces the recipe's, margin and all"
+    )
     for recipe in (without, scaled):
         assert (recipe.optim.epochs, recipe.optim.batch_size, recipe.seed, recipe.name) == (7, 4, 11, "rates")
         assert recipe.loss.cosine.weight == 3
@@ -127,3 +129,14 @@ def test_the_ablations_fit_the_recipes(path, base):
             for part in key.split("."):
                 found = found[part]
             assert has(found, value)
+
+
+def test_a_section_of_a_point_replaces_the_recipes(write_sweep, tmp_path):
+    spec = load_sweep(
+        write_sweep(
+            overrides={"teacher.model": "t.onnx"}, axes={"loss": [{"classification": {}}, {"cosine": {"weight": 3}}]}
+        )
+    )
+    plain, cosine = (recipe_of(tmp_path / "tiny.yaml", spec, point, 5).loss for point in spec.expand())
+    assert plain.classification.margin == 0.5, "not the recipe's 0.2"
+    assert (cosine.classification, cosine.cosine.weight) == (None, 3)

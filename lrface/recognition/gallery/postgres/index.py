@@ -117,13 +117,13 @@ def propose(store: TableStore, query: np.ndarray, count: int, depth: int | None)
     """
     # The graph cannot be used to sort by a sum, so the server compares with all.
     best = "SELECT id FROM {} ORDER BY {} + 0 LIMIT %s"
-    values = (as_vector(query), count)
+    vector = as_vector(query)
     if depth is None:
-        statement = best.format("faces", "(embedding <#> %s)")
+        statement, values = best.format("faces", "(embedding <#> %s)"), [vector, count]
     else:
         store.handle.execute(f"SET LOCAL hnsw.ef_search = {min(depth, _AT_ONCE)}; {_SCAN}")
         near = "(SELECT id, embedding <#> %s AS distance FROM faces ORDER BY distance LIMIT %s) AS near"
-        statement, values = best.format(near, "distance"), (values[0], depth, count)
+        statement, values = best.format(near, "distance"), [vector, depth, count]
     found = store.rows(statement, values)
     return np.fromiter((row[0] for row in found), np.int64, len(found))
 
