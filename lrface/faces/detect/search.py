@@ -49,8 +49,8 @@ LAST_SIDE = 320
 #: size of the overlap lies wholly in at least one tile. A larger face has at least a quarter of this size at the next scale.
 TILE, OVERLAP = 1024, 96
 
-#: Networks take sides that are multiples of this. Longer sides are resized to the nearest multiple, as padding would cost
-#: time: from ``RESIZED`` pixels on, this changes a side by at most a sixteenth.
+#: Networks take sides that are multiples of this. Where it does a network no harm (:attr:`Tuning.blocks`), longer sides are
+#: resized to the nearest multiple, as padding costs time: from ``RESIZED`` pixels on, a side changes by at most a sixteenth.
 MULTIPLE, RESIZED = 32, 256
 
 #: No face can be found in an image with a shorter side than this, in pixels.
@@ -100,12 +100,14 @@ class Tuning:
         best: size of a face in pixels at which its landmarks are most accurate.
         sure: if the best score is below this, the image is also searched in its other orientations; see
             :mod:`lrface.faces.turn`.
+        blocks: whether longer sides may be resized to whole blocks, which distorts faces a little; see ``MULTIPLE``.
     """
 
     threshold: float
     wanted: float
     best: float
     sure: float = -math.inf
+    blocks: bool = False
 
 
 class Search:
@@ -172,6 +174,10 @@ class Search:
         large = side * scale >= tuning.wanted / HALF and side * finer > NEAR_BEST * tuning.best
         return large and face.score > tuning.threshold
 
+    def _side(self, side: float) -> int:
+        """The side in pixels to which a part of an image is resized."""
+        return fitting(side) if self._tuning.blocks else max(1, round(side))
+
     def _at(self, image: np.ndarray, scale: float, threshold: float) -> Iterator[Found]:
         """Search the image at one scale, tile by tile. Boxes and landmarks are in pixels of the image."""
         import cv2
@@ -181,7 +187,7 @@ class Search:
         for top, bottom in tiles(height, scale):
             for left, right in tiles(width, scale):
                 part = image[top:bottom, left:right]
-                size = (fitting((right - left) * scale), fitting((bottom - top) * scale))
+                size = (self._side((right - left) * scale), self._side((bottom - top) * scale))
                 if size != (right - left, bottom - top):
                     part = cv2.resize(part, size, interpolation=kernel)
                 found = self._network.find(part, threshold)
