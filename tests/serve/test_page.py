@@ -132,7 +132,7 @@ def test_a_video_becomes_a_timeline(page, address, disc_engine, video):
 
 
 def test_a_watch_can_be_stopped(page, address, disc_engine, video, monkeypatch):
-    monkeypatch.setattr("lrface.serve.batching.Upright.cropped_faces", lambda *_: time.sleep(0.3) or [])
+    monkeypatch.setattr("lrface.serve.batching.Upright.faces_of_frames", lambda *_: time.sleep(0.3) or [[]])
     with address(disc_engine()) as url:
         page.goto(url)
         page.click("#tab-video")

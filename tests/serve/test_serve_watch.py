@@ -12,6 +12,7 @@ pytest.importorskip("trackers", reason="needs the extra video")
 
 from watch_stub import crossing, write_video
 
+from lrface.serve.batching import Upright
 from lrface.serve.clip import Clip, watch_clip
 
 HERE = "http://127.0.0.1"
@@ -123,7 +124,7 @@ def test_a_video_may_be_larger_than_other_bodies_but_not_without_bound(watching,
 def test_one_video_at_a_time(watching, video):
     client = watching()
     begun, go_on = threading.Event(), threading.Event()
-    faces = client.app.state.engine.encoder.cropped_faces
+    faces = Upright.faces_of_frames
 
     def slow(*arguments):
         begun.set()
@@ -131,7 +132,7 @@ def test_one_video_at_a_time(watching, video):
         return faces(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lrface.serve.batching.Upright.cropped_faces", lambda _, image: slow(image))
+        patch.setattr(Upright, "faces_of_frames", slow)
         other = threading.Thread(target=watch, args=(client, video))
         other.start()
         assert begun.wait(30)
