@@ -117,7 +117,7 @@ def propose(store: TableStore, query: np.ndarray, count: int, depth: int | None)
     """
     # The graph cannot be used to sort by a sum, so the server compares with all.
     best = "SELECT id FROM {} ORDER BY {} + 0 LIMIT %s"
-    values = (as_vector(query), count)
+    values: tuple[Any, ...] = (as_vector(query), count)
     if depth is None:
         statement = best.format("faces", "(embedding <#> %s)")
     else:
