@@ -1,6 +1,7 @@
 """Making a store on a Ray cluster, one task per shard."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -46,14 +47,13 @@ def prepare_on_ray(
     images = open_source(source, landmarks)
     shards = min(shards, max(1, sum(count > 0 for _, count in images.counts())))
     sizes = [take_share(images, shard, shards).images for shard in range(shards)]
-    source, out = Path(source).resolve(), Path(out).resolve()
-    landmarks = None if landmarks is None else Path(landmarks).resolve()
+    here, out = Path.cwd(), Path(out).resolve()
     folders = [shard_folder(out, shard, shards) for shard in range(shards)]
     if overwrite:  # deleted here and not in the task, because a repeated task has to resume
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
     readers = [_Journal(folder) for folder in folders]
-    jobs = [(source, out, settings, landmarks, shard, shards, device) for shard in range(shards)]
+    jobs = [(here, source, out, settings, landmarks, shard, shards, device) for shard in range(shards)]
     with (
         connected(address),
         tqdm(
@@ -70,12 +70,15 @@ def prepare_on_ray(
 
 
 def _shard(
-    source: Path, out: Path, settings: Settings, landmarks: str | Path | None, shard: int, shards: int, device: str,
+    here: Path, source: str | Path, out: Path, settings: Settings, landmarks: str | Path | None, shard: int, shards: int,
+    device: str,
 ) -> Summary:  # fmt: skip
+    """Task: make a shard of a source whose path is relative to the folder ``here``."""
     if not out.is_dir():
         raise LrfaceError(
             f"a machine of the Ray cluster does not see {out}: --ray needs folders that all machines share"
         )
+    os.chdir(here)  # the manifest names the source as it was given
     return prepare(source, out, settings, landmarks, shard, shards, 1, device, progress=False)
 
 
