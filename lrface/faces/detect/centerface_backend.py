@@ -27,7 +27,7 @@ _STRIDE = 4
 #: Maximum number of candidates in one tile. A texture can have thousands of positions that resemble a face.
 _MOST = 500
 
-TUNING = Tuning(threshold=0.38, wanted=14, best=50, sure=0.75)
+TUNING = Tuning(threshold=0.38, wanted=14, best=50, sure=0.75, blocks=True)
 
 
 def create(device: str = "cpu", threads: int | None = None, min_face: float | None = None) -> Detector:

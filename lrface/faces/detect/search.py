@@ -50,8 +50,8 @@ LAST_SIDE = 320
 #: size of the overlap lies wholly in at least one tile. A larger face has at least a quarter of this size at the next scale.
 TILE, OVERLAP = 1024, 96
 
-#: Networks take sides that are multiples of this. Longer sides are resized to the nearest multiple, as padding would cost
-#: time: from ``RESIZED`` pixels on, this changes a side by at most a sixteenth.
+#: Networks take sides that are multiples of this. Where it does a network no harm (:attr:`Tuning.blocks`), longer sides are
+#: resized to the nearest multiple, as padding costs time: from ``RESIZED`` pixels on, a side changes by at most a sixteenth.
 MULTIPLE, RESIZED = 32, 256
 
 #: No face can be found in an image with a shorter side than this, in pixels.
@@ -89,12 +89,14 @@ class Tuning:
         best: size of a face in pixels at which its landmarks are most accurate.
         sure: if the best score is below this, the image is also searched in its other orientations; see
             :mod:`lrface.faces.turn`.
+        blocks: whether longer sides may be resized to whole blocks, which distorts faces a little; see ``MULTIPLE``.
     """
 
     threshold: float
     wanted: float
     best: float
     sure: float = -math.inf
+    blocks: bool = False
 
 
 class Search:
@@ -137,7 +139,7 @@ class Search:
         views: list[View] = []
         faces: list[Face] = []
         for scale, finer in zip(factors, [*factors[1:], None], strict=True):
-            for part in parts(height, width, scale):
+            for part in parts(height, width, scale, self._tuning.blocks):
                 views += self._find([image], [part], weaker)
             if finer is None or pick is not None:
                 faces = self._merged(views)
@@ -160,7 +162,7 @@ class Search:
         weaker = WEAKER if height * width < SMALL_IMAGE else 1
         views: list[list[View]] = [[] for _ in images]
         for scale in scales(height, width, self._tuning.wanted, self._min_face)[::-1]:
-            for part in parts(height, width, scale):
+            for part in parts(height, width, scale, self._tuning.blocks):
                 for row, view in zip(views, self._find(images, [part] * len(images), weaker), strict=True):
                     row.append(view)
         return [self._merged(row) for row in views]
@@ -238,10 +240,14 @@ def tiles(length: int, scale: float) -> list[tuple[int, int]]:
     return [(start, start + side) for start in starts]
 
 
-def parts(height: int, width: int, scale: float) -> list[Part]:
-    """The tiles of an image at one scale."""
+def parts(height: int, width: int, scale: float, blocks: bool) -> list[Part]:
+    """The tiles of an image at one scale, with sides in whole blocks if ``blocks``; see :class:`Tuning`."""
+
+    def side(length: float) -> int:
+        return fitting(length) if blocks else max(1, round(length))
+
     return [
-        Part((left, top, right, bottom), (fitting((right - left) * scale), fitting((bottom - top) * scale)))
+        Part((left, top, right, bottom), (side((right - left) * scale), side((bottom - top) * scale)))
         for top, bottom in tiles(height, scale)
         for left, right in tiles(width, scale)
     ]
