@@ -241,13 +241,13 @@ def tiles(length: int, scale: float) -> list[tuple[int, int]]:
 
 
 def parts(height: int, width: int, scale: float, blocks: bool) -> list[Part]:
-    """The tiles of an image at one scale; ``blocks``: see :class:`Tuning`."""
+    """The tiles of an image at one scale, with sides in whole blocks if ``blocks``; see :class:`Tuning`."""
 
-    def resized(side: float) -> int:
-        return fitting(side) if blocks else max(1, round(side))
+    def side(length: float) -> int:
+        return fitting(length) if blocks else max(1, round(length))
 
     return [
-        Part((left, top, right, bottom), (resized((right - left) * scale), resized((bottom - top) * scale)))
+        Part((left, top, right, bottom), (side((right - left) * scale), side((bottom - top) * scale)))
         for top, bottom in tiles(height, scale)
         for left, right in tiles(width, scale)
     ]
