@@ -106,7 +106,7 @@ def test_no_file(lrface, folder, name, reason):
 def test_another_kind_of_file(lrface, folder, name):
     outcome = lrface("verify", folder / "face.png", folder / name, *MODEL, "--json")
     assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.json["similarity"] > 0.95
+    assert outcome.json["similarity"] > 0.85
 
 
 @pytest.mark.parametrize("name", ["1x1.png", "1x5000.png", "5000x1.png"])
@@ -129,5 +129,5 @@ def test_a_folder_of_all_of_them(lrface, folder, tmp_path):
     lines = [line for line in outcome.err.splitlines() if line.startswith("left out ")]
     assert len(lines) == len(REFUSED)
     with np.load(tmp_path / "faces.npz", allow_pickle=False) as content:
-        assert content["embeddings"].shape == (used, 512)
+        assert content["embeddings"].shape == (used, 256)
         assert np.isfinite(content["embeddings"]).all()

@@ -31,7 +31,7 @@ def run(monkeypatch):
     """Calls of the library, which are answered by two runs of which one failed in the sweep of margins."""
     calls = []
 
-    def run_sweep(spec, base, out, data_root, jobs, devices, overrides):
+    def run_sweep(spec, base, out, data_root, jobs, devices, overrides, only):
         calls.append((spec, base, out, data_root, jobs, devices, overrides))
         return {"runs": [{"status": "finished"}, {"status": "failed" if spec.name == "margins" else "finished"}]}
 

@@ -98,7 +98,7 @@ def test_an_image_and_its_mirror_image_have_one_embedding(encoder, batch):
 def test_embeddings_have_unit_length_and_are_the_same_again(encoder, batch):
     found = encoder.embed(batch)
     assert found.dtype == np.float32
-    assert found.shape == (len(batch), 512)
+    assert found.shape == (len(batch), encoder.embedder.dim)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(np.linalg.norm(found.astype(np.float64), axis=1), 1, atol=1e-6)
     np.testing.assert_array_equal(encoder.embed(batch), found)
