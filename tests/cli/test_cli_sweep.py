@@ -47,8 +47,8 @@ def test_several_sweeps_one_after_another(lrface, sweep, run, tmp_path):
     ]
     assert {call[1] for call in run} == {tmp_path / "small.yaml"}
     assert run[0][3:] == ("d", 3, ("auto",), ("optim.epochs=2",))
-    assert "rates: 2 runs finished, 0 failed" in outcome.out
-    assert "margins: 1 runs finished, 1 failed" in outcome.out
+    assert "rates: 2 of 2 runs finished, 0 failed" in outcome.out
+    assert "margins: 1 of 2 runs finished, 1 failed" in outcome.out
     assert outcome.refused("1 runs failed", "tries them again")
 
 
