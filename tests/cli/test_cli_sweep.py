@@ -32,7 +32,7 @@ def run(monkeypatch):
     calls = []
 
     def run_sweep(spec, base, out, data_root, jobs, devices, overrides, only):
-        calls.append((spec, base, out, data_root, jobs, devices, overrides))
+        calls.append((spec, base, out, data_root, jobs, devices, overrides, only))
         return {"runs": [{"status": "finished"}, {"status": "failed" if spec.name == "margins" else "finished"}]}
 
     monkeypatch.setattr(run_module, "run_sweep", run_sweep)
@@ -40,13 +40,26 @@ def run(monkeypatch):
 
 
 def test_several_sweeps_one_after_another(lrface, sweep, run, tmp_path):
-    outcome = lrface("sweep", *sweep, "--out", tmp_path / "o", "--data", "d", "--jobs", 3, "--set", "optim.epochs=2")
+    outcome = lrface(
+        "sweep",
+        *sweep,
+        "--out",
+        tmp_path / "o",
+        "--data",
+        "d",
+        "--jobs",
+        3,
+        "--set",
+        "optim.epochs=2",
+        "--only",
+        "optim.lr=0.1",
+    )
     assert [(call[0].name, call[2]) for call in run] == [
         ("rates", tmp_path / "o" / "rates"),
         ("margins", tmp_path / "o" / "margins"),
     ]
     assert {call[1] for call in run} == {tmp_path / "small.yaml"}
-    assert run[0][3:] == ("d", 3, ("auto",), ("optim.epochs=2",))
+    assert run[0][3:] == ("d", 3, ("auto",), ("optim.epochs=2",), ("optim.lr=0.1",))
     assert "rates: 2 of 2 runs finished, 0 failed" in outcome.out
     assert "margins: 1 of 2 runs finished, 1 failed" in outcome.out
     assert outcome.refused("1 runs failed", "tries them again")
@@ -58,7 +71,7 @@ def test_another_recipe_and_other_seeds(lrface, sweep, run, tmp_path):
         "sweep", sweep[0], "--recipe", other, "--seeds", "7, 8", "--device", "cuda:0", "--device", "cuda:1"
     )
     assert outcome.status == 0
-    spec, base, out, _, _, devices, _ = run[0]
+    spec, base, out, _, _, devices, _, _ = run[0]
     assert (spec.seeds, base, out.name, devices) == ([7, 8], other, "rates-other", ("cuda:0", "cuda:1"))
 
 
