@@ -134,13 +134,11 @@ class Search:
         height, width = image.shape[:2]
         if min(height, width) < MIN_SIDE:
             return []
-        weaker = WEAKER if height * width < SMALL_IMAGE else 1
         factors = scales(height, width, self._tuning.wanted, self._min_face)[::-1]
         views: list[View] = []
         faces: list[Face] = []
         for scale, finer in zip(factors, [*factors[1:], None], strict=True):
-            for part in parts(height, width, scale, self._tuning.blocks):
-                views += self._find([image], [part], weaker)
+            views += self._at([image], scale)[0]
             if finer is None or pick is not None:
                 faces = self._merged(views)
             if finer and pick and faces and (main := pick(faces)) and self._is_clear(main, scale, finer):
@@ -159,12 +157,10 @@ class Search:
         height, width = images[0].shape[:2]
         if min(height, width) < MIN_SIDE:
             return [[] for _ in images]
-        weaker = WEAKER if height * width < SMALL_IMAGE else 1
         views: list[list[View]] = [[] for _ in images]
         for scale in scales(height, width, self._tuning.wanted, self._min_face)[::-1]:
-            for part in parts(height, width, scale, self._tuning.blocks):
-                for row, view in zip(views, self._find(images, [part] * len(images), weaker), strict=True):
-                    row.append(view)
+            for row, more in zip(views, self._at(images, scale), strict=True):
+                row += more
         return [self._merged(row) for row in views]
 
     def detect_near(self, image: np.ndarray, boxes: np.ndarray) -> list[Face]:
@@ -185,6 +181,16 @@ class Search:
         if len(few) * WINDOW**2 > whole:
             return self.detect(image)
         return self._merged(self._find([image] * len(few), few, 1))
+
+    def _at(self, images: Sequence[np.ndarray], scale: float) -> list[list[View]]:
+        """What each of several images of one size shows at one scale, part by part."""
+        height, width = images[0].shape[:2]
+        weaker = WEAKER if height * width < SMALL_IMAGE else 1
+        found = [
+            self._find(images, [part] * len(images), weaker)
+            for part in parts(height, width, scale, self._tuning.blocks)
+        ]
+        return [list(row) for row in zip(*found, strict=True)]
 
     def _find(self, images: Sequence[np.ndarray], places: Sequence[Part], weaker: float) -> list[View]:
         """Search one part of each image, all in one batch."""
