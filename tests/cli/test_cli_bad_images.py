@@ -87,8 +87,9 @@ def test_refused(lrface, folder, name):
     outcome = lrface("embed", folder / name, "--out", folder / "none.npz", *MODEL)
     assert outcome.status == 2
     last = outcome.err.splitlines()[-1]
-    assert last.startswith("error: none of the 1 images can be used")
+    assert last.startswith("error: ")
     assert reason in last
+    assert last.count(str(folder / name)) == 1
     assert not (folder / "none.npz").exists()
 
 
