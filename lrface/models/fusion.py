@@ -25,10 +25,10 @@ from lrface.models.embedder import Embedder
 from lrface.models.teacher_map import TeacherMap, normalised
 
 #: Weight w of the shared space in the embedding of a sharp face.
-SHARP_WEIGHT = 0.45
+SHARP_WEIGHT = 0.15
 
 #: Weight v of the shared space in the embedding of any other face.
-STUDENT_WEIGHT = 0.55
+STUDENT_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_a_family_is_a_model_and_sharp_names_its_teachers(file: Path) -> None:
     assert alone.files[0] == alone.family
     assert file in both.files
     assert alone.digest != both.digest
-    assert describe(alone.open())["input"] == {"members": {"lrface-r18-16px": 0}}
+    assert describe(alone.open())["input"] == {"members": {"lrface-small-16px": 0}}
 
 
 def test_sharp_is_for_families(file: Path) -> None:

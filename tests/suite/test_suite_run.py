@@ -203,8 +203,8 @@ def test_a_family_is_measured_over_pairs_alone(options: Make, quiet: Say) -> Non
     assert native["status"] == "not run"
     assert "name one of the members" in native["why"]
     (cost,) = [row for row in results["rows"] if row["protocol"] == "cost"]
-    assert cost["metrics"]["dimensions"] == 512
-    assert "lrface-r18-16px from 0 px" in (options().out / "tables.md").read_text()
+    assert cost["metrics"]["dimensions"] == 256
+    assert "lrface-small-16px from 0 px" in (options().out / "tables.md").read_text()
 
 
 @pytest.mark.usefixtures("no_report")
