@@ -1,7 +1,7 @@
 """Fit the map from the teachers' embeddings to the embedding space of a student. It is used to train more students in this space.
 
-    python tools/fit_family.py lrface-r18-16px --store data/joined_store --holdout 300 --out data/family_map.safetensors \\
-        --teacher data/facenet_casia.onnx --teacher data/dlib_resnet.onnx
+    python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 --store data/joined_store --holdout 300 \\
+        --teacher data/dlib_resnet.onnx --out data/family_map.safetensors
 
 The student gets each training face reduced; the teachers get the crop at full size. Held-out identities are not used.
 """

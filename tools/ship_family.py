@@ -1,7 +1,7 @@
 """Make a family of shipped models that share an embedding space: the range of detail of each, and the calibration.
 
-    python tools/ship_family.py lrface --member lrface-r18-16px:0 --member lrface-r18-32px-int8:20 \\
-        --map data/family_map.safetensors --sharp 48 --teacher data/facenet_casia.onnx --teacher data/dlib_resnet.onnx \\
+    python tools/ship_family.py lrface --member lrface-small-16px:0 \\
+        --map data/family_map.safetensors --sharp 18 --teacher data/dlib_resnet.onnx \\
         --store data/joined_store --images data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 
 The members must be shipped before (tools/ship.py). The boundaries are chosen on LFW View 1; see benchmarks/family.py. Thresholds

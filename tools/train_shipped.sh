@@ -35,13 +35,14 @@ make_model() {  # RECIPE NAME STORE [OPTIONS of ship.py]: train, calibrate, ship
 make_model shipped_r18_16px lrface-r18-16px celeba_store
 make_model shipped_small_16px lrface-small-16px faces_store
 
-# The family needs two maps from dlib's network to the space of lrface-r18-16px. One is used to train further students. The other is
-# nearer to the teacher's own space, and is used when the teacher itself embeds sharp faces; see benchmarks/results/trials.md.
-fit_map() {  # POWER FILE
-  [ -f "$data/$2" ] || python tools/fit_family.py lrface-r18-16px --power "$1" --store "$data/joined_store" \
-    --teacher "$data/dlib_resnet.onnx" --out "$data/$2"
-}
-fit_map 0.5 family_map.safetensors
-fit_map 0.25 family_top.safetensors
-python tools/ship_family.py lrface --member lrface-r18-16px:0 --map "$data/family_top.safetensors" --sharp 18 \
+# The family needs a map from dlib's network to the space of lrface-small-16px; its ridge and power, and the weights in
+# lrface/models/fusion.py, were chosen together: see benchmarks/results/trials.md.
+[ -f "$data/family_map.safetensors" ] || python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 \
+  --store "$data/joined_store" --teacher "$data/dlib_resnet.onnx" --out "$data/family_map.safetensors"
+python tools/ship_family.py lrface --member lrface-small-16px:0 --map "$data/family_map.safetensors" --sharp 18 \
   --teacher "$data/dlib_resnet.onnx" --store "$data/joined_store" "${view1[@]}" --faces 6000
+for side in 12 16 24; do
+  PYTHONPATH=tools python benchmarks/watch_film.py "$runs/film-$side" --lfw "$data/lfw/images" --pairs "$data/lfw/pairsDevTrain.txt" --side "$side"
+done
+python tools/calibrate_looks.py lrface --films "$runs/film-12" --films "$runs/film-16" --films "$runs/film-24" \
+  --images "$data/lfw_mtcnn" --pairs "$data/lfw/pairsDevTrain.txt"
