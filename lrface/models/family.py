@@ -81,7 +81,7 @@ class Family:
 
     Attributes:
         dim: length of the family's embeddings.
-        fingerprint: digest of the members and their ranges of detail.
+        fingerprint: digest of the members and their ranges of detail; with one member, that of the member.
 
     Raises:
         LrfaceError: no member begins at 0 pixels.
@@ -96,7 +96,9 @@ class Family:
         self.name, self.card, self.fusion = name, {**card, "name": name}, fusion
         self.dim = fusion.dim if fusion else dim
         described = " ".join(f"{member.fingerprint} {member.detail:g}" for member in self.members)
-        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+        # A single member embeds every face: a gallery made with the family is one made with that model.
+        alone = len(self.members) == 1
+        self.fingerprint = self.members[0].fingerprint if alone else hashlib.sha256(described.encode()).hexdigest()
 
     def member(self, resolution: float) -> Embedder:
         """The model for a face with ``resolution`` pixels of detail.

@@ -74,6 +74,11 @@ def test_another_model_under_a_members_name_is_refused():
         changed.member(30)
 
 
+def test_a_family_of_one_is_that_model_to_a_gallery():
+    (first, *_) = members()
+    assert Family("one", [first], DIM, {}).fingerprint == first.fingerprint
+
+
 def test_the_fingerprint_is_that_of_members_and_boundaries():
     moved = [Member(m.name, m.fingerprint, m.detail and m.detail + 1, m.opener) for m in members()]
     assert family().fingerprint == family().fingerprint != Family("ladder", moved, DIM, {}).fingerprint

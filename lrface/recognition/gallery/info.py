@@ -49,5 +49,5 @@ def encoder_of(store: GalleryStore, encoder: FaceEncoder) -> FaceEncoder:
         hint = f"{name} had other members then: give the same --sharp as then, or none"
     raise LrfaceError(
         f"the gallery {store.place} was made with the model {name} ({store.meta['model'][:12]}), and this one is "
-        f"{own[:12]}: {hint}, or enrol the people in a new gallery"
+        f"{own[:12]}: {hint}, or move it to this model with lrface gallery reembed"
     )
