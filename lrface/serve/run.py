@@ -37,12 +37,14 @@ def open_engine(folder: str | Path, settings: Settings, *model: Any) -> Any:
     Raises:
         LrfaceError: the model or the gallery cannot be opened, or the folder of crops cannot be made.
     """
+    from lrface.recognition.gallery.address import is_address
     from lrface.recognition.gallery.index import load_faiss
     from lrface.serve.batching import BatchingEncoder
     from lrface.serve.crops import Crops
     from lrface.serve.engine import Engine
 
-    load_faiss()  # without it no face can be enrolled or searched
+    if not is_address(folder):
+        load_faiss()  # without it no face can be enrolled or searched
     encoder = BatchingEncoder.load(*model)
     assert isinstance(encoder, BatchingEncoder)
     crops = None if settings.crops is None else Crops(settings.crops)
