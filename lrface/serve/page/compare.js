@@ -1,13 +1,15 @@
 // Two pictures: what the model saw, where the similarity lies, and the verdict in words.
 
-import { ask, during, find, form, make, percent, pictureField, say } from "./parts.js";
+import { ask, clear, during, find, form, make, percent, pictureField, say } from "./parts.js";
 import { plot } from "./plot.js";
 
-const fields = [pictureField("a"), pictureField("b")];
+const out = find("compare-out");
+const fields = ["a", "b"].map((which) => pictureField(which, () => clear(out)));
+
+find("far").addEventListener("change", () => clear(out));
 
 find("compare-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const out = find("compare-out");
   if (fields.some((field) => !field.file)) {
     out.replaceChildren(say("warn", "Two pictures are needed."));
     return;
@@ -48,7 +50,7 @@ function face(found, index) {
   ));
   return make(
     "div", { class: "card" },
-    make("h3", {}, index === 0 ? "What was seen in the first" : "What was seen in the second"),
+    make("h3", {}, `What was seen in picture ${"AB"[index]}`),
     make("div", { class: "crops" }, ...crops),
     make("dl", {},
       make("dt", {}, "Detail"), make("dd", {}, `${found.detail.toFixed(0)} pixels`),
