@@ -148,6 +148,24 @@ def test_compare_shows_what_was_seen(page, address, picture):
         assert "Picture B is not an image" in page.inner_text("#compare-out")
 
 
+@pytest.mark.parametrize(
+    ("probability", "verdict"),
+    [(0.02, "Two different people, probably"), (0.9, "Not enough to tell"), (None, "Two different people, or not")],
+)
+def test_the_verdict_does_not_contradict_the_probability(page, address, picture, probability, verdict):
+    def answer(route):
+        route.fulfill(json=route.fetch().json() | {"same": False, "probability": probability})
+
+    with address() as url:
+        page.goto(url)
+        page.route("**/verify", answer)
+        page.set_input_files("#file-a", file(picture(0)))
+        page.set_input_files("#file-b", file(picture(0)))
+        page.get_by_role("button", name="Compare").click()
+        page.wait_for_selector(".verdict")
+        assert page.inner_text(".verdict h2").startswith(verdict)
+
+
 def test_a_group_photo_is_named(page, address, disc_engine):
     photo = encode_image(disc_frame([(30, 48, RED), (80, 48, BLUE), (130, 48, GREEN)]), "png")
     with address(disc_engine()) as url:

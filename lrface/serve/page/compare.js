@@ -21,6 +21,13 @@ find("compare-form").addEventListener("submit", (event) => {
   });
 });
 
+// The threshold is for the rate that was asked for: below it the two may still be one person.
+function verdictOf({ same, probability }) {
+  if (same) return "The same person, probably";
+  if (probability === null) return "Two different people, or not enough to tell";
+  return probability < 0.1 ? "Two different people, probably" : "Not enough to tell";
+}
+
 function words(answer) {
   const margin = answer.similarity - answer.threshold;
   const near = Math.abs(margin) < 0.05 ? " It was close." : "";
@@ -31,7 +38,7 @@ function words(answer) {
 function show(answer) {
   const verdict = make(
     "div", { class: `card verdict ${answer.same ? "same" : ""}` },
-    make("h2", {}, answer.same ? "The same person, probably" : "Two different people, or not enough to tell"),
+    make("h2", {}, verdictOf(answer)),
     make("p", {}, words(answer)),
     answer.far === null ? null : make("p", { class: "hint" }, `Of pairs of strangers of this detail, about ${percent(answer.far)} would be taken for one person.`),
     answer.probability === null ? null
