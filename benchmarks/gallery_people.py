@@ -14,7 +14,6 @@ import numpy as np
 from lrface.models.embedder import Embedder
 from lrface.models.preprocessing import Preprocessing
 from lrface.recognition.encoder import FaceEncoder
-from lrface.recognition.gallery.recall import Nearest
 
 DIM = 512
 
@@ -77,17 +76,26 @@ def nearest_people(
 ) -> list[list[str]]:
     """The nearest people of each query, best first, by an exact comparison with the embeddings as they are stored (float16).
 
+    People are compared as a gallery does: by the mean of the cosine to the best face and that to the template.
+
     Args:
         probes: the queries.
-        everybody: embeddings and names, in parts.
+        everybody: embeddings and names, in parts; the faces of a person follow one another.
         each: number of faces per person.
     """
-    nearest, owners = Nearest(probes, TOP * each), list[str]()
+    owners, scores, people = list[str](), [], []
     for rows, names in everybody:
         stored = unit(rows.astype(np.float16).astype(np.float32))
-        nearest.see(np.arange(len(owners), len(owners) + len(rows)), stored)
-        owners += names
-    return [list(dict.fromkeys(owners[face] for face in row))[:TOP] for row in nearest.ids.tolist()]
+        best = (probes @ stored.T).reshape(len(probes), -1, each).max(axis=2)
+        templates = unit(stored.reshape(-1, each, DIM).mean(axis=1))
+        score = (best + probes @ templates.T) / 2
+        first = np.argsort(-score, axis=1)[:, :TOP]
+        scores.append(np.take_along_axis(score, first, axis=1))
+        people.append(first + len(owners))
+        owners += names[::each]
+    order = np.argsort(-np.concatenate(scores, axis=1), axis=1)[:, :TOP]
+    chosen = np.take_along_axis(np.concatenate(people, axis=1), order, axis=1)
+    return [[owners[person] for person in row] for row in chosen.tolist()]
 
 
 def recall(answers: list[list[str]], expected: list[list[str]]) -> tuple[float, float]:
