@@ -273,8 +273,11 @@ def test_a_token_is_asked_for(page, address):
         page.fill("#token", "a wrong one, that is long")
         page.get_by_role("button", name="Use it").click()
         page.wait_for_selector("#token-message.bad:not(:empty)")
+        assert not page.is_visible("#compare")  # nothing can be asked yet
         page.fill("#token", TOKEN)
         page.get_by_role("button", name="Use it").click()
         page.wait_for_selector("#token-form", state="hidden")
+        assert page.is_visible("#compare")
+        assert page.evaluate("document.activeElement.id") == "tab-compare"
         page.click("#tab-people")
         page.get_by_text("Nobody is enrolled yet").wait_for()

@@ -44,7 +44,7 @@ export async function ask(path, options = {}) {
     }
     const body = await answer.json().catch(() => ({}));
     if (answer.status === 401) document.dispatchEvent(new CustomEvent("token", { detail: Boolean(token) }));
-    throw new Error(body.error ?? `The service answered ${answer.status}.`);
+    throw new Error(sentence(body.error ?? `The service answered ${answer.status}`));
   }
 }
 
