@@ -1,8 +1,6 @@
 """Measure galleries of 1,000, 100,000 and 1,000,000 embeddings: speed of growth, start and search, size, and recall.
 
-The embeddings are synthetic. Each person is a random direction with a spectrum that falls as ``1 / i``, like that of real
-embeddings. Each has ten faces, disturbed with the same spectrum, so that they have a cosine of about 0.3 to 0.8 to one
-another. The queries are further faces of these people. Everything goes through
+The people are made up (``gallery_people.py``), with ten faces each. Everything goes through
 :class:`lrface.recognition.gallery.Gallery`; only the embedding of images is left out. Each measurement runs in its own
 process.
 
@@ -27,73 +25,18 @@ from typing import Any
 
 import click
 import numpy as np
+from gallery_people import DIM, PEOPLE, TOP, IndexTimer, encoder, faces, nearest_people, queries, recall
 
 from lrface.files import read_json, write_json
-from lrface.models.embedder import Embedder
-from lrface.models.preprocessing import Preprocessing
-from lrface.recognition.encoder import FaceEncoder
 from lrface.recognition.gallery import Gallery
-from lrface.recognition.gallery.builder import Builder
 from lrface.recognition.gallery.index import load_faiss
 from lrface.recognition.gallery.recall import Nearest
 from lrface.version import code_version
 
-DIM = 512
 EACH = 10
-PART = 1000
-QUERIES = 200
+PART = PEOPLE * EACH
 SINGLE = 50
-TOP = 5
 RESULTS = Path(__file__).parent / "results" / "gallery.json"
-SPECTRUM = (np.arange(1, DIM + 1) ** -0.5).astype(np.float32)
-
-
-def encoder() -> FaceEncoder:
-    """An encoder whose network is never used."""
-
-    def network(batch: np.ndarray) -> np.ndarray:
-        return np.ones((len(batch), DIM), np.float32)
-
-    card = {"name": "benchmark", "thresholds": {"0.001": 0.5}}
-    return FaceEncoder(Embedder(network, Preprocessing(16), "benchmark", card), "none")
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    """L2-normalise rows, as float32."""
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def faces(part: int, each: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Faces of the people of one part.
-
-    Args:
-        part: number of the part.
-        each: number of faces per person.
-        seed: another seed gives other faces of the same people.
-
-    Returns:
-        Embeddings float32 ``[n, DIM]``, and the names of their people.
-    """
-    people = PART // EACH
-    centres = unit(np.random.default_rng([5, part]).standard_normal((people, DIM), np.float32) * SPECTRUM)
-    rng = np.random.default_rng([seed, part])
-    owner = np.repeat(np.arange(people), each)
-    rest = unit(rng.standard_normal((len(owner), DIM), np.float32) * SPECTRUM)
-    share = rng.uniform(0.6, 0.9, (len(owner), 1)).astype(np.float32)
-    rows = unit(share * centres[owner] + np.sqrt(1 - share**2) * rest)
-    return rows, [f"person {part * people + number}" for number in owner]
-
-
-def queries(count: int) -> tuple[np.ndarray, list[str]]:
-    """Queries: further faces of some of the people, and their names."""
-    rng = np.random.default_rng(7)
-    rows, names = [], []
-    for part in rng.integers(count // PART, size=QUERIES).tolist():
-        found, who = faces(part, 1, seed=9)
-        chosen = int(rng.integers(len(found)))
-        rows.append(found[chosen])
-        names.append(who[chosen])
-    return np.stack(rows), names
 
 
 def all_faces(count: int) -> Iterator[tuple[int, np.ndarray, list[str]]]:
@@ -104,17 +47,9 @@ def all_faces(count: int) -> Iterator[tuple[int, np.ndarray, list[str]]]:
 
 def grow(folder: Path, count: int) -> dict[str, Any]:
     """Measure the growth of a gallery. The last faces are added one at a time."""
-    spent = [0.0]
-    maintain = Builder.maintain
-
-    def timed(self: Builder) -> None:
-        start = time.perf_counter()
-        maintain(self)
-        spent[0] += time.perf_counter() - start
-
-    Builder.maintain = timed  # type: ignore[method-assign]
     adding, computing, single = 0.0, 0.0, list[float]()
     with Gallery.open(folder, encoder(), notify=lambda line: click.echo(line, err=True)) as gallery:
+        index = IndexTimer(gallery)
         for part, rows, names in all_faces(count):
             last = SINGLE if part == count // PART - 1 else 0
             bulk = len(rows) - last
@@ -133,27 +68,16 @@ def grow(folder: Path, count: int) -> dict[str, Any]:
     return {
         "add_per_s": (count - SINGLE) / adding,
         "add_per_cpu_s": (count - SINGLE) / computing,
-        "index_s": spent[0],
+        "index_s": index.seconds,
         "add_one_ms": 1e3 * float(np.median(single)),
         "disk_mb": info["bytes"] / 1e6,
         "index": info["index"],
     }
 
 
-def truth(count: int, top: int = TOP) -> list[list[str]]:
-    """The nearest people of each query, by an exact comparison with the embeddings as they are stored (float16)."""
-    rows, _ = queries(count)
-    nearest, owners = Nearest(rows, top * EACH), list[str]()
-    for _, found, names in all_faces(count):
-        stored = unit(found.astype(np.float16).astype(np.float32))
-        nearest.see(np.arange(len(owners), len(owners) + len(found)), stored)
-        owners += names
-    return [list(dict.fromkeys(owners[face] for face in row))[:top] for row in nearest.ids.tolist()]
-
-
 def ask(folder: Path, count: int) -> dict[str, Any]:
     """Measure the opening of a gallery and the search, in a new process."""
-    rows, who = queries(count)
+    rows, who = queries(count // PART)
     model = encoder()
     load_faiss()
     before = memory()
@@ -170,7 +94,7 @@ def ask(folder: Path, count: int) -> dict[str, Any]:
         answers.append([match.name for match in answer.matches])
     after = memory()
     gallery.close()
-    expected = truth(count)
+    first, five = recall(answers, nearest_people(rows, (part[1:] for part in all_faces(count)), EACH))
     return {
         "method": answer.method,
         "start_ms": 1e3 * started,
@@ -178,10 +102,8 @@ def ask(folder: Path, count: int) -> dict[str, Any]:
         "search_ms": 1e3 * float(np.median(seconds)),
         "search_cpu_ms": 1e3 * float(np.median(computing)),
         "search_ms_95": 1e3 * float(np.quantile(seconds, 0.95)),
-        "recall_person_1": float(np.mean([got[0] == wanted[0] for got, wanted in zip(answers, expected, strict=True)])),
-        "recall_person_5": float(
-            np.mean([len({*got} & {*wanted}) / TOP for got, wanted in zip(answers, expected, strict=True)])
-        ),
+        "recall_person_1": first,
+        "recall_person_5": five,
         "right_person": float(np.mean([got[0] == name for got, name in zip(answers, who, strict=True)])),
         "process_mib": after,
         "gallery_mib": {key: after[key] - before[key] for key in after},
@@ -198,7 +120,7 @@ def alternatives(count: int) -> list[dict[str, Any]]:
     """Build time, size, search time and recall of kinds of index that could propose candidates."""
     faiss = load_faiss()
     rows = np.concatenate([found for _, found, _ in all_faces(count)])
-    probes, _ = queries(count)
+    probes, _ = queries(count // PART)
     nearest = Nearest(probes, 10)
     nearest.see(np.arange(count), rows)
     lists = 1 << round(np.log2(4 * count**0.5))
@@ -253,7 +175,7 @@ def table(results: dict[str, Any]) -> str:
     lines = [
         "# Galleries",
         "",
-        f"{DIM}-d embeddings in float16, {EACH} a person, made up as `benchmarks/gallery.py` says; {results['cores']} cores.",
+        f"{DIM}-d embeddings in float16, {EACH} a person, made up by `gallery_people.py`; {results['cores']} cores.",
     ]
     if results["sizes"]:
         lines += [

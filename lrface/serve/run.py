@@ -1,5 +1,6 @@
 """Start of the service."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -37,43 +38,49 @@ def open_engine(folder: str | Path, settings: Settings, *model: Any) -> Any:
     Raises:
         LrfaceError: the model or the gallery cannot be opened, or the folder of crops cannot be made.
     """
+    from lrface.recognition.gallery.address import is_address
     from lrface.recognition.gallery.index import load_faiss
     from lrface.serve.batching import BatchingEncoder
     from lrface.serve.crops import Crops
     from lrface.serve.engine import Engine
 
-    load_faiss()  # without it no face can be enrolled or searched
+    if not is_address(folder):
+        load_faiss()  # without it no face can be enrolled or searched
     encoder = BatchingEncoder.load(*model)
     assert isinstance(encoder, BatchingEncoder)
     crops = None if settings.crops is None else Crops(settings.crops)
     return Engine(encoder, Gallery.open(folder, encoder), crops)
 
 
-def serve(engine: Any, settings: Settings, port: int) -> None:
-    """Serve requests until Ctrl-C.
+def listen(host: str, port: int) -> socket.socket:
+    """A socket of the service's address.
+
+    Args:
+        host: an address, or a name of this machine.
+        port: 0: a free one.
+
+    Raises:
+        LrfaceError: the service cannot listen there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        reason = f"cannot listen on {host} port {port}: {error.strerror or error}"
+        raise LrfaceError(f"{reason}; choose another --host or --port") from error
+    return listener
+
+
+def make_server(engine: Any, settings: Settings) -> Any:
+    """A ``uvicorn.Server`` of the application, to be run on sockets until Ctrl-C.
 
     Args:
         engine: an :class:`lrface.serve.engine.Engine`.
         settings: of the service.
-        port: to listen on; 0: a free one.
-
-    Raises:
-        LrfaceError: the service cannot listen on the address.
     """
-    import socket
-
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, port))
-    except OSError as error:
-        raise LrfaceError(f"cannot listen on {settings.host} port {port}: {error.strerror or error}") from error
-    make_server(engine, settings).run([listener])
-
-
-def make_server(engine: Any, settings: Settings) -> Any:
-    """A ``uvicorn.Server`` of the application, to be run on sockets."""
     import uvicorn
 
     from lrface.serve.app import create_app

@@ -6,8 +6,11 @@ import io
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.dataclasses import dataclass
 
-from lrface.recognition.answers import DEFAULT_FAR
+from lrface.faces.quality import Quality
+from lrface.recognition.answers import DEFAULT_FAR, Verification
+from lrface.recognition.gallery.answers import Answer
 from lrface.recognition.gallery.search import SEARCH_FAR
 
 
@@ -112,16 +115,6 @@ def is_open_file(model: type[BaseModel], name: str) -> bool:
     return field is not None and any(getattr(each, "func", None) is _opened for each in field.metadata)
 
 
-class Quality(BaseModel):
-    """The quality of a face; see :class:`lrface.faces.quality.Quality`."""
-
-    pixels: float
-    resolution: float
-    contrast: float
-    recognisability: float | None
-    warnings: list[str]
-
-
 class FaceAnswer(BaseModel):
     """A face: its position in pixels of the picture, its quality and notes."""
 
@@ -148,18 +141,10 @@ class Distributions(BaseModel):
     different: Curve
 
 
-class VerifyAnswer(BaseModel):
-    """Whether two faces show the same person; see :class:`lrface.recognition.answers.Verification`."""
+@dataclass(frozen=True, kw_only=True)
+class VerifyAnswer(Verification):
+    """Whether two faces show the same person."""
 
-    similarity: float
-    same: bool
-    threshold: float
-    far: float | None
-    probability: float | None
-    resolutions: list[float] | None
-    members: list[str] | None
-    notes: list[str]
-    warnings: list[str]
     faces: list[FaceAnswer]
     distributions: Distributions | None
 
@@ -179,40 +164,10 @@ class EmbedAnswer(BaseModel):
     face: FaceAnswer
 
 
-class MatchAnswer(BaseModel):
-    """A person of the gallery, compared with a face; see :class:`lrface.recognition.gallery.Match`."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-    similarity: float
-    threshold: float
-    same: bool
-    photo: str
-    risk: float | None
-
-
-class WhoAnswer(BaseModel):
-    """The identity of a face; see :class:`lrface.recognition.gallery.Answer`."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str | None
-    matches: list[MatchAnswer]
-    far: float | None
-    people: int
-    faces: int
-    method: str
-    risk: float | None
-    notes: list[str]
-    resolution: float | None
-    warnings: list[str]
-
-
 class SearchedFace(FaceAnswer):
     """A face and its identity."""
 
-    answer: WhoAnswer
+    answer: Answer
 
 
 class SearchAnswer(BaseModel):

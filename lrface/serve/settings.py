@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrface.errors import LrfaceError
-from lrface.files import because
 
 #: Environment variable that holds the token.
 TOKEN = "LRFACE_TOKEN"
@@ -96,7 +95,7 @@ def read_token(path: str | Path | None) -> str | None:
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = because(error, path) if isinstance(error, OSError) else "it is not text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise LrfaceError(f"cannot read the token file {path}: {reason}") from error
     if not token:
         raise LrfaceError(f"the token file {path} is empty")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 #: What a shell block may call beside lrface and the files of this repository.
-OTHERS = {"curl", "git", "cd", "source", "python", "export", "make"}
+OTHERS = {"curl", "git", "cd", "source", "python", "export", "make", "ray"}
 
 _SHELL = RawFencedCodeBlockLexer(re.compile(r'bash( title="(?P<title>[^"]*)")?$\n', re.MULTILINE))
 

@@ -45,6 +45,7 @@ def file(data, name="face.png"):
 
 def enrol(page, name, data):
     page.click("#tab-people")
+    page.wait_for_selector("#people-count:not(:has-text('Loading'))")
     if not page.is_visible("#name"):
         page.click("summary")
     page.set_input_files("#file-enrol", file(data))
@@ -58,6 +59,8 @@ def test_enrol_search_and_erase(page, address, picture):
     with address() as url:
         page.goto(url)
         enrol(page, "Anna <b>Bold</b>", picture(0))
+        assert page.inner_text("#drop-enrol b") == "Picture of the person"  # ready for the next one
+        assert page.locator("#drop-enrol img").count() == 0
         enrol(page, "Bert", picture(1))
         page.fill("#filter", "bert")
         assert page.locator("#cards li").count() == 1
@@ -75,7 +78,58 @@ def test_enrol_search_and_erase(page, address, picture):
         page.locator("#confirm").get_by_role("button", name="Erase").click()
         page.get_by_text("Bert was erased").wait_for()
         assert page.locator("#cards li").count() == 1
+        page.get_by_role("button", name="Erase Anna").click()
+        page.locator("#confirm").get_by_role("button", name="Erase").click()
+        page.get_by_text("Nobody is enrolled yet").wait_for()
+        assert not page.is_visible("#filter")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_an_answer_goes_with_the_pictures_that_it_is_about(page, address, picture):
+    with address() as url:
+        page.goto(url)
+        page.set_input_files("#file-a", file(picture(0)))
+        page.set_input_files("#file-b", file(picture(0)))
+        page.get_by_role("button", name="Compare").press("Enter")
+        page.wait_for_selector(".verdict.same")
+        assert page.evaluate("document.activeElement.textContent") == "Compare"
+        page.set_input_files("#file-b", file(picture(1)))
+        assert page.locator(".verdict").count() == 0
+        page.get_by_role("button", name="Compare").click()
+        page.wait_for_selector(".verdict")
+        page.select_option("#far", "0.001")
+        assert page.locator(".verdict").count() == 0
+
+
+def test_a_late_answer_is_not_shown(page, address, picture):
+    """Another picture was chosen while the first was looked at, and its answer came before."""
+    held = []
+
+    def first_waits(route):
+        held.append(route)
+        if len(held) == 2:
+            held[1].continue_()
+
+    with address() as url:
+        page.goto(url)
+        enrol(page, "Anna", picture(0))
+        enrol(page, "Bert", picture(1))
+        page.route("**/search", first_waits)
+        page.click("#tab-group")
+        page.set_input_files("#file-group", file(picture(0)))
+        page.set_input_files("#file-group", file(picture(1)))
+        page.wait_for_selector("#group-out .photo")
+        with page.expect_response("**/search"):
+            held[0].continue_()
+        page.wait_for_timeout(200)
+        assert page.locator("#group-out li b").inner_text() == "1 Bert"
+
+
+def test_a_picture_that_misses_its_field_does_not_replace_the_page(page, address):
+    with address() as url:
+        page.goto(url)
+        taken = page.evaluate("!document.body.dispatchEvent(new DragEvent('drop', {bubbles: true, cancelable: true}))")
+        assert taken
 
 
 def test_compare_shows_what_was_seen(page, address, picture):
@@ -91,7 +145,25 @@ def test_compare_shows_what_was_seen(page, address, picture):
         page.set_input_files("#file-b", file(b"no picture"))
         page.get_by_role("button", name="Compare").click()
         page.wait_for_selector("#compare-out .bad")
-        assert "picture B is not an image" in page.inner_text("#compare-out")
+        assert "Picture B is not an image" in page.inner_text("#compare-out")
+
+
+@pytest.mark.parametrize(
+    ("probability", "verdict"),
+    [(0.02, "Two different people, probably"), (0.9, "Not enough to tell"), (None, "Two different people, or not")],
+)
+def test_the_verdict_does_not_contradict_the_probability(page, address, picture, probability, verdict):
+    def answer(route):
+        route.fulfill(json=route.fetch().json() | {"same": False, "probability": probability})
+
+    with address() as url:
+        page.goto(url)
+        page.route("**/verify", answer)
+        page.set_input_files("#file-a", file(picture(0)))
+        page.set_input_files("#file-b", file(picture(0)))
+        page.get_by_role("button", name="Compare").click()
+        page.wait_for_selector(".verdict")
+        assert page.inner_text(".verdict h2").startswith(verdict)
 
 
 def test_a_group_photo_is_named(page, address, disc_engine):
@@ -201,8 +273,11 @@ def test_a_token_is_asked_for(page, address):
         page.fill("#token", "a wrong one, that is long")
         page.get_by_role("button", name="Use it").click()
         page.wait_for_selector("#token-message.bad:not(:empty)")
+        assert not page.is_visible("#compare")  # nothing can be asked yet
         page.fill("#token", TOKEN)
         page.get_by_role("button", name="Use it").click()
         page.wait_for_selector("#token-form", state="hidden")
+        assert page.is_visible("#compare")
+        assert page.evaluate("document.activeElement.id") == "tab-compare"
         page.click("#tab-people")
         page.get_by_text("Nobody is enrolled yet").wait_for()

@@ -80,7 +80,7 @@ def import_(source: str, folder: str, exact_limit: int | None, force: bool, as_j
 
 def _check(gallery: Any) -> list[str]:
     """A note if some faces of the gallery may have a wrong name."""
-    if not gallery.has_thresholds:
+    if not gallery.needed_encoder.thresholds:
         return []
     if gallery.info()["faces"] > CHECKED:
         return [f"a gallery of more than {CHECKED:,} faces is not checked by itself: `lrface gallery check` does"]

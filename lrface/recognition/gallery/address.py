@@ -17,8 +17,8 @@ _SHOWN = ("host", "port", "dbname", "user", "schema")
 
 
 def is_address(place: str | Path) -> bool:
-    """Whether a gallery's place is an address rather than a folder."""
-    return re.match(rf"({'|'.join(_SCHEMES)}):/", str(place), re.IGNORECASE) is not None
+    """Whether a gallery's place is an address, perhaps a wrong one, rather than a folder."""
+    return re.match(rf"({'|'.join(_SCHEMES)}):|[a-z][a-z0-9+.-]*://", str(place), re.IGNORECASE) is not None
 
 
 def shown(place: str | Path) -> str:
@@ -63,6 +63,7 @@ class Address:
         user, _, hosts = parts.netloc.rpartition("@")
         # An unencoded @, /, ? or # of a password ends up in one of these parts.
         doubtful = "@" in user + parts.path + parts.query or bool(parts.fragment) or "://" not in text
+        doubtful = doubtful or parts.scheme not in _SCHEMES
         if doubtful or not all(_is_host(host) for host in hosts.split(",")):
             raise _unreadable()
         schema = dict(query).get("schema", SCHEMA)

@@ -11,6 +11,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.recognition.gallery.names import name_key
+from lrface.recognition.gallery.opening import open_whole
 from lrface.recognition.gallery.protocol import GalleryStore, NewFace, Totals
 from lrface.recognition.gallery.stores import open_store
 
@@ -94,8 +95,7 @@ def copy_gallery(
             name, the copy differs, or a gallery cannot be read or written.
     """
     with ExitStack() as stack:
-        old = stack.enter_context(closing(open_store(source)))
-        check_whole(old)
+        old = stack.enter_context(closing(open_whole(source)))
         meta = old.meta
         new = stack.enter_context(closing(open_store(target, lambda: (meta["model"], meta["model_name"], meta["dim"]))))
         _check_target(old, new)
@@ -122,14 +122,6 @@ def copy_gallery(
             old.place, new.place, totals.people, totals.faces, meta["model"], meta["model_name"], found.units * _UNIT,
             f"{found.sums:064x}",
         )  # fmt: skip
-
-
-def check_whole(store: GalleryStore) -> None:
-    """Raise LrfaceError if a gallery is an incomplete copy."""
-    if origin := store.meta.get("copying"):
-        raise LrfaceError(
-            f"{store.place} is a copy of {origin} that is not whole: run `lrface gallery copy {origin} {store.place}` again"
-        )
 
 
 def _check_target(old: GalleryStore, new: GalleryStore) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lrface.errors import LrfaceError
 from lrface.files import locked, require_path
+from lrface.recognition.gallery.names import name_key
 from lrface.recognition.gallery.protocol import Damage
 from lrface.recognition.gallery.times import now
 
@@ -84,10 +85,14 @@ class Database:
             with locked(self.folder / LOCK):
                 self._open()
                 self._create(model)
-        self._check()
-        self.meta = self.read_meta()
-        with self.explained():
-            self.columns = {row[1] for row in self.handle.execute("PRAGMA table_info(faces)")}
+        try:
+            self._check()
+            self._migrate()
+            self.meta = self.read_meta()
+            self.columns = self._columns("faces")
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the database."""
@@ -128,6 +133,26 @@ class Database:
             raise LrfaceError(f"{self.path} is not the database of a gallery: give another --gallery")
         if version != FORMAT:
             raise LrfaceError(f"{self.path} has format {version}, and this lrface knows {FORMAT}: update lrface")
+
+    def _migrate(self) -> None:
+        """Add the key to names that an older version wrote."""
+        keyed = "key" in self._columns("people")
+        with self.explained():
+            missing = "SELECT 1 FROM people WHERE key IS NULL LIMIT 1"
+            if keyed and self.handle.execute(missing).fetchone() is None:
+                return
+        with self.writing():
+            if "key" not in self._columns("people"):  # another process may have added it meanwhile
+                self.handle.execute("ALTER TABLE people ADD COLUMN key TEXT")
+            for statement in KEYS:
+                self.handle.execute(statement)
+            rows = self.handle.execute("SELECT name, id FROM people WHERE key IS NULL").fetchall()
+            keys = [(name_key(as_text(name)), person) for name, person in rows]
+            self.handle.executemany("UPDATE people SET key = ? WHERE id = ?", keys)
+
+    def _columns(self, table: str) -> set[str]:
+        with self.explained():
+            return {row[1] for row in self.handle.execute(f"PRAGMA table_info({table})")}
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -198,3 +223,10 @@ class Database:
             else:
                 self.handle.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
         self.meta[key] = value
+
+
+def as_text(value: Any) -> str:
+    """A stored text. Raises sqlite3.DatabaseError if it is something else, which does not occur in an intact database."""
+    if not isinstance(value, str):
+        raise sqlite3.DatabaseError("a name that is no text")
+    return value

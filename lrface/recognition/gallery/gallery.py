@@ -12,19 +12,14 @@ from lrface.errors import LrfaceError
 from lrface.recognition.encoder import CroppedFace, FaceEncoder, Image, ImageError
 from lrface.recognition.gallery.alike import find_alike
 from lrface.recognition.gallery.answers import Answer, Report
-from lrface.recognition.gallery.copy import check_whole
-from lrface.recognition.gallery.decision import DecisionRule
 from lrface.recognition.gallery.enrol import embedded_faces, find_faces, image_digest, image_source, leave_out_alike
-from lrface.recognition.gallery.info import describe, encoder_of
+from lrface.recognition.gallery.info import describe
 from lrface.recognition.gallery.names import checked_name
-from lrface.recognition.gallery.protocol import EXACT_LIMIT, GalleryStore, IndexBuilder, NewFace, Person
+from lrface.recognition.gallery.opening import open_for
+from lrface.recognition.gallery.protocol import GalleryStore, IndexBuilder, NewFace, Person
 from lrface.recognition.gallery.search import SEARCH_FAR, search_embedding
 from lrface.recognition.gallery.snapshot import Snapshots
-from lrface.recognition.gallery.stores import open_store
 from lrface.recognition.gallery.suspects import Suspect, find_suspects
-
-#: Smallest ``exact_limit``: the number of faces needed to train an approximate index.
-LEAST_LIMIT = 100
 
 #: Number of faces in one pass of the network.
 BATCH = 64
@@ -48,7 +43,7 @@ class Gallery:
         encoder: FaceEncoder | None = None,
         create: bool = True,
         exact_limit: int | None = None,
-        notify: Callable[[str], None] | None = None,
+        notify: Callable[[str], None] = lambda line: None,
     ) -> "Gallery":
         """Open the gallery at ``path``.
 
@@ -64,24 +59,8 @@ class Gallery:
             LrfaceError: there is no such gallery, it was made with another model, it is damaged or cannot be written, FAISS
                 is missing, or the limit is too small.
         """
-        if exact_limit is not None and exact_limit < LEAST_LIMIT:
-            raise LrfaceError(f"an exact limit of {exact_limit} makes no sense: {LEAST_LIMIT} at least")
-        if encoder is None or not create:
-            store = open_store(path)
-        else:
-            embedder = encoder.embedder
-            name = str(embedder.card.get("name", "unnamed"))
-            store = open_store(path, lambda: (embedder.fingerprint, name, embedder.dim))
-        try:
-            check_whole(store)
-            if encoder is not None:
-                encoder = encoder_of(store, encoder)
-            if exact_limit is not None and store.meta.get("exact_limit", EXACT_LIMIT) != exact_limit:
-                store.write_meta("exact_limit", exact_limit)
-            return cls(store, store.index_builder(notify or _silent), encoder)
-        except BaseException:
-            store.close()
-            raise
+        store, encoder = open_for(path, encoder, create, exact_limit)
+        return cls(store, store.index_builder(notify), encoder)
 
     def close(self) -> None:
         """Close the files."""
@@ -180,7 +159,7 @@ class Gallery:
             LrfaceError: the model has no threshold for this rate, or the gallery cannot be read.
         """
         encoder = self.needed_encoder
-        DecisionRule(encoder, far, threshold, None)  # finds a rate that the model does not have at once
+        encoder.check_threshold(far, threshold)  # before the slow steps
         return self.search_face(encoder.cropped_face(image), top, far, threshold)
 
     def search_all(
@@ -188,7 +167,7 @@ class Gallery:
     ) -> list[tuple[CroppedFace, Answer]]:
         """The same as :meth:`search` for all faces of an image, from left to right; an empty list if there are none."""
         encoder = self.needed_encoder
-        DecisionRule(encoder, far, threshold, None)
+        encoder.check_threshold(far, threshold)
         return [(cropped, self.search_face(cropped, top, far, threshold)) for cropped in encoder.cropped_faces(image)]
 
     def search_face(
@@ -309,11 +288,6 @@ class Gallery:
         return [*faults, *self._builder.check()]
 
     @property
-    def has_thresholds(self) -> bool:
-        """Whether the gallery was opened with a model that has calibrated thresholds."""
-        return self._encoder is not None and bool(self._encoder.thresholds)
-
-    @property
     def encoder(self) -> FaceEncoder | None:
         """The model that embeds the faces (perhaps one member of the given family); None if the gallery was opened without one."""
         return self._encoder
@@ -324,7 +298,3 @@ class Gallery:
         if self._encoder is None:
             raise LrfaceError("this gallery was opened without a model: open it with an encoder to add or search")
         return self._encoder
-
-
-def _silent(line: str) -> None:
-    """Default ``notify``: ignores the line."""

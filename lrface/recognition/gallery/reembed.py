@@ -14,13 +14,12 @@ import numpy as np
 from lrface.errors import LrfaceError
 from lrface.recognition.encoder import FaceEncoder, Image, ImageError
 from lrface.recognition.gallery.answers import Report
-from lrface.recognition.gallery.copy import check_whole
 from lrface.recognition.gallery.enrol import Found, find_face, image_digest
 from lrface.recognition.gallery.gallery import BATCH, Gallery
 from lrface.recognition.gallery.kept import crop_path
 from lrface.recognition.gallery.names import name_key
+from lrface.recognition.gallery.opening import open_whole
 from lrface.recognition.gallery.protocol import NewFace
-from lrface.recognition.gallery.stores import open_store
 
 
 @dataclass
@@ -64,8 +63,7 @@ def reembed(
     from tqdm import tqdm
 
     encoder = gallery.needed_encoder
-    with closing(open_store(source)) as store:
-        check_whole(store)
+    with closing(open_whole(source)) as store:
         if store.meta["model"] == encoder.embedder.fingerprint:
             raise LrfaceError(
                 f"{store.place} is a gallery of this very model: name another one with --model, or use `lrface gallery copy`"

@@ -3,14 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lrface.recognition.gallery.builder import Builder
 from lrface.recognition.gallery.cache import Cache
-from lrface.recognition.gallery.database import BUSY_SECONDS, DATABASE, KEYS, Database
+from lrface.recognition.gallery.database import BUSY_SECONDS, DATABASE, Database, as_text
 from lrface.recognition.gallery.names import name_key
 from lrface.recognition.gallery.protocol import EXACT_LIMIT, Face, NameTakenError, NewFace, Person, Totals, as_rows
 from lrface.recognition.gallery.stored import CHUNK, StoredFaces
@@ -23,36 +22,6 @@ _RECORD = {"file", "kind", "faces", "last", "removed", "bytes", "mtime_ns", "sha
 class Store(Database, StoredFaces):
     """The people and faces of a gallery. See :class:`Database` for opening it, and
     :class:`~lrface.recognition.gallery.protocol.GalleryStore` for the methods."""
-
-    def __init__(self, folder: str | Path, model: Callable[[], tuple[str, str, int]] | None = None) -> None:
-        super().__init__(folder, model)
-        try:
-            self._bring_up()
-        except BaseException:
-            self.close()
-            raise
-
-    def _bring_up(self) -> None:
-        """Add the key to names that an older version wrote."""
-        with self.explained():
-            stale = self._keyless()
-        if stale:
-            with self.writing():
-                if "key" not in self._people_columns():  # another process may have added it meanwhile
-                    self.handle.execute("ALTER TABLE people ADD COLUMN key TEXT")
-                for statement in KEYS:
-                    self.handle.execute(statement)
-                rows = self.handle.execute("SELECT name, id FROM people WHERE key IS NULL").fetchall()
-                keys = [(name_key(_text(name)), person) for name, person in rows]
-                self.handle.executemany("UPDATE people SET key = ? WHERE id = ?", keys)
-
-    def _keyless(self) -> bool:
-        if "key" not in self._people_columns():
-            return True
-        return self.handle.execute("SELECT 1 FROM people WHERE key IS NULL LIMIT 1").fetchone() is not None
-
-    def _people_columns(self) -> set[str]:
-        return {row[1] for row in self.handle.execute("PRAGMA table_info(people)")}
 
     def again(self) -> "Store":
         """Open another connection to the same gallery, for another thread."""
@@ -118,7 +87,7 @@ class Store(Database, StoredFaces):
         """The id of the person with this name, and the stored spelling."""
         query = "SELECT id, name FROM people WHERE key = ? ORDER BY name = ? DESC, id LIMIT 1"
         row = self.handle.execute(query, (name_key(name), name)).fetchone()
-        return None if row is None else (row[0], _text(row[1]))
+        return None if row is None else (row[0], as_text(row[1]))
 
     def find(self, name: str) -> str | None:
         """The stored spelling of a person's name; None if there is no such person."""
@@ -185,7 +154,7 @@ class Store(Database, StoredFaces):
         """All people, by name."""
         query = "SELECT name, count(*) FROM people JOIN faces ON person = people.id GROUP BY people.id ORDER BY name"
         with self.explained():
-            return [Person(_text(name), faces) for name, faces in self.handle.execute(query)]
+            return [Person(as_text(name), faces) for name, faces in self.handle.execute(query)]
 
     def members(self) -> dict[str, int]:
         """The number of faces that each model embedded, by its name; empty if the gallery does not record it."""
@@ -193,7 +162,7 @@ class Store(Database, StoredFaces):
             return {}
         query = "SELECT member, count(*) FROM faces WHERE member IS NOT NULL GROUP BY member ORDER BY member"
         with self.explained():
-            return {_text(name): count for name, count in self.handle.execute(query)}
+            return {as_text(name): count for name, count in self.handle.execute(query)}
 
     def digests(self, name: str) -> set[bytes]:
         """Digests of a person's images."""
@@ -208,7 +177,7 @@ class Store(Database, StoredFaces):
         query = "SELECT name FROM faces JOIN people ON person = people.id WHERE digest = ? ORDER BY name"
         with self.explained():
             for digest in digests:
-                if names := [_text(row[0]) for row in self.handle.execute(query, (digest,))]:
+                if names := [as_text(row[0]) for row in self.handle.execute(query, (digest,))]:
                     found[digest] = names
         return found
 
@@ -235,7 +204,7 @@ class Store(Database, StoredFaces):
         while rows := cursor.fetchmany(CHUNK):
             embeddings = as_rows([row[-1] for row in rows], self.meta["dim"]).astype(np.float32)
             yield [
-                (_text(name), NewFace(embedding, *facts))
+                (as_text(name), NewFace(embedding, *facts))
                 for (name, *facts, _), embedding in zip(rows, embeddings, strict=True)
             ]
 
@@ -262,7 +231,7 @@ class Store(Database, StoredFaces):
         found = [self.handle.execute(query, (face,)).fetchone() for face in faces]
         if None in found:
             raise sqlite3.DatabaseError("a face of nobody")
-        return [(_text(name), _text(source)) for name, source in found]
+        return [(as_text(name), as_text(source)) for name, source in found]
 
     def read_base(self) -> dict[str, Any] | None:
         """The record of the current index file, if there is one."""
@@ -303,12 +272,6 @@ class Store(Database, StoredFaces):
     def _arrays(self, rows: Sequence[tuple[int, bytes]]) -> tuple[np.ndarray, np.ndarray]:
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         return ids, as_rows([row[1] for row in rows], self.meta["dim"])
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise sqlite3.DatabaseError("a name that is no text")
-    return value
 
 
 def _parts(ids: np.ndarray) -> Iterator[np.ndarray]:

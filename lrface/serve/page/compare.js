@@ -1,13 +1,15 @@
 // Two pictures: what the model saw, where the similarity lies, and the verdict in words.
 
-import { ask, during, find, form, make, percent, pictureField, say } from "./parts.js";
+import { ask, clear, during, find, form, make, percent, pictureField, say } from "./parts.js";
 import { plot } from "./plot.js";
 
-const fields = [pictureField("a"), pictureField("b")];
+const out = find("compare-out");
+const fields = ["a", "b"].map((which) => pictureField(which, () => clear(out)));
+
+find("far").addEventListener("change", () => clear(out));
 
 find("compare-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const out = find("compare-out");
   if (fields.some((field) => !field.file)) {
     out.replaceChildren(say("warn", "Two pictures are needed."));
     return;
@@ -19,6 +21,13 @@ find("compare-form").addEventListener("submit", (event) => {
   });
 });
 
+// The threshold is for the rate that was asked for: below it the two may still be one person.
+function verdictOf({ same, probability }) {
+  if (same) return "The same person, probably";
+  if (probability === null) return "Two different people, or not enough to tell";
+  return probability < 0.1 ? "Two different people, probably" : "Not enough to tell";
+}
+
 function words(answer) {
   const margin = answer.similarity - answer.threshold;
   const near = Math.abs(margin) < 0.05 ? " It was close." : "";
@@ -29,7 +38,7 @@ function words(answer) {
 function show(answer) {
   const verdict = make(
     "div", { class: `card verdict ${answer.same ? "same" : ""}` },
-    make("h2", {}, answer.same ? "The same person, probably" : "Two different people, or not enough to tell"),
+    make("h2", {}, verdictOf(answer)),
     make("p", {}, words(answer)),
     answer.far === null ? null : make("p", { class: "hint" }, `Of pairs of strangers of this detail, about ${percent(answer.far)} would be taken for one person.`),
     answer.probability === null ? null
@@ -48,7 +57,7 @@ function face(found, index) {
   ));
   return make(
     "div", { class: "card" },
-    make("h3", {}, index === 0 ? "What was seen in the first" : "What was seen in the second"),
+    make("h3", {}, `What was seen in picture ${"AB"[index]}`),
     make("div", { class: "crops" }, ...crops),
     make("dl", {},
       make("dt", {}, "Detail"), make("dd", {}, `${found.detail.toFixed(0)} pixels`),

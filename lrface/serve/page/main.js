@@ -50,6 +50,7 @@ find("token-form").addEventListener("submit", async (event) => {
     await ask("/people");
     find("token-form").hidden = true;
     find("token").value = "";
+    tabs.find((tab) => tab.tabIndex === 0).focus();
     if (!find("people").hidden) load();
   } catch { /* the event above has said it */ }
 });

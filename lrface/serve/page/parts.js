@@ -12,7 +12,9 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-export const say = (kind, text) => make("p", { class: `message ${kind}`, role: kind === "bad" ? "alert" : null }, text);
+const sentence = (text) => text.charAt(0).toLocaleUpperCase("en") + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+
+export const say = (kind, text) => make("p", { class: `message ${kind}`, role: kind === "bad" ? "alert" : null }, sentence(text));
 
 export const percent = (share) => {
   const value = 100 * share;
@@ -42,7 +44,7 @@ export async function ask(path, options = {}) {
     }
     const body = await answer.json().catch(() => ({}));
     if (answer.status === 401) document.dispatchEvent(new CustomEvent("token", { detail: Boolean(token) }));
-    throw new Error(body.error ?? `The service answered ${answer.status}.`);
+    throw new Error(sentence(body.error ?? `The service answered ${answer.status}`));
   }
 }
 
@@ -52,42 +54,54 @@ export function form(fields) {
   return { method: "POST", body: data };
 }
 
-// Runs one thing at a time for a form: its button waits, and a failure is said where the answer would be.
+const latest = new WeakMap(); // place for an answer -> what it waits for
+
+// Runs one thing for a form: its button waits, and a failure is said where the answer would be. An answer that nobody waits for
+// any more, as other pictures were chosen meanwhile, is not shown.
 export async function during(out, button, work) {
-  out.replaceChildren(make("p", { class: "hint" }, "Looking …"));
+  latest.set(out, work);
+  out.replaceChildren(make("p", { class: "hint waiting" }, "Looking …"));
+  const focused = button !== null && document.activeElement === button;
   if (button) button.disabled = true;
-  try {
-    out.replaceChildren(...(await work()));
-  } catch (error) {
-    out.replaceChildren(say("bad", error.message));
-  } finally {
-    if (button) button.disabled = false;
-  }
+  const parts = await work().catch((error) => [say("bad", error.message)]);
+  if (latest.get(out) === work) out.replaceChildren(...parts);
+  if (button) button.disabled = false;
+  if (focused && document.activeElement === document.body) button.focus(); // a button that is disabled loses it
 }
+
+// Takes an answer away that does not belong to what is chosen now.
+export function clear(out) {
+  latest.delete(out);
+  out.replaceChildren();
+}
+
+// A file that misses its field must not replace the page.
+for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
 
 // A field for a picture: chosen, dropped, or pasted while the pointer or the focus is on it.
 export function pictureField(which, changed = () => {}) {
   const label = find(`drop-${which}`);
   const input = find(`file-${which}`);
+  const title = label.querySelector("b");
+  const wanted = title.textContent;
   const field = { file: null };
-  const take = (file) => {
-    if (!file) return;
+  const put = (file) => {
     field.file = file;
     label.querySelector("img")?.remove();
-    const image = make("img", { alt: "" });
-    image.addEventListener("error", () => image.remove());
-    image.src = URL.createObjectURL(file);
+    label.classList.toggle("full", file !== null);
+    title.textContent = file === null ? wanted : file.name || "pasted picture";
+    title.title = file?.name ?? "";
+  };
+  const take = (file) => {
+    if (!file) return;
+    put(file);
+    const image = make("img", { alt: "", src: URL.createObjectURL(file) });
+    image.addEventListener("error", () => image.remove()); // a video, or what this browser does not show
     label.prepend(image);
-    label.classList.add("full");
-    label.querySelector("b").textContent = file.name || "pasted picture";
     changed(file);
   };
-  field.clear = () => {
-    field.file = null;
-    input.value = "";
-    label.querySelector("img")?.remove();
-    label.classList.remove("full");
-  };
+  field.clear = () => put(null);
+  input.addEventListener("click", () => { input.value = ""; }); // the same file may be chosen again
   input.addEventListener("change", () => take(input.files[0]));
   label.addEventListener("dragover", (event) => { event.preventDefault(); label.classList.add("over"); });
   label.addEventListener("dragleave", () => label.classList.remove("over"));

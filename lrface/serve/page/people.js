@@ -1,31 +1,40 @@
 // The gallery: cards with search, enrolment, and erasing somebody once that is confirmed.
 
-import { ask, during, find, form, make, percent, pictureField, plural, say } from "./parts.js";
+import { ask, clear, during, find, form, make, percent, pictureField, plural, say } from "./parts.js";
 
 const MOST = 500; // cards at once; a search finds the others
 let people = [];
 let risk = null;
 
-const picture = pictureField("enrol");
+const out = find("enrol-out");
+const picture = pictureField("enrol", () => clear(out));
 
 export async function load() {
   try {
     ({ people, ...risk } = await (await ask("/people")).json());
+    if (people.length === 0) find("enrol").open = true;
     show();
   } catch (error) {
+    people = [];
     find("cards").replaceChildren();
-    find("people-count").textContent = error.message;
+    tell(error.message, "message bad");
   }
+}
+
+function tell(text, kind = "hint") {
+  find("people-count").className = kind;
+  find("people-count").textContent = text;
 }
 
 function show() {
   const wanted = find("filter").value.trim().toLocaleLowerCase();
   const found = people.filter(({ name }) => name.toLocaleLowerCase().includes(wanted));
   find("cards").replaceChildren(...found.slice(0, MOST).map(card));
+  const all = plural(people.length, "person", "people");
+  const counted = wanted === "" ? all : `${found.length ? found.length.toLocaleString("en") : "None"} of ${all}`;
   const shown = found.length > MOST ? `; the first ${MOST} are shown` : "";
-  find("people-count").textContent = people.length === 0
-    ? "Nobody is enrolled yet."
-    : `${found.length.toLocaleString("en")} of ${plural(people.length, "person", "people")}${shown}. A stranger is given some name with a risk of up to ${percent(risk.risk)}.`;
+  find("filter").hidden = people.length === 0;
+  tell(people.length === 0 ? "Nobody is enrolled yet." : `${counted}${shown}. A stranger is given some name with a risk of up to ${percent(risk.risk)}.`);
 }
 
 function card({ name, faces, crop }) {
@@ -52,21 +61,21 @@ async function remove(name) {
   dialog.showModal();
   await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
   if (dialog.returnValue !== "yes") return;
+  tell(`Erasing ${name} …`);
   try {
     await ask(`/people/${encodeURIComponent(name)}`, { method: "DELETE" });
     await load();
-    find("people-count").textContent = `${name} was erased. ${find("people-count").textContent}`;
+    tell(`${name} was erased. ${find("people-count").textContent}`);
   } catch (error) {
-    find("people-count").textContent = error.message;
+    tell(error.message, "message bad");
   }
-  find("filter").focus();
+  (people.length ? find("filter") : document.querySelector("#enrol summary")).focus();
 }
 
 find("filter").addEventListener("input", show);
 
 find("enrol-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const out = find("enrol-out");
   if (!picture.file) {
     out.replaceChildren(say("warn", "A picture is needed."));
     return;

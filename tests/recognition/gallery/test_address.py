@@ -52,9 +52,17 @@ def test_a_password_with_signs_that_are_not_encoded_is_never_repeated(sign):
 
 @pytest.mark.parametrize(
     "text",
-    ["postgresql:/db/faces", "postgresql://db:port/faces", "postgresql://[::1/faces", "postgresql://db/faces?schema"],
+    [
+        "postgresql:/db/faces",
+        "postgresql:faces",
+        "mysql://db/faces",
+        "postgresql://db:port/faces",
+        "postgresql://[::1/faces",
+        "postgresql://db/faces?schema",
+    ],
 )
 def test_what_is_no_address(text):
+    assert is_address(text)
     with pytest.raises(LrfaceError, match="cannot be read"):
         Address.parse(text)
 

@@ -1,5 +1,5 @@
-"""Galleries in PostgreSQL: how they are reached and migrated, what goes wrong and what is said of it. What holds for every
-store is in test_gallery_store.py and test_gallery.py."""
+"""Galleries in PostgreSQL: damage, writers at once, the index, and lost connections. How they are reached is in
+test_postgres_reached.py, what holds for every store in test_gallery_store.py and test_gallery.py."""
 
 import json
 import subprocess
@@ -9,8 +9,8 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from gallery_stub import DIM, embeddings, encoder, fill, image
-from test_gallery_store import MODEL, counted, enrol, state
+from gallery_stub import embeddings, encoder, fill, image
+from test_gallery_store import MODEL, counted, enrol
 
 from lrface.errors import LrfaceError
 from lrface.recognition.gallery import Gallery
@@ -30,129 +30,16 @@ def folder(place):
 
 
 @pytest.fixture
+def schema(place):
+    """Of the tables of ``place``."""
+    return place.partition("schema=")[2]
+
+
+@pytest.fixture
 def store(place):
     opened = open_store(place, lambda: MODEL)
     yield opened
     opened.close()
-
-
-def refusal(place, model=lambda: MODEL):
-    with pytest.raises(LrfaceError) as error:
-        open_store(place, model)
-    assert "\n" not in str(error.value)
-    assert "s3cret" not in str(error.value)
-    return str(error.value)
-
-
-def test_no_server(tmp_path):
-    pytest.importorskip("psycopg")
-    said = refusal(f"postgresql://ann:s3cret@/faces?host={tmp_path}")
-    assert said.startswith(f"cannot reach PostgreSQL at postgresql://ann@/faces?host={tmp_path}: ")
-    assert said.endswith("is the server running?")
-    said = refusal("postgresql://ann:s3cret@127.0.0.1:1/faces?connect_timeout=2")
-    assert said.startswith("cannot reach PostgreSQL at postgresql://ann@127.0.0.1:1/faces: ")
-    said = refusal("postgresql://ann:s3cret@127.0.0.1:1/faces?no_such_parameter=s3cret")
-    assert said.startswith("libpq cannot read the address of the gallery postgresql://ann@127.0.0.1:1/faces")
-
-
-def test_a_wrong_password_and_none(postgres, monkeypatch):
-    monkeypatch.delenv("PGPASSWORD", raising=False)
-    postgres.run("DROP ROLE IF EXISTS clara", "CREATE ROLE clara LOGIN PASSWORD 'right'")
-    postgres.run("GRANT CREATE ON DATABASE postgres TO clara")
-    postgres.ask_for_password("clara")
-    host = postgres.uri().partition("host=")[2]
-    for user in ("clara:s3cret", "clara"):
-        said = refusal(f"postgresql://{user}@/postgres?host={host}&schema=of_clara")
-        assert said.startswith(f"cannot reach PostgreSQL at postgresql://clara@/postgres?host={host}&schema=of_clara: ")
-        assert "the password belongs into PGPASSWORD or ~/.pgpass" in said
-    monkeypatch.setenv("PGPASSWORD", "right")
-    with closing(open_store(f"postgresql://clara@/postgres?host={host}&schema=of_clara", lambda: MODEL)) as store:
-        assert enrol(store, "anna", 2) == 2
-
-
-def test_no_such_database_and_no_gallery(postgres):
-    host = postgres.uri().partition("host=")[2]
-    assert "`createdb NAME` makes it" in refusal(f"postgresql://postgres@/nothing?host={host}")
-    assert refusal(postgres.address(), None).startswith("no gallery at postgresql://postgres@/postgres?host=")
-
-
-def test_a_database_that_cannot_hold_every_name(postgres):
-    postgres.run("CREATE DATABASE latin ENCODING LATIN1 TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
-    host = postgres.uri().partition("host=")[2]
-    assert "is LATIN1, which cannot hold every name: make it with UTF8" in refusal(
-        f"postgresql://postgres@/latin?host={host}"
-    )
-
-
-def test_no_pgvector(postgres):
-    postgres.run("CREATE DATABASE bare", "CREATE DATABASE strict")
-    # Where the server looks for extensions is a setting from version 18 on.
-    postgres.run("ALTER DATABASE bare SET extension_control_path = '/nowhere'")
-    host = postgres.uri().partition("host=")[2]
-    said = refusal(f"postgresql://postgres@/bare?host={host}")
-    assert "lacks pgvector: install it there (Debian: postgresql-NN-pgvector" in said
-    postgres.run("DROP ROLE IF EXISTS dora", "CREATE ROLE dora LOGIN", "GRANT CREATE ON DATABASE strict TO dora")
-    said = refusal(f"postgresql://dora@/strict?host={host}")
-    assert "have an administrator run CREATE EXTENSION vector" in said
-    postgres.run("CREATE EXTENSION vector", database="strict")
-    with closing(open_store(f"postgresql://dora@/strict?host={host}", lambda: MODEL)) as store:
-        assert enrol(store, "anna", 1) == 1
-
-
-def test_the_extra_is_not_installed(monkeypatch):
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    assert refusal("postgresql://db/faces").endswith("pip install 'lrface[postgres]'")
-
-
-def test_a_gallery_of_another_model(make, place):
-    make().add("anna", [image(1)])
-    with pytest.raises(LrfaceError, match=r"the gallery postgresql://\S+ was made with the model stub-16px"):
-        make(encoder("other"))
-    with Gallery.open(place) as gallery:
-        assert [person.name for person in gallery.people()] == ["anna"]
-
-
-def test_a_schema_of_others_is_left_alone(postgres, place):
-    schema = place.partition("schema=")[2]
-    postgres.run(f"CREATE SCHEMA {schema}", f"CREATE TABLE {schema}.people (x int)")
-    assert "holds other tables" in refusal(place)
-    assert postgres.run(f"SELECT count(*) FROM pg_class WHERE relnamespace = '{schema}'::regnamespace") == [(1,)]
-
-
-def test_a_user_with_a_schema_of_its_own(postgres):
-    postgres.run("DROP ROLE IF EXISTS erna", "CREATE ROLE erna LOGIN", "CREATE SCHEMA of_erna AUTHORIZATION erna")
-    host = postgres.uri().partition("host=")[2]
-    with closing(open_store(f"postgresql://erna@/postgres?host={host}&schema=of_erna", lambda: MODEL)) as store:
-        assert enrol(store, "anna", 1) == 1
-    assert "this user may not do that" in refusal(f"postgresql://erna@/postgres?host={host}&schema=of_nobody")
-
-
-def test_a_gallery_of_an_older_schema_is_brought_up(store, postgres, place):
-    enrol(store, "anna", 3)
-    schema = place.partition("schema=")[2]
-    postgres.run(f"DROP TABLE {schema}.base", f"DELETE FROM {schema}.lrface_migrations WHERE number = 2")
-    with closing(open_store(place)) as newer:
-        assert (state(newer), newer.check()) == ({"anna": 3}, [])
-        with newer.reading():
-            assert newer.read_base() is None
-    assert postgres.run(f"SELECT number FROM {schema}.lrface_migrations ORDER BY 1") == [(1,), (2,)]
-    postgres.run(f"INSERT INTO {schema}.lrface_migrations VALUES (3, 'later', now())")
-    assert "has schema 3, and this lrface knows 2: update lrface" in refusal(place, None)
-
-
-def test_a_maker_that_dies_leaves_nothing(postgres, place, monkeypatch):
-    from lrface.recognition.gallery.postgres import database
-
-    def die():
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(database, "now", die)
-        with pytest.raises(KeyboardInterrupt):
-            open_store(place, lambda: MODEL)
-    assert postgres.run(f"SELECT to_regnamespace('{place.partition('schema=')[2]}')") == [(None,)]
-    with closing(open_store(place, lambda: MODEL)) as store:
-        assert enrol(store, "anna", 1) == 1
 
 
 @pytest.mark.parametrize(
@@ -163,10 +50,9 @@ def test_a_maker_that_dies_leaves_nothing(postgres, place, monkeypatch):
         ("DELETE FROM {}.people", "faces of nobody"),
     ],
 )
-def test_check_finds_what_does_not_agree(store, postgres, place, statement, fault):
+def test_check_finds_what_does_not_agree(store, postgres, statement, fault, schema):
     enrol(store, "anna", 3)
     assert store.check() == []
-    schema = place.partition("schema=")[2]
     postgres.run(f"ALTER TABLE {schema}.faces DROP CONSTRAINT faces_person_fkey", statement.format(schema))
     assert any(fault in line for line in store.check())
 
@@ -179,9 +65,9 @@ def test_check_finds_what_does_not_agree(store, postgres, place, statement, faul
         ("DROP TABLE {}.faces", "does not exist"),
     ],
 )
-def test_contents_that_no_gallery_has_are_damage(store, postgres, place, statement, damage):
+def test_contents_that_no_gallery_has_are_damage(store, postgres, statement, damage, schema):
     enrol(store, "anna", 3)
-    postgres.run(statement.format(place.partition("schema=")[2]))
+    postgres.run(statement.format(schema))
     for _ in range(2):  # the connection can still be used
         with pytest.raises(LrfaceError, match=rf"is damaged \(.*{damage}.*\): put back a backup, or drop the schema"):
             read(store)
@@ -227,12 +113,11 @@ def test_two_writers_who_share_people_do_not_lose_any(place, store):
     assert store.check() == []
 
 
-def test_who_was_removed_is_in_no_row_and_no_index(make, postgres, place):
+def test_who_was_removed_is_in_no_row_and_no_index(make, postgres, schema):
     gallery = make(exact_limit=100)
     names, rows = fill(gallery, 200)
     assert gallery.info()["index"]["kind"] == "approximate"
     gallery.remove("0-3")
-    schema = place.partition("schema=")[2]
     dead = f"SELECT n_dead_tup FROM pg_stat_all_tables WHERE schemaname = '{schema}' AND relname = 'faces'"
     assert postgres.run(dead) == [(0,)]
     gallery.rename("0-4", "Anna")
@@ -255,10 +140,9 @@ def test_the_index_goes_where_too_few_are_left_and_comes_again(make, told):
     assert gallery.check() == []
 
 
-def test_an_index_that_is_not_whole_is_built_again(make, postgres, place):
+def test_an_index_that_is_not_whole_is_built_again(make, postgres, schema):
     gallery = make(exact_limit=100)
     _, rows = fill(gallery, 150)
-    schema = place.partition("schema=")[2]
     postgres.run(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{schema}.faces_embedding'::regclass")
     assert gallery.check() == ["the index faces_embedding is missing or not whole"]
     assert gallery.search_embedding(rows[0]).name == "0-0"  # the server compares with all
@@ -303,9 +187,3 @@ def test_the_embedded_store_imports_no_psycopg():
         "from lrface.recognition.gallery.store import Store; assert not {'psycopg', 'pgvector'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_embeddings_of_another_size_are_refused(store):
-    with pytest.raises(Exception, match="expected 32 dimensions, not 31"):
-        store.insert([("anna", NewFace(np.zeros(DIM - 1, np.float32), b"x", "x"))])
-    assert counted(store) == (0, 0, 0)

@@ -1,6 +1,7 @@
 """The connection of a gallery to PostgreSQL: how it is opened, transactions, and what errors mean."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -208,8 +209,8 @@ def _named(cursor: Any) -> dict[str, Any]:
 
 
 def _line(error: Exception) -> str:
-    """PostgreSQL's message in one line."""
-    return " ".join(str(error).split("\nLINE ")[0].split()).rstrip(".")
+    """PostgreSQL's message in one line, without its question whether the server is running."""
+    return " ".join(re.split(r"\nLINE |\n\tIs the server", str(error))[0].split()).rstrip(".")
 
 
 def _hint(error: Exception) -> str:
