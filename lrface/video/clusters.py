@@ -33,7 +33,7 @@ def group_tracks(people: Sequence[Person], limits: Limits | None) -> list[Group]
 
     Args:
         people: tracks.
-        limits: see :mod:`lrface.video.alike`. None means that the model has no thresholds; every unknown track is then its own group.
+        limits: see :mod:`lrface.video.alike`. None: every unknown track is its own group.
     """
     named: dict[str, list[Person]] = {}
     for person in people:
