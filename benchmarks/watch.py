@@ -191,7 +191,8 @@ def main(
         sys.exit(2)
     facts = {
         "gallery": len(photos.names) + len(filler.names), "model": encoder.embedder.fingerprint, "face": LFW_FACE,
-        "model_name": " + ".join([str(encoder.embedder.card.get("name")), *sharp]), "detector": encoder.detector, "code": code_version(),
+        "model_name": " + ".join([str(encoder.embedder.card.get("name")), *sharp]), "detector": encoder.detector,
+        "code": code_version(),
         "film": read_json(work / f"test-{sides[0]}" / RECORD) | {"side": [float(side) for side in sides]},
         "command": "python " + " ".join(sys.argv),
     }  # fmt: skip
