@@ -8,7 +8,8 @@
 
 ``test-SIDE`` shows the first photo of each person, ``other-SIDE`` the second one, the sharp photo. ``train-SIDE`` shows
 other people, who are strangers to the gallery. ``several-SIDE``, where it is there, shows three photos of each person one after
-another, and one more is the sharp photo. Looks are given to people by the truth. Writes benchmarks/results/watch.json and watch.md.
+another, and one more is the sharp photo. Looks are given to people by the truth. Writes benchmarks/results/watch.json and watch.md;
+watch_small and watch_sharp are of ``--model lrface-small-16px`` and of ``--sharp dlib``, which the films need to have, too.
 """
 
 import sys
@@ -153,10 +154,15 @@ def tables(results: dict[str, Any], facts: dict[str, Any]) -> str:
 )
 @click.option("--train", type=click.Path(path_type=Path, exists=True), default=None, help="List of several-SIDE, too.")
 @click.option("--model", default=None, help="As for lrface watch.")
-def main(work: Path, lfw: Path, pairs: tuple[Path, ...], store: Path, train: Path | None, model: str | None) -> None:
+@click.option("--sharp", multiple=True, help="As for lrface watch.")
+@click.option("--name", default="watch", show_default=True, help="Of the files that are written.")
+def main(
+    work: Path, lfw: Path, pairs: tuple[Path, ...], store: Path, train: Path | None, model: str | None,
+    sharp: tuple[str, ...], name: str,
+) -> None:  # fmt: skip
     """Measure templates on the films in WORK."""
     try:
-        encoder = FaceEncoder.load(model, turn=False, threads=1)
+        encoder = FaceEncoder.load(model, turn=False, threads=1, sharp=sharp)
         sides = sorted((path.name.split("-")[1] for path in work.glob("test-*")), key=float)
         filmed = sorted({name for side in sides for name in read_film(work / f"test-{side}")[0]})
         photos = cached(work / "sharp.npz", lambda: sharp_photos(encoder, lfw, pairs, filmed, 1))
@@ -185,12 +191,13 @@ def main(work: Path, lfw: Path, pairs: tuple[Path, ...], store: Path, train: Pat
         sys.exit(2)
     facts = {
         "gallery": len(photos.names) + len(filler.names), "model": encoder.embedder.fingerprint, "face": LFW_FACE,
-        "model_name": encoder.embedder.card.get("name"), "detector": encoder.detector, "code": code_version(),
+        "model_name": " + ".join([str(encoder.embedder.card.get("name")), *sharp]), "detector": encoder.detector,
+        "code": code_version(),
         "film": read_json(work / f"test-{sides[0]}" / RECORD) | {"side": [float(side) for side in sides]},
         "command": "python " + " ".join(sys.argv),
     }  # fmt: skip
-    write_json(RESULTS / "watch.json", facts | {"results": results})
-    with atomic_write(RESULTS / "watch.md", "w") as file:
+    write_json(RESULTS / f"{name}.json", facts | {"results": results})
+    with atomic_write(RESULTS / f"{name}.md", "w") as file:
         file.write(tables(results, facts))
 
 

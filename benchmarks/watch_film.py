@@ -84,13 +84,14 @@ def read_film(work: Path) -> tuple[dict[str, list[Any]], int]:
 @click.option("--frames", default=34, show_default=True, type=click.IntRange(2), help="Frames a clip.")
 @click.option("--seed", default=0, show_default=True, help="Of the motion.")
 @click.option("--model", default=None, help="As for lrface watch.")
+@click.option("--sharp", multiple=True, help="As for lrface watch.")
 def main(
     work: Path, lfw: Path, pairs: tuple[Path, ...], people: int, photos: int, which: tuple[int, ...], side: float, frames: int,
-    seed: int, model: str | None,
+    seed: int, model: str | None, sharp: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Film and watch people in WORK."""
     try:
-        encoder = FaceEncoder.load(model, turn=False, threads=1)
+        encoder = FaceEncoder.load(model, turn=False, threads=1, sharp=sharp)
         actors = choose(lfw, pairs, people, photos, which)
         facts = {
             "side": side, "frames": frames, "photos": list(which), "seed": seed, "pairs": [file.name for file in pairs],

@@ -75,17 +75,22 @@ def follow(clip: Path, encoder: FaceEncoder, options: WatchOptions) -> dict[str,
 @click.option("--pairs", required=True, multiple=True, type=click.Path(path_type=Path, exists=True), help="Lists.")
 @click.option("--threads", default=1, show_default=True, help="CPU threads.")
 @click.option("--min-face", type=float, default=None, help="As for lrface watch.")
-def speed(work: Path, lfw: Path, pairs: tuple[Path, ...], threads: int, min_face: float | None) -> None:
+@click.option("--model", multiple=True, default=("lrface",), show_default=True, help="As for lrface watch; each.")
+def speed(
+    work: Path, lfw: Path, pairs: tuple[Path, ...], threads: int, min_face: float | None, model: tuple[str, ...]
+) -> None:
     """Time a clip of 1280 x 720 with three faces."""
     try:
-        encoder = FaceEncoder.load(turn=False, threads=threads, min_face=min_face)
         photos = [read_actor(lfw, name, names[:1]) for name, names in lfw_people(pairs, 4)[: len(SIDES)]]
         actors = [replace(actor, face=actor.face * SIDES[1] / side) for actor, side in zip(photos, SIDES, strict=True)]
         clip = work / "speed.mp4"
         if not clip.exists():
             make_clip(clip, actors, Look(SIDES[1], FRAMES), 0, SIZE)
-        encoder.faces(next(open_source(clip, print).frames()).image)  # models are opened before time is taken
-        rows = [follow(clip, encoder, WatchOptions(every=every)) for every in (1, 5)]
+        rows = []
+        for name in model:
+            encoder = FaceEncoder.load(name, turn=False, threads=threads, min_face=min_face)
+            encoder.faces(next(open_source(clip, print).frames()).image)  # models are opened before time is taken
+            rows += [{"model": name} | follow(clip, encoder, WatchOptions(every=every)) for every in (1, 5)]
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from lrface.errors import LrfaceError
-from lrface.faces.calibration import rate_weights
 from lrface.faces.quality import Quality
+from lrface.models.embedder import Embedder
+from lrface.models.family import Family
 from lrface.recognition.finder import CroppedFace
 
 #: Default false accept rate of verification.
@@ -73,35 +73,18 @@ class Verification:
     warnings: tuple[str, ...] = ()
     members: tuple[str, str] | None = None
 
+    @classmethod
+    def of(
+        cls, similarity: float, threshold: float, pair: tuple[CroppedFace, CroppedFace], embedder: Embedder | Family,
+        far: float | None, notes: tuple[str, ...], probability: float | None = None,
+    ) -> "Verification":  # fmt: skip
+        """The answer about a pair of faces that ``embedder`` embedded; the other arguments are fields of the class."""
+        a, b = (cropped.quality.resolution for cropped in pair)
+        warnings = tuple(f"{cropped.name}: {text}" for cropped in pair for text in cropped.quality.warnings)
+        members = (embedder.member_name(a), embedder.member_name(b)) if isinstance(embedder, Family) else None
+        same = similarity > threshold
+        return cls(similarity, same, threshold, far, notes, probability, (a, b), warnings, members)
+
     def as_dict(self) -> dict[str, Any]:
         """The fields as a dictionary that JSON can hold."""
         return asdict(self)
-
-
-def adapted_note(card: dict[str, Any]) -> tuple[str, ...]:
-    """One line if the model was adapted to a camera after its thresholds had been calibrated; see ``lrface adapt``."""
-    if "adapted" not in card:
-        return ()
-    return ("the thresholds were calibrated before the model was adapted to a camera: check them on pairs from it",)
-
-
-def known_thresholds(card: dict[str, Any]) -> dict[float, float]:
-    """The calibrated thresholds in a model's card: false accept rate -> cosine; empty if there are none."""
-    return {float(far): float(value) for far, value in card.get("thresholds", {}).items()}
-
-
-def threshold_between(known: dict[float, float], far: float) -> float:
-    """The cosine threshold for a false accept rate, interpolated in the logarithm of the rate.
-
-    Raises:
-        LrfaceError: the rate lies outside the calibrated ones.
-    """
-    if not known:
-        raise LrfaceError("this model carries no calibrated thresholds: give one with --threshold")
-    weights = rate_weights(known, far)
-    if not weights:
-        raise LrfaceError(
-            f"this model is not calibrated for a false accept rate of {far:g}: "
-            f"choose one from {min(known):g} to {max(known):g}, or give a --threshold"
-        )
-    return sum(weight * known[rate] for rate, weight in weights.items())

@@ -10,26 +10,19 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
-from lrface.faces.calibration import Calibration, interpolation_note
 from lrface.faces.detect import DETECTORS, Detector, automatic_detector, create_detector, is_detector
-from lrface.faces.quality import Quality, assess
+from lrface.faces.quality import assess
 from lrface.models import shipped
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.models.family import Family, open_family
-from lrface.recognition.answers import (
-    DEFAULT_FAR,
-    FoundFace,
-    Verification,
-    adapted_note,
-    known_thresholds,
-    threshold_between,
-)
+from lrface.recognition.answers import DEFAULT_FAR, FoundFace, Verification
 from lrface.recognition.finder import FACE_RULE, CroppedFace, FaceFinder, Image, ImageError
+from lrface.recognition.thresholds import Calibrated
 
 __all__ = ["DEFAULT_FAR", "CroppedFace", "FaceEncoder", "Image", "ImageError", "Verification"]
 
 
-class FaceEncoder:
+class FaceEncoder(Calibrated):
     """Embeds the faces of images, and compares them.
 
     Args:
@@ -59,6 +52,7 @@ class FaceEncoder:
             raise LrfaceError(
                 f"unknown detector {detector!r}: choose auto, none, {', '.join(DETECTORS)}, or a file *.onnx"
             )
+        super().__init__(embedder.card)
         self.embedder = embedder
         self._wanted, self._device, self._min_face, self._turn = detector, device, min_face, turn
         self._face, self.chooses = face or FACE_RULE, face is not None
@@ -111,11 +105,6 @@ class FaceEncoder:
     def detector(self) -> str:
         """The detector's name, with ``auto`` replaced by its choice; ``none`` if images are crops."""
         return automatic_detector() if self._wanted == "auto" else self._wanted
-
-    @property
-    def thresholds(self) -> dict[float, float]:
-        """The calibrated thresholds: false accept rate -> cosine; empty if the model has none."""
-        return known_thresholds(self.embedder.card)
 
     def embed(self, images: Sequence[Image], batch_size: int = 64) -> np.ndarray:
         """Embed the main face of each image.
@@ -277,61 +266,17 @@ class FaceEncoder:
             LrfaceError: the model has no threshold for this rate, or ``threshold`` is not a cosine.
         """
         self.check_threshold(far, threshold)
-        promised = far if threshold is None else None
-        if threshold is None:
-            threshold = self.threshold(far, a.quality, b.quality)
+        limit = self.threshold(far, a.quality, b.quality) if threshold is None else threshold
         resolutions = (a.quality.resolution, b.quality.resolution)
         left, right = self.embed_crops([a.crop, b.crop], resolutions=resolutions)
         similarity = float(np.clip(left @ right, -1, 1))
         probability = None
         if self.calibration is not None:
             probability = float(self.calibration.probability(similarity, *resolutions))
-        warnings = tuple(f"{cropped.name}: {warning}" for cropped in (a, b) for warning in cropped.quality.warnings)
-        notes = a.notes + b.notes
-        if promised:
-            notes += self.rate_notes(far)
-        members = None
-        if isinstance(self.embedder, Family):
-            members = (self.embedder.member_name(resolutions[0]), self.embedder.member_name(resolutions[1]))
-        return Verification(
-            similarity, similarity > threshold, threshold, promised, notes, probability, resolutions, warnings,
-            members,
-        )  # fmt: skip
-
-    def check_threshold(self, far: float, threshold: float | None = None) -> None:
-        """Raise LrfaceError if the model has no threshold for this rate, or the user's threshold is not a cosine."""
-        if threshold is None:
-            self.threshold(far)
-        elif not -1 <= threshold <= 1:
-            raise LrfaceError(f"a threshold of {threshold} makes no sense: it is a cosine, -1 to 1")
-
-    def threshold(self, far: float, a: Quality | None = None, b: Quality | None = None) -> float:
-        """The cosine threshold for a false accept rate.
-
-        Args:
-            far: one of :attr:`thresholds`, or a rate between two of them; then it is interpolated in the logarithm of the rate.
-            a, b: quality of the two faces. If the model is calibrated by quality, the threshold depends on their resolutions.
-                It is higher for small and blurred faces, because these look alike.
-
-        Raises:
-            LrfaceError: the rate lies outside the calibrated ones.
-        """
-        if self.calibration is not None and a is not None and b is not None:
-            return float(self.calibration.threshold(far, a.resolution, b.resolution))
-        return threshold_between(self.thresholds, far)
-
-    def rate_notes(self, far: float) -> tuple[str, ...]:
-        """Remarks on the threshold for a false accept rate: that it is interpolated, or older than the model's last change."""
-        return interpolation_note(self.thresholds, far) + adapted_note(self.embedder.card)
-
-    @cached_property
-    def calibration(self) -> Calibration | None:
-        """The meaning of similarities by the quality of both faces; None if the model has no such tables.
-
-        Raises:
-            LrfaceError: the model's tables cannot be used.
-        """
-        return Calibration.from_card(self.embedder.card)
+        notes = a.notes + b.notes + (self.rate_notes(far) if threshold is None else ())
+        return Verification.of(
+            similarity, limit, (a, b), self.embedder, far if threshold is None else None, notes, probability
+        )
 
     @cached_property
     def _detector(self) -> Detector:

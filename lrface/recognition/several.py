@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from lrface.errors import LrfaceError
-from lrface.models.family import Family
 from lrface.recognition.embed_files import list_images
 from lrface.recognition.encoder import DEFAULT_FAR, CroppedFace, FaceEncoder, Image, ImageError, Verification
 from lrface.recognition.template import SetScore, compare_sets, weigh
@@ -106,15 +105,9 @@ def verify_several(
     promised = far if threshold is None else None
     notes = tuple(note for cropped in all_cropped for note in cropped.notes) + _explain(score, a, b, promised, any_pair)
     notes += encoder.rate_notes(far) if promised else ()
-    resolutions = (pair[0].quality.resolution, pair[1].quality.resolution)
-    members = None
-    if isinstance(encoder.embedder, Family):
-        members = (encoder.embedder.member_name(resolutions[0]), encoder.embedder.member_name(resolutions[1]))
-    warnings = tuple(f"{cropped.name}: {text}" for cropped in pair for text in cropped.quality.warnings)
-    return Verification(
-        score.similarity, score.margin > 0, score.threshold, promised, tuple(dict.fromkeys(notes)), None, resolutions,
-        warnings, members,
-    )  # fmt: skip
+    return Verification.of(
+        score.similarity, score.threshold, pair, encoder.embedder, promised, tuple(dict.fromkeys(notes))
+    )
 
 
 def _explain(

@@ -28,11 +28,6 @@ class SetScore:
     threshold: float
     best: tuple[int, int]
 
-    @property
-    def margin(self) -> float:
-        """Similarity minus threshold."""
-        return self.similarity - self.threshold
-
 
 def weigh(recognisability: Sequence[float | None]) -> np.ndarray:
     """The weights of faces in a template, float64 ``[n]``; all equal if the model is not calibrated by quality."""

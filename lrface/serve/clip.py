@@ -153,7 +153,7 @@ def watch_clip(
             return
         groups = [
             {"name": group.name, "tracks": [each.as_dict() | {"crop": shown[each.track]} for each in group.tracks]}
-            for group in group_tracks(people, watch.limits())
+            for group in group_tracks(people, watch.limits)
         ]
         if clip.broken:
             notes.append(f"{clip.broken} broken parts of {NAME} were left out")

@@ -1,10 +1,11 @@
 """Grouping tracks by person: tracks with one name, and unknown tracks with similar templates."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from lrface.video.alike import Limits
 from lrface.video.events import Person
 
 #: Largest number of unknown tracks that are compared with each other; the table of all pairs grows with its square.
@@ -12,10 +13,6 @@ MOST = 3000
 
 #: Distance of two tracks that overlap in time. No cosine can outweigh it.
 _APART = 1e3
-
-#: Function that gives the cosine above which two tracks are similar, from the details of both and the numbers of faces of both
-#: (float64, broadcastable).
-Limits = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ def group_tracks(people: Sequence[Person], limits: Limits | None) -> list[Group]
 
     Args:
         people: tracks.
-        limits: see :data:`Limits`. None means that the model has no thresholds; every unknown track is then its own group.
+        limits: see :mod:`lrface.video.alike`. None: every unknown track is its own group.
     """
     named: dict[str, list[Person]] = {}
     for person in people:
@@ -60,10 +57,8 @@ def _by_start(tracks: list[Person]) -> tuple[Person, ...]:
 
 def _cluster(people: Sequence[Person], limits: Limits) -> list[int]:
     """Cluster labels by average linkage, where the distance of a pair is how far it is below its threshold."""
-    from scipy.cluster.hierarchy import (
-        fcluster,
-        linkage,
-    )  # trackers has loaded most of scipy; scikit-learn would take 115 MB
+    # trackers has loaded most of scipy; scikit-learn would take 115 MB.
+    from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
     templates = np.stack([person.template for person in people]).astype(np.float64)

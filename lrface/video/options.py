@@ -9,6 +9,10 @@ from lrface.errors import LrfaceError
 SEARCH = 0.5
 
 
+#: The options that determine the results, so that a watch can only be resumed with the same ones.
+DECIDING = ("every", "search", "realtime", "faces", "far", "threshold", "patience", "looks")
+
+
 @dataclass(frozen=True)
 class WatchOptions:
     """Settings of :func:`lrface.video.watch.watch`.

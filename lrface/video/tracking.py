@@ -4,12 +4,13 @@ The library is `trackers <https://github.com/roboflow/trackers>`_ (Apache-2.0): 
 Source: Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Detection Box", 2022.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from lrface.errors import LrfaceError
+from lrface.video.alike import Limits
 from lrface.video.look import Look
 from lrface.video.track import MOST_GROWN, Track, grown
 
@@ -29,9 +30,6 @@ JOIN_LOOKS = 3
 #: How far a person may move while unseen, in widths of the face: a constant part, and a part per second.
 REACH, REACH_A_SECOND = 2.0, 6.0
 
-#: Function that decides whether two templates are of one person: cosine, both tracks -> bool.
-Alike = Callable[[float, Track, Track], bool]
-
 
 class Tracker:
     """Tracks people.
@@ -39,7 +37,7 @@ class Tracker:
     Args:
         rate: approximate number of processed frames per second.
         patience: seconds for which a person may be unseen and still continue the same track.
-        alike: whether two tracks' templates are of one person.
+        limits: see :mod:`lrface.video.alike`; None: interrupted tracks are not reconnected.
 
     Attributes:
         joined: number of a track that was joined to an earlier one -> number of that one.
@@ -48,9 +46,9 @@ class Tracker:
         LrfaceError: the library is not installed.
     """
 
-    def __init__(self, rate: float, patience: float, alike: Alike) -> None:
+    def __init__(self, rate: float, patience: float, limits: Limits | None) -> None:
         self._boxes = _byte_track(rate, min(BOX_SECONDS, patience))
-        self._patience, self._alike = patience, alike
+        self._patience, self._limits = patience, limits
         self.joined: dict[int, int] = {}
         self._numbers = 0
         self._of_box: dict[int, Track] = {}
@@ -164,6 +162,13 @@ class Tracker:
             if each is track:
                 self._of_box[box] = lost
         return lost
+
+    def _alike(self, cosine: float, a: Track, b: Track) -> bool:
+        """Whether two tracks are of one person."""
+        if self._limits is None:
+            return False
+        parts = (a.template.detail, b.template.detail, a.template.count, b.template.count)
+        return cosine > float(self._limits(*(np.array(part) for part in parts)))
 
     def _take_ended(self, time: float) -> list[Track]:
         over = [track for track in self.tracks if time - track.end > self._patience]

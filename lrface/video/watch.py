@@ -1,37 +1,32 @@
 """Watching a source: from frames to events."""
 
 import contextlib
-import time as clock
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from lrface.errors import LrfaceError
 from lrface.recognition.encoder import FaceEncoder
 from lrface.recognition.gallery import Gallery
 from lrface.recognition.gallery.address import shown
-from lrface.video.clusters import Limits, group_tracks
-from lrface.video.events import Event, Person
+from lrface.video.alike import join_limits
+from lrface.video.clusters import group_tracks
+from lrface.video.events import Event
 from lrface.video.eye import Eye
 from lrface.video.frames import Frame, Source
 from lrface.video.journal import Lines, read_frames, write_frame
 from lrface.video.look import Look
-from lrface.video.names import AGAIN, FIRST, Namer, Naming
-from lrface.video.options import WatchOptions
+from lrface.video.names import Namer, open_people
+from lrface.video.options import DECIDING, WatchOptions
 from lrface.video.realtime import Newest
 from lrface.video.sources import open_source
 from lrface.video.track import Track
 from lrface.video.tracking import Tracker
 from lrface.video.writer import JOURNAL, Writer, claimed
-
-#: False accept rate at which a lost track and a new one are joined. They must also be close to each other.
-JOIN_FAR = 0.01
 
 
 def watch(
@@ -69,33 +64,18 @@ def watch(
         what = "--resume" if chosen.resume else "--video"
         raise LrfaceError(f"{opened.name}: {what} needs a file or a folder of frames; a camera or a stream has gone on")
     with ExitStack() as stack:
-        people, model = _open_people(stack, gallery, encoder)
+        people, model = open_people(stack, gallery, encoder)
         if chosen.out is not None:
             stack.enter_context(claimed(chosen.out))
         name = shown(gallery) if isinstance(gallery, str | Path) else None
         yield from Watch(opened, model, people, chosen, log, name).run()
 
 
-def _open_people(
-    stack: ExitStack, gallery: str | Path | Gallery | None, encoder: FaceEncoder | None
-) -> tuple[Gallery | None, FaceEncoder]:
-    """The gallery and the model of its embeddings. If the gallery is opened here, the stack closes it."""
-    if isinstance(gallery, Gallery):
-        if gallery.encoder is None:
-            raise LrfaceError("this gallery was opened without a model: open it with an encoder to watch with it")
-        return gallery, gallery.encoder
-    encoder = encoder or FaceEncoder.load(turn=False)
-    if gallery is None:
-        return None, encoder
-    people = stack.enter_context(Gallery.open(gallery, encoder, create=False))
-    return people, people.encoder or encoder
-
-
 class Watch:
     """One run over a source; see :func:`watch`.
 
     Attributes:
-        seconds: time spent on each stage: ``decode``, ``faces`` (detection and embedding), ``track``.
+        limits: see :mod:`lrface.video.alike`.
     """
 
     def __init__(
@@ -105,14 +85,12 @@ class Watch:
         self._source, self._encoder, self._options, self._log = source, encoder, options, log
         self._gallery_name = gallery_name
         self._namer = Namer(gallery, options.far, options.threshold)
+        self.limits = join_limits(encoder)
         self._tracker = self.new_tracker()
         self._eye = Eye(encoder, options.search, options.faces)
-        # Track -> number of faces at the last comparison, and its result.
-        self._named: dict[int, tuple[int, Naming]] = {}
         self._writer: Writer | None = None
         self._last = (-1, 0.0)
         self._looked = 0
-        self.seconds: dict[str, float] = defaultdict(float)
 
     def run(self) -> Iterator[Event]:
         """Run the watch; see :func:`watch`."""
@@ -164,40 +142,27 @@ class Watch:
             total=self._source.total, desc="watching", unit="frame", disable=None if self._options.progress else True
         )
         with bar, contextlib.closing(frames):  # type: ignore[type-var]
-            while True:
-                started = clock.perf_counter()
-                frame = next(frames, None)
-                if frame is None:
-                    return
+            for frame in frames:
                 bar.update(frame.index + 1 - bar.n)
-                wanted = frame.index > self._last[0] and frame.index % self._options.every == 0
-                if wanted:
-                    frame.image  # noqa: B018 (reading the image here counts its time as decoding)
-                self.seconds["decode"] += clock.perf_counter() - started
-                if wanted:
+                if frame.index > self._last[0] and frame.index % self._options.every == 0:
                     yield frame
 
     def _look(self, frames: list[Frame]) -> list[list[Look]]:
-        started = clock.perf_counter()
         if len(frames) > 1:
-            looks = self._eye.look_at_all(frames)
-        else:
-            looks = [self._eye.look(frames[0], self._tracker.expected(frames[0].time))]
-        self.seconds["faces"] += clock.perf_counter() - started
-        return looks
+            return self._eye.look_at_all(frames)
+        return [self._eye.look(frames[0], self._tracker.expected(frames[0].time))]
 
     def _take(self, index: int, time: float, looks: list[Look], journal: Lines | None) -> Iterator[Event]:
         """Process a frame's faces. They are in the journal before any event is reported."""
-        started = clock.perf_counter()
         ended = self._tracker.update(time, looks)
         self._looked += 1
         self._last = (index, time)
         if journal is not None:
             write_frame(journal, index, time, looks, self._eye.searched >= time)
-        self.seconds["track"] += clock.perf_counter() - started
         yield from self._end(ended)
         for track in self._tracker.tracks:
-            yield from self._name(time, track)
+            if (event := self._namer.look_again(time, track)) is not None:
+                yield event
 
     def _replay(self, path: Path) -> None:
         """Process the faces in a journal. Their events were reported before and are not repeated."""
@@ -209,25 +174,12 @@ class Watch:
         if self._looked:
             self._log(f"going on after frame {self._last[0]}, at {self._last[1]:.1f} s")
 
-    def _name(self, time: float, track: Track) -> Iterator[Event]:
-        """Compare a track's template with the gallery, if it has grown enough since the last time."""
-        count = track.template.count
-        before = self._named.get(track.number)
-        if count < max(FIRST, AGAIN * before[0] if before else 0):
-            return
-        naming = self._namer.name(track.template)
-        self._named[track.number] = (count, naming)
-        was = before[1].name if before else None
-        if naming.name != was:
-            kind = "named" if was is None else "corrected"
-            yield Event(kind, time, _person(track, naming))  # type: ignore[arg-type]
-
     def _end(self, tracks: list[Track]) -> Iterator[Event]:
         for track in tracks:
-            self._named.pop(track.number, None)
             if track.template.count < self._options.looks:
+                self._namer.forget(track)
                 continue
-            person = _person(track, self._namer.name(track.template))
+            person = self._namer.conclude(track)
             if self._writer is not None:
                 self._writer.write(person, track)
             yield Event("ended", self._last[1], person, track.best.jpeg if track.best else None)
@@ -238,7 +190,7 @@ class Watch:
         from lrface.video.report import write_report
 
         facts = {"frames": self._last[0] + 1, "looked_at": self._looked, "dropped": dropped, "seconds": self._last[1]}
-        groups = group_tracks(self._writer.people, self.limits())
+        groups = group_tracks(self._writer.people, self.limits)
         write_report(self._writer.out, groups, self._settings() | facts, self._gallery_name, self._options.faces)
         if self._options.video:
             from lrface.video.picture import write_video
@@ -248,7 +200,6 @@ class Watch:
 
     def _settings(self) -> dict[str, Any]:
         """The settings that determine the results."""
-        options = self._options
         path = Path(self._source.name)
         return {
             "format": 2,
@@ -256,52 +207,17 @@ class Watch:
             "bytes": path.stat().st_size if path.is_file() else None,
             "model": self._encoder.embedder.fingerprint,
             "detector": self._encoder.detector,
-            "every": options.every,
-            "search": options.search,
-            "realtime": options.realtime,
-            "faces": options.faces,
-            "far": options.far,
-            "threshold": options.threshold,
-            "patience": options.patience,
-            "looks": options.looks,
-        }
+        } | {name: getattr(self._options, name) for name in DECIDING}
 
     def new_tracker(self) -> Tracker:
         """A new tracker with the settings of this watch."""
-        return Tracker(self._source.rate / self._options.every, self._options.patience, self._alike)
-
-    def limits(self) -> Limits | None:
-        """The function that gives the cosine above which two close tracks are of one person, from detail and faces of both."""
-        calibration, known = self._encoder.calibration, self._encoder.thresholds
-        if calibration is not None:
-            return lambda a, b, looks, other: calibration.threshold(JOIN_FAR, a, b, looks, other)
-        if not known:
-            return None
-        plain = self._encoder.threshold(min(max(JOIN_FAR, min(known)), max(known)))
-        return lambda a, b, *_: np.full(np.broadcast_shapes(np.shape(a), np.shape(b)), plain)
-
-    def _alike(self, cosine: float, a: Track, b: Track) -> bool:
-        limits = self.limits()
-        if limits is None:
-            return False
-        parts = (a.template.detail, b.template.detail, a.template.count, b.template.count)
-        return cosine > float(limits(*(np.array(part) for part in parts)))
+        return Tracker(self._source.rate / self._options.every, self._options.patience, self.limits)
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
     """Lists of so many frames, the last one of the rest."""
     while some := list(islice(frames, size)):
         yield some
-
-
-def _person(track: Track, naming: Naming) -> Person:
-    best = track.best
-    assert best is not None
-    return Person(
-        track.number, naming.name, track.start, track.end, track.template.count, naming.similarity, naming.threshold,
-        naming.risk, naming.nearest, track.template.detail, best.detail, tuple(best.box.tolist()), best.time,
-        track.template.embedding,
-    )  # fmt: skip
 
 
 def _silent(line: str) -> None:

@@ -11,7 +11,7 @@ from lrface.finetune.adapt import adapt, mixed, statistics_of
 from lrface.models import create, load_model
 from lrface.models.embedder import Embedder
 from lrface.models.preprocessing import Preprocessing
-from lrface.recognition.answers import adapted_note
+from lrface.recognition.thresholds import adapted_note
 from lrface.runtimes.torch import TorchNetwork
 
 

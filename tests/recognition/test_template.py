@@ -33,7 +33,6 @@ def test_as_an_oracle_computes_it(n, m):
     assert score.best == (i, j)
     assert score.similarity == pytest.approx((float(a[i] @ b[j]) + cosine) / 2, abs=1e-6)
     assert score.threshold == pytest.approx((limits[i, j] + (limits * shares).sum()) / 2)
-    assert score.margin == score.similarity - score.threshold
 
 
 def test_weights_follow_what_can_be_told_of_a_face():

@@ -100,6 +100,12 @@ def box_side(boxes: np.ndarray) -> np.ndarray:
     return sides
 
 
+def has_middle_in(box: np.ndarray, boxes: np.ndarray) -> bool:
+    """Whether the middle of a box, float ``[4]``, lies in one of the boxes, float ``[n, 4]``."""
+    middle = (box[:2] + box[2:]) / 2
+    return bool(((boxes[:, :2] <= middle) & (middle <= boxes[:, 2:])).all(1).any())
+
+
 def _cut(boxes: np.ndarray, tile: tuple[int, ...], image: tuple[int, ...], margin: float) -> np.ndarray:
     """Which boxes end at an inner edge of the tile, bool ``[n]``. A neighbouring tile shows more of these faces."""
     cut = np.zeros(len(boxes), bool)

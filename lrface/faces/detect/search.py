@@ -13,7 +13,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.faces.detect.base import Face, best_first
-from lrface.faces.detect.parts import WINDOW, Found, Part, View, box_side, windows
+from lrface.faces.detect.parts import WINDOW, Found, Part, View, box_side, has_middle_in, windows
 
 #: Width of the smallest face to look for by default, in pixels.
 MIN_FACE = 10.0
@@ -171,7 +171,9 @@ class Search:
             boxes: float ``[n, 4]``: left, top, right, bottom of the expected faces in the image's pixels.
 
         Returns:
-            The faces, best score first. Some may not be near: a window shows more than the expected face.
+            The faces whose middle lies in one of the boxes, best score first. A window shows more than the expected face, and
+            enlarges small patterns in the background to what looks like a face. Where there are so many places that a search of
+            the whole image takes no more time, all its faces.
         """
         height, width = image.shape[:2]
         few = windows(boxes, height, width)
@@ -180,7 +182,8 @@ class Search:
         whole = sum(scale**2 for scale in scales(height, width, self._tuning.wanted, self._min_face)) * height * width
         if len(few) * WINDOW**2 > whole:
             return self.detect(image)
-        return self._merged(self._find([image] * len(few), few, 1))
+        faces = self._merged(self._find([image] * len(few), few, 1))
+        return [face for face in faces if has_middle_in(face.box, boxes)]
 
     def _at(self, images: Sequence[np.ndarray], scale: float) -> list[list[View]]:
         """What each of several images of one size shows at one scale, part by part."""
