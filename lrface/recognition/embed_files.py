@@ -111,7 +111,9 @@ def write_parts(file: IO[bytes], out: str | Path, parts: Sequence[Part], fingerp
     if not tables:
         name, reason = refused[0]
         first = reason if name in reason else f"{name}: {reason}"
-        raise LrfaceError(first if len(refused) == 1 else f"none of {len(refused):,} images can be used; the first one: {first}")
+        raise LrfaceError(
+            first if len(refused) == 1 else f"none of {len(refused):,} images can be used; the first one: {first}"
+        )
     table = {key: np.concatenate([each[key] for each in tables]) for key in tables[0]}
     write: Callable[..., None] = np.savez if Path(out).suffix == ".npz" else _write_parquet
     write(file, **table, model=fingerprint)
