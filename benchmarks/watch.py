@@ -8,8 +8,8 @@
 
 ``test-SIDE`` shows the first photo of each person, ``other-SIDE`` the second one, the sharp photo. ``train-SIDE`` shows
 other people, who are strangers to the gallery. ``several-SIDE``, where it is there, shows three photos of each person one after
-another, and one more is the sharp photo. Looks are given to people by the truth. Writes benchmarks/results/watch.json and watch.md;
-watch_small and watch_sharp are of ``--model lrface-small-16px`` and of ``--sharp dlib``, which the films need to have, too.
+another, and one more is the sharp photo. Looks are given to people by the truth. Writes benchmarks/results/watch.json and
+watch.md. The films need the same ``--model`` and ``--sharp``.
 """
 
 import sys
@@ -194,7 +194,6 @@ def main(
         "model_name": " + ".join([str(encoder.embedder.card.get("name")), *sharp]), "detector": encoder.detector,
         "code": code_version(),
         "film": read_json(work / f"test-{sides[0]}" / RECORD) | {"side": [float(side) for side in sides]},
-        "command": "python " + " ".join(sys.argv),
     }  # fmt: skip
     write_json(RESULTS / f"{name}.json", facts | {"results": results})
     with atomic_write(RESULTS / f"{name}.md", "w") as file:

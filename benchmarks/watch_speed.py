@@ -95,7 +95,7 @@ def speed(
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     result = {"rows": rows, "threads": threads, "detector": encoder.detector, "code": code_version()}
-    write_json(RESULTS / "watch_speed.json", result | {"command": "python " + " ".join(sys.argv)})
+    write_json(RESULTS / "watch_speed.json", result)
     click.echo(str(rows))
 
 
@@ -154,7 +154,6 @@ def hour(work: Path, clip: Path, seconds: float, every: int, min_face: float | N
         "seconds": seconds, "frames": round(seconds * RATE), "every": every, "memory": rows, "tracks": ended,
         "took": time.perf_counter() - started, "work": time.process_time() - worked, "at_the_end_mb": resident(),
         "journal_mb": (out / "journal.jsonl").stat().st_size / 1e6, "detector": encoder.detector, "code": code_version(),
-        "command": "python " + " ".join(sys.argv),
     }  # fmt: skip
     write_json(RESULTS / "watch_hour.json", result)
 

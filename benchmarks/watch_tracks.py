@@ -166,7 +166,6 @@ def main(work: Path, lfw: Path, pairs: tuple[Path, ...], count: int) -> None:
         sys.exit(2)
     facts = {
         "frames": FRAMES, "detector": encoder.detector, "model": encoder.embedder.fingerprint, "code": code_version(),
-        "command": "python " + " ".join(sys.argv),
     }  # fmt: skip
     write_json(RESULTS / "watch_tracks.json", facts | {"rows": rows})
     with atomic_write(RESULTS / "watch_tracks.md", "w") as file:
