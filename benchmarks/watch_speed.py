@@ -50,23 +50,30 @@ def main() -> None:
 
 
 def follow(clip: Path, encoder: FaceEncoder, options: WatchOptions) -> dict[str, Any]:
-    """Frames of the video per second of processor time, and the share of each stage."""
-    watch = Watch(open_source(clip, print), encoder, None, options, print)
+    """Frames of the video per second by the clock and of processor time; in a second run, the share of each stage."""
+    started, worked = time.perf_counter(), time.process_time()
+    _watch(clip, encoder, options)
+    took, work = time.perf_counter() - started, time.process_time() - worked
     profile = Profile(time.process_time)
     worked = time.process_time()
     profile.enable()
-    for _ in watch.run():
-        pass
+    _watch(clip, encoder, options)
     profile.disable()
-    work = time.process_time() - worked
-    took = {(Path(file).name, name): row[3] for (file, _, name), row in Stats(profile).stats.items()}  # type: ignore[attr-defined]
-    shares = {stage: sum(took.get(each, 0.0) for each in names) / work for stage, names in STAGES.items()}
+    whole = time.process_time() - worked
+    spent = {(Path(file).name, name): row[3] for (file, _, name), row in Stats(profile).stats.items()}  # type: ignore[attr-defined]
+    shares = {stage: sum(spent.get(each, 0.0) for each in names) / whole for stage, names in STAGES.items()}
     return {
         "every": options.every,
         "search": options.search,
+        "frames_a_second": FRAMES / took,
         "frames_a_second_of_work": FRAMES / work,
         "shares": {stage: round(share, 4) for stage, share in shares.items()},
     }
+
+
+def _watch(clip: Path, encoder: FaceEncoder, options: WatchOptions) -> None:
+    for _ in Watch(open_source(clip, print), encoder, None, options, print).run():
+        pass
 
 
 @main.command()
@@ -136,6 +143,7 @@ def resident() -> float:
 @click.option("--min-face", type=float, default=None, help="As for lrface watch.")
 def hour(work: Path, clip: Path, seconds: float, every: int, min_face: float | None) -> None:
     """Watch a looped clip, and note memory on the way."""
+    work.mkdir(parents=True, exist_ok=True)
     path, out = work / "hour.mp4", work / "hour"
     if not path.exists():
         loop(clip, path, seconds)
