@@ -1,4 +1,4 @@
-"""Fit the map from the teachers' embeddings to the embedding space of a student. It is used to train more students in this space.
+"""Fit the map from the teachers' embeddings to the embedding space of a student. A family embeds sharp faces with it.
 
     python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 --store data/joined_store --holdout 300 \\
         --teacher data/dlib_resnet.onnx --out data/family_map.safetensors

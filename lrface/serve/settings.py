@@ -95,7 +95,7 @@ def read_token(path: str | Path | None) -> str | None:
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        reason = (error.strerror or error) if isinstance(error, OSError) else "it is not text"
         raise LrfaceError(f"cannot read the token file {path}: {reason}") from error
     if not token:
         raise LrfaceError(f"the token file {path} is empty")

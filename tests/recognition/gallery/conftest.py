@@ -1,9 +1,10 @@
 """Galleries to test with."""
 
 import pytest
-from gallery_stub import encoder
+from gallery_stub import MODEL, encoder
 
 from lrface.recognition.gallery import Gallery
+from lrface.recognition.gallery.stores import open_store
 
 
 @pytest.fixture
@@ -17,6 +18,20 @@ def place(request, tmp_path):
     if request.param == "sqlite":
         return tmp_path / "gallery"
     return request.getfixturevalue("postgres").address()
+
+
+@pytest.fixture
+def store(place):
+    """The store of a gallery at ``place``."""
+    opened = open_store(place, lambda: MODEL)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def schema(place):
+    """Of the tables of a ``place`` in PostgreSQL."""
+    return place.partition("schema=")[2]
 
 
 @pytest.fixture

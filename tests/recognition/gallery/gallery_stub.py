@@ -13,6 +13,10 @@ from lrface.models.preprocessing import Preprocessing
 from lrface.recognition.encoder import FaceEncoder
 
 DIM = 32
+
+#: Fingerprint, name and dimensions, for a store without an encoder.
+MODEL = ("f" * 64, "stub", DIM)
+
 THRESHOLDS = {"0.1": 0.3, "0.01": 0.5, "0.001": 0.6}
 
 

@@ -10,15 +10,6 @@ from lrface.errors import LrfaceError
 from lrface.recognition.gallery.protocol import NameTakenError, NewFace
 from lrface.recognition.gallery.stores import open_store
 
-MODEL = ("f" * 64, "stub", DIM)
-
-
-@pytest.fixture
-def store(place):
-    opened = open_store(place, lambda: MODEL)
-    yield opened
-    opened.close()
-
 
 def faces(count, seed=0):
     return [NewFace(row, bytes([seed, number]), f"{number}.jpg") for number, row in enumerate(embeddings(count, seed))]

@@ -10,7 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 from gallery_stub import embeddings, encoder, fill, image
-from test_gallery_store import MODEL, counted, enrol
+from test_gallery_store import counted, enrol
 
 from lrface.errors import LrfaceError
 from lrface.recognition.gallery import Gallery
@@ -27,19 +27,6 @@ def place(postgres):
 def folder(place):
     """For ``make``."""
     return place
-
-
-@pytest.fixture
-def schema(place):
-    """Of the tables of ``place``."""
-    return place.partition("schema=")[2]
-
-
-@pytest.fixture
-def store(place):
-    opened = open_store(place, lambda: MODEL)
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import sys
 from contextlib import closing
 
 import pytest
-from gallery_stub import encoder, image
-from test_gallery_store import MODEL, enrol, state
+from gallery_stub import MODEL, encoder, image
+from test_gallery_store import enrol, state
 
 from lrface.errors import LrfaceError
 from lrface.recognition.gallery import Gallery
@@ -27,19 +27,6 @@ def folder(place):
 def host(postgres):
     """The end of an address: where the server's socket is."""
     return "?host=" + postgres.uri().partition("?host=")[2]
-
-
-@pytest.fixture
-def schema(place):
-    """Of the tables of ``place``."""
-    return place.partition("schema=")[2]
-
-
-@pytest.fixture
-def store(place):
-    opened = open_store(place, lambda: MODEL)
-    yield opened
-    opened.close()
 
 
 def refusal(place, model=lambda: MODEL):

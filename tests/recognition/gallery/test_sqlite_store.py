@@ -5,8 +5,8 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from gallery_stub import DIM
-from test_gallery_store import MODEL, enrol, state
+from gallery_stub import DIM, MODEL
+from test_gallery_store import enrol, state
 
 from lrface.errors import LrfaceError
 from lrface.recognition.gallery import database
