@@ -2,12 +2,12 @@
 
     python benchmarks/family.py --images data/lfw_mtcnn --pairs lfw/pairsDevTest.txt --name view1 \\
         --model lrface --model lrface-r18-16px --peer FaceNet=data/facenet_casia.onnx --peer dlib=data/dlib_resnet.onnx \\
-        --teacher data/facenet_casia.onnx --teacher data/dlib_resnet.onnx
+        --sharp data/dlib_resnet.onnx --sharp data/mobilefacenet.onnx
 
 LR-LR reduces both faces of a pair. HR-LR reduces one of them, each in turn. The models do not know the size: a family measures
 the pixels of detail itself. Peers get the reduced face, enlarged again. Each peer is measured with its embeddings unchanged, and
-with the mean embedding of these images subtracted; the better AUC counts. ``--teacher`` also measures the family with its
-teachers for sharp faces. The results go to benchmarks/results/family/.
+with the mean embedding of these images subtracted; the better AUC counts. ``--sharp`` also measures the shipped family with this
+teacher for sharp faces. The results go to benchmarks/results/family/.
 """
 
 import sys
@@ -135,7 +135,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 @click.option("--name", required=True, help="Name of the files to write.")
 @click.option("--model", "models", multiple=True, help="A shipped model or family, or a file; repeatable.")
 @click.option("--peer", "peers", multiple=True, help="LABEL=FILE of another network; repeatable.")
-@click.option("--teacher", "teachers", multiple=True, help="A teacher of the shipped family; repeatable.")
+@click.option("--sharp", "teachers", multiple=True, help="A teacher of the shipped family; each is measured; repeatable.")
 @click.option("--side", "sides", multiple=True, type=int, help="Sides to measure; all of 8 to 112 px if none.")
 @click.option("--add", is_flag=True, help="Keep the rows of other models that the file already has.")
 @click.option("--title", default="LFW View 1 test", show_default=True, help="Title of the figure.")
@@ -147,9 +147,9 @@ def main(
     try:
         pairs = from_store(images, lists)
         contenders = [Contender(Path(model).stem, FaceEncoder.load(model, "none"), False) for model in models]
-        if teachers:
-            sharp = FaceEncoder.load(None, "none", sharp=teachers)
-            contenders.append(Contender(f"{sharp.embedder.card['name']} + teachers", sharp, False))
+        for teacher in teachers:
+            sharp = FaceEncoder.load(None, "none", sharp=[teacher])
+            contenders.append(Contender(f"{sharp.embedder.card['name']} + {Path(teacher).stem}", sharp, False))
         contenders += [Contender(label, FaceEncoder.load(file, "none"), True) for label, file in _named(peers)]
         facts = {"pairs": pairs.name, "alignment": pairs.alignment, "operator": "bilinear-antialias"}
         kept = _measured_before(RESULTS / f"{name}.json", facts, {c.label for c in contenders}) if add else []

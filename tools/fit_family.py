@@ -1,7 +1,9 @@
 """Fit the map from the teachers' embeddings to the embedding space of a student. A family embeds sharp faces with it.
 
     python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 --store data/joined_store --holdout 300 \\
-        --teacher data/dlib_resnet.onnx --out data/family_map.safetensors
+        --teacher data/dlib_resnet.onnx --out data/dlib.map.safetensors
+    python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 --back 0.1 --weights 0.5 0.5 --store data/faces_store \
+        --holdout 300 --teacher data/mobilefacenet.onnx --out data/mobilefacenet.map.safetensors
 
 The student gets each training face reduced; the teachers get the crop at full size. Held-out identities are not used.
 """
@@ -11,20 +13,22 @@ from pathlib import Path
 
 import click
 import numpy as np
+from join_faces import sharp_among
 
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.eval.embeddings import flip_sum
 from lrface.models.embedder import open_embedder
-from lrface.models.teacher_map import TeacherMap, fit_map
+from lrface.models.teacher_map import WEIGHTS, TeacherMap, fit_back, fit_map
 from lrface.train.recipe import DataSection
 from lrface.train.split import split_store
 from lrface.train.teacher_cache import cached_embeddings
 
 
 def make_map(
-    student: str, store: Store, teachers: list[str], holdout: int, ridge: float, power: float, threads: int | None
-) -> TeacherMap:
+    student: str, store: Store, teachers: list[str], holdout: int, ridge: float, power: float, threads: int | None,
+    back: float | None = None, weights: tuple[float, float] = WEIGHTS, sharp: Path | None = None,
+) -> TeacherMap:  # fmt: skip
     """Embed the training faces by the student and by the teachers, and fit the map.
 
     Raises:
@@ -43,8 +47,14 @@ def make_map(
         "images": len(train),
         "ridge": ridge,
         "power": power,
+        "back": back,
     }
-    return TeacherMap(tuple(teacher.fingerprint for teacher in opened), centres, matrix, bias, facts)
+    way_back = None
+    if back is not None:
+        chosen = np.ones(len(train), bool) if sharp is None else sharp_among(store, sharp)[train]
+        way_back = fit_back([part[chosen] for part in parts], embeddings[chosen], back)
+    fingerprints = tuple(teacher.fingerprint for teacher in opened)
+    return TeacherMap(fingerprints, centres, matrix, bias, facts, way_back, weights)
 
 
 @click.command()
@@ -58,15 +68,26 @@ def make_map(
     "--ridge", default=0.3, show_default=True, help="Ridge penalty in units of the joined embeddings' mean variance."
 )
 @click.option("--power", default=0.5, show_default=True, help="Power of the map's singular values.")
+@click.option(
+    "--back", type=float, default=None, help="Ridge penalty of the map back to the teachers; none without it."
+)
+@click.option(
+    "--weights",
+    nargs=2,
+    type=float,
+    default=WEIGHTS,
+    show_default=True,
+    help="Weight of the shared part for a sharp face, and for any other.",
+)
 @click.option("--threads", type=int, default=None, help="CPU threads.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The map file to write.")
 def main(
-    student: str, store: Path, teachers: tuple[str, ...], holdout: int, ridge: float, power: float, threads: int | None,
-    out: Path,
+    student: str, store: Path, teachers: tuple[str, ...], holdout: int, ridge: float, power: float, back: float | None,
+    sharp: Path | None, weights: tuple[float, float], threads: int | None, out: Path,
 ) -> None:  # fmt: skip
     """Fit the map onto the space of STUDENT."""
     try:
-        make_map(student, Store(store), list(teachers), holdout, ridge, power, threads).save(out)
+        make_map(student, Store(store), list(teachers), holdout, ridge, power, threads, back, weights, sharp).save(out)
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

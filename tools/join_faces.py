@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pyarrow.parquet as pq
 
 from lrface.data.store import Store
@@ -46,6 +47,28 @@ def sharp_images(folder: Path, unknown: bool) -> list[tuple[str, Path]]:
             who = f"{number:05d}" if number >= 0 else UNKNOWN
             found.append((f"{who}/{Path(row['path']).name}", folder / row["path"]))
     return found
+
+
+def sharp_among(store: Store, folder: Path) -> np.ndarray:
+    """Which images of a joined store come from the sharp part: bool ``[len(store)]``.
+
+    Args:
+        store: the joined store.
+        folder: of the sharp part, with ``index.csv``.
+
+    Raises:
+        LrfaceError: the index cannot be read, or names no image of the store.
+    """
+    names = {str(Path(name).with_suffix("")) for name, _ in sharp_images(folder, True)}
+    rows = [
+        str(Path(row["path"]).with_suffix("")) in names
+        for shard in store.folders
+        for row in pq.read_table(shard / "manifest.parquet", columns=["path", "status"]).to_pylist()
+        if row["status"] == "ok"
+    ]
+    if not any(rows):
+        raise LrfaceError(f"{folder / 'index.csv'} names no image of {store.path}: was the store joined from it?")
+    return np.array(rows)
 
 
 def join(blurred: Path, sharp: Path, out: Path, unknown: bool) -> tuple[int, int]:

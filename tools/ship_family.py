@@ -1,17 +1,19 @@
 """Make a family of shipped models that share an embedding space: the range of detail of each, and the calibration.
 
     python tools/ship_family.py lrface --member lrface-small-16px:0 \\
-        --map data/family_map.safetensors --sharp 18 --teacher data/dlib_resnet.onnx \\
+        --top data/dlib.map.safetensors 18 data/dlib_resnet.onnx \\
+        --top data/mobilefacenet.map.safetensors 22 data/mobilefacenet.onnx \\
         --store data/joined_store --images data/lfw_mtcnn --pairs lfw/pairsDevTrain.txt --pairs lfw/pairsDevTest.txt
 
 The members must be shipped before (tools/ship.py). The boundaries are chosen on LFW View 1; see benchmarks/family.py. Thresholds
-and probabilities are fitted twice: for the students alone, and with the teachers for the sharpest faces. What
+and probabilities are fitted for the students alone, and for each top member, with its teachers for the sharpest faces. What
 tools/calibrate_looks.py measured is kept if the students are the same.
 """
 
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +49,32 @@ def calibrated(family: Family, sources: list[Source], faces: int, seed: int = 0)
     return {"thresholds": thresholds, CARD_KEY: calibration.as_dict()}
 
 
-def record_of(name: str, members: list[tuple[str, float]], top: float | None, teachers: list[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Top:
+    """A top member.
+
+    Attributes:
+        mapping: the map file, NAME.map.safetensors.
+        detail: minimum pixels of detail of the faces that its teachers embed.
+        teachers: files, in the map's order.
+    """
+
+    mapping: Path
+    detail: float
+    teachers: tuple[str, ...]
+
+    def file(self, family: str) -> str:
+        """The name of its map in the package."""
+        return f"{family}.{self.mapping.name}"
+
+
+def record_of(name: str, members: list[tuple[str, float]], tops: Sequence[Top]) -> dict[str, Any]:
     """The content of the family's file before the calibration.
 
     Args:
         name: of the family.
         members: model and minimum pixels of detail of each member.
-        top: minimum pixels of detail of the faces that the teachers embed; None: no teachers.
-        teachers: models in the map's order.
+        tops: the top members.
 
     Raises:
         LrfaceError: a member cannot be opened, or the members' embeddings differ in length.
@@ -66,11 +86,11 @@ def record_of(name: str, members: list[tuple[str, float]], top: float | None, te
         listed.append({"model": model, "fingerprint": embedder.fingerprint, "detail": detail})
     if len(dims) != 1:
         raise LrfaceError(f"the members' embeddings differ in length ({sorted(dims)}): they share no space")
-    record = {"format": FORMAT, "name": name, "dim": dims.pop(), "members": listed, "card": {}}
-    if top is not None:
-        names = [str(open_embedder(teacher, threads=1).card.get("source", teacher)) for teacher in teachers]
-        record["sharp"] = {"map": f"{name}.map.safetensors", "detail": top, "teachers": names, "card": {}}
-    return record
+    listed_tops = []
+    for top in tops:
+        names = [str(open_embedder(teacher, threads=1).card.get("source", teacher)) for teacher in top.teachers]
+        listed_tops.append({"map": top.file(name), "detail": top.detail, "teachers": names, "card": {}})
+    return {"format": FORMAT, "name": name, "dim": dims.pop(), "members": listed, "card": {}, "sharp": listed_tops}
 
 
 def keep_looks(record: dict[str, Any], before: dict[str, Any] | None) -> None:
@@ -86,16 +106,15 @@ def keep_looks(record: dict[str, Any], before: dict[str, Any] | None) -> None:
             record["card"][CARD_KEY][LOOKS_KEY] = looks
 
 
-def install(name: str, record: dict[str, Any], mapping: Path | None) -> Path:
-    """Write the family's file and map into the package, and enter them in its listing."""
+def install(name: str, record: dict[str, Any], tops: Sequence[Top]) -> Path:
+    """Write the family's file and maps into the package, and enter them in its listing."""
     path = shipped.WEIGHTS / f"{name}.json"
     write_json(path, record)
     files = [path]
-    if mapping is not None:
-        files.append(shipped.WEIGHTS / f"{name}.map.safetensors")
-        if mapping.resolve() != files[-1].resolve():
-            with atomic_write(files[-1]) as written:
-                written.write(mapping.read_bytes())
+    for top in tops:
+        files.append(shipped.WEIGHTS / top.file(name))
+        with atomic_write(files[-1]) as written:
+            written.write(top.mapping.read_bytes())
     listing = shipped.listing()
     listing["families"] = {**listing.get("families", {}), name: path.name}
     listing["family"] = name
@@ -116,38 +135,37 @@ def _member(text: str) -> tuple[str, float]:
 @click.argument("name")
 @click.option("--member", "members", multiple=True, required=True, help="MODEL:PIXELS, the least detail; repeatable.")
 @click.option(
-    "--map", "mapping", type=click.Path(path_type=Path), default=None, help="Map of the teachers to the space."
-)
-@click.option("--sharp", "top", type=float, default=None, help="Least detail of the faces that teachers embed.")
-@click.option("--teacher", "teachers", multiple=True, help="A teacher, in the map's order; repeatable.")
+    "--top", "tops", nargs=3, type=(click.Path(exists=True, dir_okay=False, path_type=Path), float, str), multiple=True,
+    help="MAP PIXELS TEACHER[,TEACHER]: a top member, the least detail of its faces, its teachers in the map's order; "
+    "repeatable.",
+)  # fmt: skip
 @click.option("--store", type=click.Path(), required=True, help="The store that the members were trained on.")
 @click.option("--holdout", default=300, show_default=True, help="Identities that were held out of it.")
 @click.option("--images", type=click.Path(), default=None, help="Another store, of the images that the pairs name.")
 @click.option("--pairs", type=click.Path(), multiple=True, help="Lists of pairs in LFW's format, View 1's; repeatable.")
 @click.option("--faces", default=12000, show_default=True, help="Embeddings of each source.")
 def main(
-    name: str, members: tuple[str, ...], mapping: Path | None, top: float | None, teachers: tuple[str, ...], store: str,
-    holdout: int, images: str | None, pairs: tuple[str, ...], faces: int,
+    name: str, members: tuple[str, ...], tops: tuple[tuple[Path, float, str], ...], store: str, holdout: int,
+    images: str | None, pairs: tuple[str, ...], faces: int,
 ) -> None:  # fmt: skip
     """Put the family NAME into the package, and make it the one that is opened when nothing is named."""
     start = time.perf_counter()
     try:
-        if (mapping is None) != (top is None) or bool(teachers) != (top is not None):
-            raise LrfaceError("--map, --sharp and --teacher belong together")
         opened = Store(store)
         section = DataSection(store=store, holdout_identities=holdout).model_dump()
         sources = [held_out_source(opened, {"recipe": {"data": section}, "data": {"fingerprint": opened.fingerprint}})]
         if images:
             sources.append(listed_source(images, pairs))
-        record = record_of(name, [_member(text) for text in members], top, list(teachers))
+        listed = [Top(mapping, detail, tuple(teachers.split(","))) for mapping, detail, teachers in tops]
+        record = record_of(name, [_member(text) for text in members], listed)
         found = shipped.find_family(name)
         before = read_json(found) if found else None
-        path = install(name, record, mapping)
+        path = install(name, record, listed)
         record["card"] = calibrated(open_family(path, threads=1), sources, faces)
         keep_looks(record, before)
-        if top is not None:
-            record["sharp"]["card"] = calibrated(open_family(path, teachers, threads=1), sources, faces)
-        install(name, record, None if mapping is None else path.with_name(f"{name}.map.safetensors"))
+        for top, entry in zip(listed, record["sharp"], strict=True):
+            entry["card"] = calibrated(open_family(path, top.teachers, threads=1), sources, faces)
+        install(name, record, listed)
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

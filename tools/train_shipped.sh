@@ -2,8 +2,8 @@
 # All steps from faces to the shipped models: teachers, stores, training, thresholds, int8, checksums.
 #   LRFACE_DATA=/data tools/train_shipped.sh RUNS [DEVICE]
 # Needs $LRFACE_DATA/celeba with landmarks.csv, $LRFACE_DATA/faces with index.csv (sharp crops, some of nobody in particular),
-# $LRFACE_DATA/mobilefacenet_a.onnx (insightface's MobileFaceNet, ArcFace on MS1M), and $LRFACE_DATA/lfw with images and View 1
-# (pairsDevTrain.txt, pairsDevTest.txt), on which int8 is checked. After a kill, run the same command again. DEVICE is auto,
+# $LRFACE_DATA/mobilefacenet.param and .bin (insightface's MobileFaceNet, ArcFace on MS1M: see tools/convert_mobilefacenet.py), and
+# $LRFACE_DATA/lfw with images and View 1 (pairsDevTrain.txt, pairsDevTest.txt), on which int8 is checked. After a kill, run the same command again. DEVICE is auto,
 # cpu, cuda, ...
 set -euo pipefail
 runs=$(realpath -m "${1:?where to write the runs}")
@@ -14,6 +14,7 @@ data=$LRFACE_DATA
 
 [ -f "$data/facenet_casia.onnx" ] || python tools/convert_facenet.py --out "$data/facenet_casia.onnx"
 [ -f "$data/dlib_resnet.onnx" ] || python tools/convert_dlib.py --out "$data/dlib_resnet.onnx"
+[ -f "$data/mobilefacenet.onnx" ] || python tools/convert_mobilefacenet.py "$data/mobilefacenet.param" --out "$data/mobilefacenet.onnx"
 lrface prepare "$data/celeba" --landmarks "$data/celeba/landmarks.csv" --out "$data/celeba_store"
 python tools/join_faces.py --blurred "$data/celeba_store" --sharp "$data/faces" --out "$data/joined"
 lrface prepare "$data/joined" --detector none --out "$data/joined_store"
@@ -32,15 +33,20 @@ make_model() {  # RECIPE NAME STORE [OPTIONS of ship.py]: train, calibrate, ship
   python tools/ship.py "$run/last.safetensors" "$name" --facts "lrface/weights/$name.yaml" --calibration "$data/$store" "${view1[@]}" "${@:4}"
 }
 
-make_model shipped_r18_16px lrface-r18-16px celeba_store
+make_model shipped_r18_16px lrface-r18-16px faces_store
 make_model shipped_small_16px lrface-small-16px faces_store
 
-# The family needs a map from dlib's network to the space of lrface-small-16px; its ridge and power, and the weights in
-# lrface/models/fusion.py, were chosen together: see benchmarks/results/trials.md.
-[ -f "$data/family_map.safetensors" ] || python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 \
-  --store "$data/joined_store" --teacher "$data/dlib_resnet.onnx" --out "$data/family_map.safetensors"
-python tools/ship_family.py lrface --member lrface-small-16px:0 --map "$data/family_map.safetensors" --sharp 18 \
-  --teacher "$data/dlib_resnet.onnx" --store "$data/joined_store" "${view1[@]}" --faces 6000
+# The family's top members need maps between the teachers and the space of lrface-small-16px. Ridge, power and weights of each were
+# chosen together: see benchmarks/results/trials.md.
+fit_map() {  # NAME TEACHER [OPTIONS of fit_family.py]
+  local map=$data/$1.map.safetensors
+  [ -f "$map" ] || python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 --teacher "$2" --out "$map" "${@:3}"
+}
+fit_map dlib "$data/dlib_resnet.onnx" --store "$data/joined_store"
+fit_map mobilefacenet "$data/mobilefacenet.onnx" --store "$data/faces_store" --back 0.1 --sharp "$data/faces" --weights 0.5 0.5
+python tools/ship_family.py lrface --member lrface-small-16px:0 --store "$data/joined_store" "${view1[@]}" --faces 6000 \
+  --top "$data/dlib.map.safetensors" 18 "$data/dlib_resnet.onnx" \
+  --top "$data/mobilefacenet.map.safetensors" 22 "$data/mobilefacenet.onnx"
 for side in 12 16 24; do
   PYTHONPATH=tools python benchmarks/watch_film.py "$runs/film-$side" --lfw "$data/lfw/images" --pairs "$data/lfw/pairsDevTrain.txt" --side "$side"
 done

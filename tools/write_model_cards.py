@@ -7,6 +7,7 @@ Nothing is typed by hand: facts and thresholds come from each model file, figure
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,30 @@ def card(model: str, rows: list[dict[str, Any]]) -> list[str]:
     ]
     if whitening:
         lines.append(f"- Whitened within {whitening['images']:,} training images, shrinkage {whitening['shrinkage']:g}")
+    if metric := facts.get("metric"):
+        lines.append(
+            f"- Metric: the student's own with weight {metric['weight']:g}, the rest from its linear prediction of the embedding "
+            f"of {metric['teacher']}, fitted on {metric['images']:,} sharp training images"
+        )
     lines += ["", *figures(rows, model)]
     calibration = Calibration.from_card(facts)
     return lines + (thresholds(calibration) if calibration else [])
 
 
+def short_name(top: Mapping[str, Any]) -> str:
+    """The name of a top member: that of its map, FAMILY.NAME.map.safetensors."""
+    return str(top["map"]).split(".")[1]
+
+
+def family_parts(record: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The family alone and with each of its top members: the name in tables, and the card."""
+    name = record["name"]
+    tops = [(f"{name} + {short_name(top)}", top["card"]) for top in record.get("sharp", [])]
+    return [(name, record["card"]), *tops]
+
+
 def family_card(name: str, rows: list[dict[str, Any]]) -> list[str]:
-    """The section of one family, alone and with its teachers."""
+    """The section of one family, alone and with each of its top members."""
     path = shipped.find_family(name)
     assert path is not None
     record = json.loads(path.read_text())
@@ -105,21 +123,16 @@ def family_card(name: str, rows: list[dict[str, Any]]) -> list[str]:
     lines += [
         f"- Faces with {each['detail']:g} and more pixels of detail: {each['model']}" for each in record["members"]
     ]
-    parts = [(name, record["card"])]
-    if top := record.get("sharp"):
+    for top in record.get("sharp", []):
         lines.append(
-            f"- With teachers (`--sharp`), faces with {top['detail']:g} and more pixels of detail are embedded by the last of "
-            f"these models together with {', '.join(top['teachers'])}, see "
+            f"- {name} + {short_name(top)} (`--sharp`): faces with {top['detail']:g} and more pixels of detail are embedded by the "
+            f"last of these models together with {', '.join(top['teachers'])}; see "
             "[one space for small and large faces](low-resolution.md#sharp-faces-one-space-for-small-and-large-ones)"
         )
-        parts.append((f"{name} + ", top["card"]))
     lines.append("")
-    for label, facts in parts:
-        lines += [f"### {name}{' with teachers' if label != name else ''}", ""]
-        for model in sorted(
-            {row["model"] for row in rows if row["model"] == label or row["model"].startswith(f"{name} + ")}
-        ):
-            lines += figures(rows, model) if (model == name) == (label == name) else []
+    for label, facts in family_parts(record):
+        lines += [f"### {label}", ""]
+        lines += figures(rows, label) if any(row["model"] == label for row in rows) else []
         if calibration := Calibration.from_card(facts):
             lines += thresholds(calibration, FAMILY_SIDES, facts=False)
             lines += thresholds(calibration, FAMILY_SIDES, other=FAMILY_SIDES[-1])

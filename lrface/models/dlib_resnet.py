@@ -8,7 +8,6 @@ file takes any batch size. It includes the normalisation of the input; the affin
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from lrface.errors import LrfaceError
 from lrface.files import atomic_write, file_digest
+from lrface.models.onnx_graph import INSTALL, Graph, cached
 from lrface.runtimes.session import load_onnxruntime
 
 PACKAGE = "face-recognition-models"
@@ -42,9 +42,6 @@ BLOCKS = [
     for block in range(blocks)
 ]
 TOLERANCE = 1e-4
-
-#: The advice in errors about a missing package.
-INSTALL = "pip install 'lrface[sharp]'"
 
 
 class Reader:
@@ -106,70 +103,40 @@ def read_weights(content: bytes) -> tuple[np.ndarray, list[tuple[np.ndarray, np.
     return means, convolutions, reader.tensor().reshape(inputs, outputs)
 
 
-class Graph:
-    """Collects ONNX nodes one by one."""
+def convolution(graph: Graph, x: str, layer: tuple[np.ndarray, np.ndarray], stride: int) -> str:
+    """Add a convolution. dlib pads only convolutions of stride 1."""
+    filters, biases = map(graph.constant, layer)
+    side = layer[0].shape[2]
+    pad = side // 2 if stride == 1 else 0
+    return graph.add("Conv", x, filters, biases, kernel_shape=[side] * 2, strides=[stride] * 2, pads=[pad] * 4)
 
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.weights: list[Any] = []
 
-    def constant(self, values: np.ndarray) -> str:
-        """Add a weight; returns its name."""
-        from onnx import numpy_helper
-
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node; returns the name of its result."""
-        from onnx import helper
-
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
-
-    def convolution(self, x: str, layer: tuple[np.ndarray, np.ndarray], stride: int) -> str:
-        """Add a convolution. dlib pads only convolutions of stride 1."""
-        filters, biases = map(self.constant, layer)
-        side = layer[0].shape[2]
-        pad = side // 2 if stride == 1 else 0
-        return self.add("Conv", x, filters, biases, kernel_shape=[side] * 2, strides=[stride] * 2, pads=[pad] * 4)
-
-    def pad(self, x: str, channels: int = 0, side: int = 0) -> str:
-        """Add zeros after the last channel, below and to the right."""
-        if not channels and not side:
-            return x
-        return self.add("Pad", x, self.constant(np.array([0, 0, 0, 0, 0, channels, side, side], np.int64)))
+def add_zeros(graph: Graph, x: str, channels: int = 0, side: int = 0) -> str:
+    """Add zeros after the last channel, below and to the right."""
+    if not channels and not side:
+        return x
+    return graph.add("Pad", x, graph.constant(np.array([0, 0, 0, 0, 0, channels, side, side], np.int64)))
 
 
 def build(means: np.ndarray, convolutions: list[tuple[np.ndarray, np.ndarray]], matrix: np.ndarray) -> Any:
     """Make the ONNX model: float32 ``[n, 3, 150, 150]`` of 0 to 255 -> ``[n, 128]``."""
-    from onnx import TensorProto, checker, helper
-
     graph = Graph()
     x = graph.add("Sub", "faces", graph.constant(means.reshape(1, 3, 1, 1)))
     x = graph.add("Mul", x, graph.constant(np.array(1 / 256, np.float32)))
-    x = graph.add("Relu", graph.convolution(x, convolutions[0], 2))
+    x = graph.add("Relu", convolution(graph, x, convolutions[0], 2))
     x = graph.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
     channels, side = 32, ((SIZE - 7) // 2 + 1 - 3) // 2 + 1
     for (width, down), first, second in zip(BLOCKS, convolutions[1::2], convolutions[2::2], strict=True):
-        y = graph.add("Relu", graph.convolution(x, first, 2 if down else 1))
-        y = graph.convolution(y, second, 1)
+        y = graph.add("Relu", convolution(graph, x, first, 2 if down else 1))
+        y = convolution(graph, y, second, 1)
         if down:  # dlib adds maps of different sizes as if the smaller one were padded with zeros
             x = graph.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
             convolved, side = (side - 3) // 2 + 1, side // 2
-            y, x = graph.pad(y, side=side - convolved), graph.pad(x, channels=width - channels)
+            y, x = add_zeros(graph, y, side=side - convolved), add_zeros(graph, x, channels=width - channels)
         x, channels = graph.add("Relu", graph.add("Add", x, y)), width
     x = graph.add("Flatten", graph.add("GlobalAveragePool", x))
     x = graph.add("MatMul", x, graph.constant(matrix))
-    faces = helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", 3, SIZE, SIZE])
-    result = helper.make_tensor_value_info(x, TensorProto.FLOAT, ["n", matrix.shape[1]])
-    made = helper.make_graph(graph.nodes, "dlib_resnet", [faces], [result], graph.weights)
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    checker.check_model(model)
-    helper.set_model_props(model, {"lrface": json.dumps(METADATA)})
-    return model
+    return graph.model("dlib_resnet", SIZE, x, matrix.shape[1], METADATA)
 
 
 def difference_from_dlib(weights: Path, model: bytes) -> float | None:
@@ -228,19 +195,5 @@ def cached_file() -> Path:
     Raises:
         LrfaceError: a package of the extra ``sharp`` is missing, or the cache cannot be written.
     """
-    try:
-        import onnx  # noqa: F401 (the conversion needs it, which is said before anything is written)
-        from platformdirs import user_cache_path
-    except ImportError as error:
-        raise LrfaceError(
-            f"dlib's network is converted with the package {error.name}, which is missing: {INSTALL}"
-        ) from error
-    path = user_cache_path("lrface") / f"dlib_resnet-{SHA256[:12]}.onnx"
-    if not path.is_file():
-        weights = find_weights()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LrfaceError(f"the cache {path.parent} cannot be made: {error.strerror}") from error
-        convert_file(weights, path, SHA256)
-    return path
+    name = f"dlib_resnet-{SHA256[:12]}.onnx"
+    return cached(name, "dlib's network", lambda path: convert_file(find_weights(), path, SHA256))

@@ -3,13 +3,13 @@
 The family's JSON file lists its members in order of detail. Each has the least pixels of detail for which it is used. The
 family's card has the thresholds and the calibration by the detail of both faces::
 
-    {"format": 2, "name": "lrface", "dim": 512,
+    {"format": 3, "name": "lrface", "dim": 256,
      "members": [{"model": NAME, "fingerprint": HEX, "detail": 0}, ...],
      "card": {"thresholds": {...}, "quality": {...}, ...},
-     "sharp": {"map": FILE, "detail": 18, "teachers": [NAME, ...], "card": {...}}}
+     "sharp": [{"map": FILE, "detail": 18, "teachers": [NAME, ...], "card": {...}}, ...]}
 
-``sharp`` is an optional top member for users who have the teachers' files: a student and the teachers embed the sharpest faces
-together, see :mod:`lrface.models.fusion`. A member is opened when its first face arrives.
+``sharp`` has the top members, of which users choose one by the teachers' files that they have: a student and the teachers embed the
+sharpest faces together, see :mod:`lrface.models.fusion`. A member is opened when its first face arrives.
 """
 
 import hashlib
@@ -24,14 +24,17 @@ from numpy.typing import NDArray
 
 from lrface.errors import LrfaceError
 from lrface.files import file_digest, read_json
-from lrface.models import dlib_resnet
+from lrface.models import dlib_resnet, ncnn
 from lrface.models.embedder import Embedder, open_embedder
 from lrface.models.fusion import Fusion, TeacherNetwork
 from lrface.models.preprocessing import Preprocessing
 from lrface.models.shipped import find
 from lrface.models.teacher_map import TeacherMap
 
-FORMAT = 2
+FORMAT = 3
+
+#: Part of a top member's fingerprint: it changes if the same map gives other embeddings.
+FUSION = 2
 
 #: Side in pixels of the crops that the teachers get.
 SHARP_SIDE = 112
@@ -166,8 +169,8 @@ def open_family(
 
     Args:
         path: its file, ``*.json``.
-        sharp: the teachers in the family's order, for the sharpest faces: files, or ``dlib`` for the network that the
-            extra ``sharp`` installs. If empty, the students embed all faces.
+        sharp: the teachers of one of the family's top members, in its order, for the sharpest faces: ONNX files, ``.param`` files
+            of ncnn, or ``dlib`` for the network that the extra ``sharp`` installs. If empty, the students embed all faces.
         device, threads, runtime: see :func:`lrface.models.embedder.open_embedder`.
 
     Raises:
@@ -183,31 +186,37 @@ def open_family(
             members.append(Member(str(each["model"]), str(each["fingerprint"]), float(each["detail"]), opener))
         name, dim, card, fusion = str(record["name"]), int(record["dim"]), dict(record["card"]), None
         if sharp:
-            top = record.get("sharp")
-            if top is None:
-                raise LrfaceError(f"the family {name} has no top rung for teachers: leave --sharp out")
-            fusion = Fusion(TeacherMap.load(Path(path).with_name(str(top["map"]))))
-            members.append(_teachers(Path(path), top, fusion.mapping, sharp, device, threads, members[-1].name))
-            card = dict(top["card"])
+            top, mapping, teachers = _top(Path(path), record, sharp, device, threads)
+            fusion, card = Fusion(mapping), dict(top["card"])
+            members.append(_teachers(Path(path), top, teachers, members[-1].name))
         return Family(name, members, dim, card, fusion)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LrfaceError(f"{path} is a damaged family of models: {error}") from error
 
 
-def _teachers(
-    path: Path, top: dict[str, Any], mapping: TeacherMap, files: Sequence[str | Path], device: str, threads: int | None,
-    student: str,
-) -> Member:  # fmt: skip
-    """Open the top member. The teachers' fingerprints are checked at once, so that no other networks are used by mistake."""
+def _top(
+    path: Path, record: dict[str, Any], files: Sequence[str | Path], device: str, threads: int | None
+) -> tuple[dict[str, Any], TeacherMap, list[Embedder]]:
+    """The top member for these teachers. Their fingerprints are checked at once, so that no other networks are used by mistake."""
+    tops = record.get("sharp", [])
+    if not tops:
+        raise LrfaceError(f"the family {path.stem} has no top rung for teachers: leave --sharp out")
     teachers = [open_embedder(_teacher_file(file), device, threads) for file in files]
-    if tuple(teacher.fingerprint for teacher in teachers) != mapping.fingerprints:
-        raise LrfaceError(
-            f"--sharp {' '.join(map(str, files))}: only the networks that taught the space of {path.stem} can embed for it, "
-            f"in this order: {', '.join(map(str, top['teachers']))}"
-        )
+    fingerprints = tuple(teacher.fingerprint for teacher in teachers)
+    for top in tops:
+        mapping = TeacherMap.load(path.with_name(str(top["map"])))
+        if mapping.fingerprints == fingerprints:
+            return top, mapping, teachers
+    known = "; or ".join(", ".join(map(str, top["teachers"])) for top in tops)
+    raise LrfaceError(
+        f"--sharp {' '.join(map(str, files))}: only networks that taught the space of {path.stem} can embed for it: {known}"
+    )
+
+
+def _teachers(path: Path, top: dict[str, Any], teachers: Sequence[Embedder], student: str) -> Member:
     digest = file_digest(path.with_name(str(top["map"])))
     name = " + ".join([student, *(str(teacher).partition(",")[0] for teacher in top["teachers"])])
-    embedder = Embedder(TeacherNetwork(teachers), Preprocessing(SHARP_SIDE), f"{digest} {FORMAT}", {"name": name})
+    embedder = Embedder(TeacherNetwork(teachers), Preprocessing(SHARP_SIDE), f"{digest} {FUSION}", {"name": name})
     return Member(name, embedder.fingerprint, float(top["detail"]), lambda: embedder)
 
 
@@ -222,10 +231,13 @@ def family_files(path: str | Path, sharp: Sequence[str | Path] = ()) -> tuple[Pa
     """
     record = read_json(path)
     members = [find(str(each["model"])) or Path(str(each["model"])) for each in record["members"]]
-    top = [Path(path).with_name(str(record["sharp"]["map"])), *map(_teacher_file, sharp)] if sharp else []
-    return (Path(path), *members, *top)
+    maps = [Path(path).with_name(str(top["map"])) for top in record.get("sharp", [])] if sharp else []
+    return (Path(path), *members, *maps, *map(_teacher_file, sharp))
 
 
 def _teacher_file(name: str | Path) -> Path:
-    """The file of a teacher; ``dlib`` is the network in the package face-recognition-models."""
-    return dlib_resnet.cached_file() if str(name) == "dlib" and not Path(name).exists() else Path(name)
+    """The ONNX file of a teacher. ``dlib`` is the network in the package face-recognition-models; ncnn's format is converted."""
+    path = Path(name)
+    if str(name) == "dlib" and not path.exists():
+        return dlib_resnet.cached_file()
+    return ncnn.cached_file(path) if path.suffix == ncnn.SUFFIX else path

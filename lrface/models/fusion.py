@@ -7,12 +7,13 @@ student that sees 16 pixels.
 - A sharp face is ``[sqrt(w) c, sqrt(1 - w) o]``. ``o`` is the teachers' own embedding. ``c`` is the normalised sum of two
   embeddings: the student's, of the reduced face, and the teachers', mapped to the student's space
   (:class:`lrface.models.teacher_map.TeacherMap`).
-- Any other face is ``[sqrt(v) s, sqrt(1 - v) m]``. ``s`` is the student's embedding. ``m`` is the mean embedding of the teachers,
-  because the teachers do not embed this face.
+- Any other face is ``[sqrt(v) s, sqrt(1 - v) e]``. ``s`` is the student's embedding. ``e`` is the teachers' own embedding that
+  is to be expected: what a linear map predicts of it from ``s``, or the mean of all faces for teachers of which the student can
+  tell too little.
 
-``c``, ``o``, ``s`` and ``m`` have unit length, so the embeddings have unit length too. Two sharp faces are compared by both parts.
-In all other pairs the second part is almost constant, and the first part decides. The mean ``m`` and the weights ``w`` and ``v``
-keep the similarities of all kinds of pairs on one scale. The weights were chosen on LFW View 1: see benchmarks/results/trials.md.
+``c``, ``o``, ``s`` and ``e`` have unit length, so the embeddings have unit length too. The expectation ``e`` and the weights
+``w`` and ``v`` keep the similarities of all kinds of pairs on one scale. The map file holds the weights, which were chosen on
+LFW View 1: see benchmarks/results/trials.md.
 """
 
 from collections.abc import Sequence
@@ -22,13 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrface.models.embedder import Embedder
-from lrface.models.teacher_map import TeacherMap, normalised
-
-#: Weight w of the shared space in the embedding of a sharp face.
-SHARP_WEIGHT = 0.15
-
-#: Weight v of the shared space in the embedding of any other face.
-STUDENT_WEIGHT = 0.3
+from lrface.models.teacher_map import TeacherMap, normalised, side_by_side
 
 
 @dataclass(frozen=True)
@@ -55,8 +50,7 @@ class Fusion:
         Returns:
             float32 ``[n, dim]``, L2-normalised.
         """
-        mean = side_by_side(self.mapping.centres)
-        return _join(rows, np.broadcast_to(mean, (len(rows), len(mean))), STUDENT_WEIGHT)
+        return _join(rows, self.mapping.expected(rows), self.mapping.weights[1])
 
     def sharp(self, rows: np.ndarray, own: np.ndarray) -> NDArray[np.float32]:
         """Fuse the embeddings of sharp faces.
@@ -70,12 +64,7 @@ class Fusion:
         """
         ends = np.cumsum([len(centre) for centre in self.mapping.centres])[:-1]
         mapped = self.mapping(np.split(own, ends, axis=1))
-        return _join(normalised(rows + normalised(mapped)), normalised(own), SHARP_WEIGHT)
-
-
-def side_by_side(parts: Sequence[np.ndarray]) -> NDArray[np.float32]:
-    """Concatenate embeddings ``[..., d_k]`` of several teachers to unit length. Its cosine is the mean of their cosines."""
-    return normalised(np.concatenate([normalised(part) for part in parts], axis=-1))
+        return _join(normalised(rows + normalised(mapped)), normalised(own), self.mapping.weights[0])
 
 
 def _join(shared: np.ndarray, own: np.ndarray, weight: float) -> NDArray[np.float32]:

@@ -159,11 +159,15 @@ def package(tmp_path, monkeypatch):
     centres = tuple(rng.normal(0, 0.1, DIM).astype(np.float32) for _ in teachers)
     matrix, bias = rng.standard_normal((DIM, 2 * DIM)).astype(np.float32), rng.standard_normal(DIM).astype(np.float32)
     mapping = TeacherMap(tuple(t.fingerprint for t in teachers.values()), centres, matrix, bias)
-    mapping.save(tmp_path / "ladder.map.safetensors")
+    mapping.save(tmp_path / "ladder.both.map.safetensors")
+    TeacherMap(mapping.fingerprints[1:], centres[1:], matrix[:, DIM:], bias).save(tmp_path / "ladder.b.map.safetensors")
     record = {
-        "format": 2, "name": "ladder", "dim": DIM, "card": {"thresholds": THRESHOLDS},
+        "format": 3, "name": "ladder", "dim": DIM, "card": {"thresholds": THRESHOLDS},
         "members": [{"model": f"of {s}", "fingerprint": made[s].fingerprint, "detail": s - 16} for s in made],
-        "sharp": {"map": "ladder.map.safetensors", "detail": 40, "teachers": ["A", "B"], "card": {"thresholds": {}}},
+        "sharp": [
+            {"map": "ladder.both.map.safetensors", "detail": 40, "teachers": ["A", "B"], "card": {"thresholds": {}}},
+            {"map": "ladder.b.map.safetensors", "detail": 60, "teachers": ["B"], "card": {"thresholds": {"0.01": 0.4}}},
+        ],
     }  # fmt: skip
     (tmp_path / "ladder.json").write_text(json.dumps(record))
     listing = {
@@ -216,9 +220,18 @@ def test_a_gallery_without_the_teachers_is_refused_with_them(package, tmp_path):
         Gallery.open(tmp_path / "g", FaceEncoder.load(None, "none", sharp=("a", "b")))
 
 
+def test_the_top_member_is_that_of_the_teachers_at_hand(package):
+    encoder = FaceEncoder.load(None, "none", sharp=["b"])
+    assert [encoder.embedder.member_name(detail) for detail in (59.0, 60.0)] == ["of 32", "of 32 + B"]
+    assert encoder.thresholds == {0.01: 0.4}
+    assert encoder.embedder.dim == DIM + DIM
+    both = FaceEncoder.load(None, "none", sharp=("a", "b"))
+    assert encoder.embedder.fingerprint != both.embedder.fingerprint
+
+
 @pytest.mark.parametrize("files", [("b", "a"), ("a",), ("of 16", "b")])
 def test_only_its_own_teachers_fuse(package, files):
-    with pytest.raises(LrfaceError, match="only the networks that taught"):
+    with pytest.raises(LrfaceError, match="only networks that taught the space of ladder can embed for it: A, B; or B"):
         FaceEncoder.load(None, "none", sharp=files)
 
 
@@ -227,15 +240,23 @@ def test_teachers_are_for_families(package):
         FaceEncoder.load("other", "none", sharp=("a", "b"))
 
 
+def test_a_teacher_in_ncnns_format_is_converted_first(package, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("lrface.models.family.ncnn.cached_file", lambda path: path.stem)
+        assert FaceEncoder.load(None, "none", sharp=[tmp_path / "b.param"]).embedder.member_name(99) == "of 32 + B"
+    with pytest.raises(LrfaceError, match=r"no file .*b\.param"):
+        FaceEncoder.load(None, "none", sharp=[tmp_path / "b.param"])
+
+
 def test_a_damaged_family_is_named(tmp_path):
     (tmp_path / "f.json").write_text('{"format": 1}')
     with pytest.raises(LrfaceError, match="not a family"):
         open_family(tmp_path / "f.json")
-    (tmp_path / "f.json").write_text('{"format": 2, "name": "f", "members": [{}]}')
+    (tmp_path / "f.json").write_text('{"format": 3, "name": "f", "members": [{}]}')
     with pytest.raises(LrfaceError, match="damaged family"):
         open_family(tmp_path / "f.json")
     bare = {
-        "format": 2,
+        "format": 3,
         "name": "f",
         "dim": 8,
         "card": {},

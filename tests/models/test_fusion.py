@@ -1,15 +1,18 @@
 """The top rung's embeddings against sums written out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lrface.data.synthetic import face
 from lrface.models.embedder import Embedder
-from lrface.models.fusion import SHARP_WEIGHT, STUDENT_WEIGHT, Fusion, TeacherNetwork, side_by_side
+from lrface.models.fusion import Fusion, TeacherNetwork
 from lrface.models.preprocessing import Preprocessing
-from lrface.models.teacher_map import TeacherMap, normalised
+from lrface.models.teacher_map import TeacherMap, normalised, side_by_side
 
 DIM, WIDTHS = 6, (4, 3)
+SHARP_WEIGHT, STUDENT_WEIGHT = 0.15, 0.3
 
 
 @pytest.fixture
@@ -66,6 +69,31 @@ def test_a_sharp_face_and_a_small_one_meet_in_the_shared_part(fusion, rng):
     shared = np.sqrt(STUDENT_WEIGHT) * sharp[0, :DIM] @ small[0]
     expected = shared + np.sqrt((1 - SHARP_WEIGHT) * (1 - STUDENT_WEIGHT)) * own[0] @ mean
     assert float(sharp[0] @ fusion.students(small)[0]) == pytest.approx(float(expected), abs=1e-6)
+
+
+@pytest.fixture
+def way_back(fusion, rng):
+    """A fusion that predicts the teachers' embedding, with its own weights."""
+    return Fusion(
+        replace(fusion.mapping, back=rng.standard_normal((sum(WIDTHS), DIM + 1)).astype(np.float32), weights=(0.6, 0.2))
+    )
+
+
+def test_a_small_face_has_the_embedding_that_is_to_be_expected_of_the_teachers(way_back, rng):
+    small = rows(rng, 3, DIM)
+    found = way_back.students(small)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    for row, face_ in zip(found.astype(np.float64), small.astype(np.float64), strict=True):
+        back = way_back.mapping.back.astype(np.float64)
+        predicted = np.array([line[:-1] @ face_ + line[-1] for line in back])
+        expected = [*(np.sqrt(0.2) * face_), *(np.sqrt(0.8) * predicted / np.linalg.norm(predicted))]
+        np.testing.assert_allclose(row, expected, atol=1e-6)
+
+
+def test_the_weights_of_the_map_count(way_back, fusion, rng):
+    student, own = rows(rng, 2, DIM), rows(rng, 2, *WIDTHS)
+    shared, plain = way_back.sharp(student, own)[:, :DIM], fusion.sharp(student, own)[:, :DIM]
+    np.testing.assert_allclose(shared / np.sqrt(0.6), plain / np.sqrt(SHARP_WEIGHT), atol=1e-6)
 
 
 class Sum:

@@ -1,10 +1,12 @@
 """From teachers' embeddings into a family's space."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lrface.errors import LrfaceError
-from lrface.models.teacher_map import TeacherMap, fit_map, join
+from lrface.models.teacher_map import WEIGHTS, TeacherMap, fit_back, fit_map, join
 
 N, DIMS, OUT = 60, (5, 3), 4
 
@@ -46,6 +48,36 @@ def test_a_power_lifts_what_the_student_sees_badly_and_keeps_the_directions():
     np.testing.assert_allclose(found, np.diag(np.sqrt(values * values.max())), atol=1e-5)
 
 
+def test_the_way_back_is_the_ridge_regression_the_other_way():
+    parts, student = drawn()
+    own = unit(np.concatenate([unit(part.astype(np.float64)) for part in parts], 1))
+    z, y = student - student.mean(0, dtype=np.float64), own - own.mean(0)
+    lam = 0.2 * np.trace(z.T @ z / N) / OUT
+    stacked = np.concatenate([z, np.sqrt(N * lam) * np.eye(OUT)])
+    weights = np.linalg.lstsq(stacked, np.concatenate([y, np.zeros((OUT, y.shape[1]))]), rcond=None)[0]
+    mapping = replace(made(parts, student), back=fit_back(parts, student, 0.2))
+    np.testing.assert_allclose(mapping.expected(student), unit(z @ weights + own.mean(0)), atol=1e-5)
+
+
+def test_without_a_way_back_the_mean_of_the_teachers_is_expected():
+    parts, student = drawn()
+    mapping = made(parts, student)
+    mean = unit(np.concatenate([unit(centre.astype(np.float64)) for centre in mapping.centres]))
+    np.testing.assert_allclose(mapping.expected(student[:3]), [mean] * 3, atol=1e-6)
+
+
+def test_the_way_back_and_the_weights_are_written(tmp_path):
+    parts, student = drawn()
+    mapping = replace(made(parts, student), back=fit_back(parts, student, 0.2), weights=(0.5, 0.4))
+    mapping.save(tmp_path / "map.safetensors")
+    read = TeacherMap.load(tmp_path / "map.safetensors")
+    np.testing.assert_array_equal(read.back, mapping.back)
+    assert read.weights == (0.5, 0.4)
+    replace(mapping, back=mapping.back[:, 1:]).save(tmp_path / "short")
+    with pytest.raises(LrfaceError, match="damaged"):
+        TeacherMap.load(tmp_path / "short")
+
+
 def test_what_is_written_is_read(tmp_path):
     parts, student = drawn()
     mapping = made(parts, student)
@@ -53,6 +85,7 @@ def test_what_is_written_is_read(tmp_path):
     read = TeacherMap.load(tmp_path / "map.safetensors")
     np.testing.assert_array_equal(read(parts), mapping(parts))
     assert (read.fingerprints, read.facts, read.dim) == (("first", "second"), {"note": "drawn"}, OUT)
+    assert (read.back, read.weights) == (None, WEIGHTS)
 
 
 @pytest.mark.parametrize(

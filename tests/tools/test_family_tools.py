@@ -80,6 +80,27 @@ def test_a_map_is_fitted_on_the_training_faces(root):
     assert mapping.facts["images"] == 6  # of three of the four people
 
 
+def test_the_way_back_can_be_fitted_on_the_sharp_faces_alone(root, tmp_path):
+    join_faces.join(root / "blurred_store", root / "sharp", tmp_path / "joined", True)
+    prepare(tmp_path / "joined", tmp_path / "store", Settings(detector="none"), progress=False)
+    store = Store(tmp_path / "store")
+    assert join_faces.sharp_among(store, root / "sharp").sum() == 3
+    student, teachers = str(root / "of16.safetensors"), [str(root / "one.safetensors")]
+    arguments = (student, store, teachers, 0, 1.0, 1.0, 1, 0.5, (0.5, 0.5))
+    every, sharp = fit_family.make_map(*arguments), fit_family.make_map(*arguments, root / "sharp")
+    np.testing.assert_array_equal(every.matrix, sharp.matrix)
+    assert every.back.shape == sharp.back.shape == (6, DIM + 1)
+    assert not np.allclose(every.back, sharp.back)
+    with pytest.raises(LrfaceError, match="names no image"):
+        join_faces.sharp_among(Store(root / "blurred_store"), _index(tmp_path / "other"))
+
+
+def _index(folder):
+    folder.mkdir()
+    (folder / "index.csv").write_text("path,identity\nnobody.png,77\n")
+    return folder
+
+
 def test_a_family_is_installed_and_opens(root, tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setattr(
@@ -88,12 +109,17 @@ def test_a_family_is_installed_and_opens(root, tmp_path, monkeypatch):
     (tmp_path / "weights").mkdir()
     teachers = [str(root / f"{name}.safetensors") for name in ("one", "two")]
     mapping = fit_family.make_map(str(root / "of16.safetensors"), Store(root / "blurred_store"), teachers, 1, 1, 1, 1)
-    mapping.save(tmp_path / "map")
-    arguments = ["ladder", "--map", tmp_path / "map", "--sharp", 40, "--store", root / "blurred_store", "--holdout", 1]
+    mapping.save(tmp_path / "both.map.safetensors")
+    alone = fit_family.make_map(
+        str(root / "of16.safetensors"), Store(root / "blurred_store"), teachers[1:], 1, 1, 1, 1, 0.5, (0.4, 0.6)
+    )
+    alone.save(tmp_path / "two.map.safetensors")
+    arguments = ["ladder", "--store", root / "blurred_store", "--holdout", 1]
+    arguments += ["--top", tmp_path / "both.map.safetensors", 40, ",".join(teachers)]
+    arguments += ["--top", tmp_path / "two.map.safetensors", 50, teachers[1]]
     arguments += [
         part for side, least in ((16, 0), (32, 20)) for part in ("--member", f"{root}/of{side}.safetensors:{least}")
     ]
-    arguments += [part for teacher in teachers for part in ("--teacher", teacher)]
     result = CliRunner().invoke(ship_family.main, list(map(str, arguments)))
     assert result.exit_code == 0, result.output
     assert shipped.faults() == []
@@ -102,8 +128,13 @@ def test_a_family_is_installed_and_opens(root, tmp_path, monkeypatch):
     assert plain.thresholds == {0.01: 0.2}
     assert sharp.thresholds == {0.01: pytest.approx(0.3)}
     assert plain.embed_crops([crop]).shape == (1, DIM)
-    read = TeacherMap.load(tmp_path / "weights" / "ladder.map.safetensors")
+    assert FaceEncoder.load(None, "none", sharp=teachers[1:]).embed_crops([crop]).shape == (1, DIM + 5)
+    read = TeacherMap.load(tmp_path / "weights" / "ladder.both.map.safetensors")
     np.testing.assert_array_equal(read.matrix, mapping.matrix)
+    assert read.back is None
+    read = TeacherMap.load(tmp_path / "weights" / "ladder.two.map.safetensors")
+    np.testing.assert_array_equal(read.back, alone.back)
+    assert read.weights == (0.4, 0.6)
     (tmp_path / "weights" / "ladder.json").write_text(json.dumps({"format": 1}))
     with pytest.raises(LrfaceError, match="has been changed"):
         FaceEncoder.load(None, "none")
@@ -111,7 +142,7 @@ def test_a_family_is_installed_and_opens(root, tmp_path, monkeypatch):
 
 def test_members_of_two_spaces_make_no_family(root):
     with pytest.raises(LrfaceError, match="share no space"):
-        ship_family.record_of("f", [(f"{root}/of16.safetensors", 0), (f"{root}/short.safetensors", 20)], None, [])
+        ship_family.record_of("f", [(f"{root}/of16.safetensors", 0), (f"{root}/short.safetensors", 20)], [])
     with pytest.raises(LrfaceError, match="MODEL:PIXELS"):
         ship_family._member("lrface")
 

@@ -44,9 +44,9 @@ def test_cards(tmp_path, monkeypatch, capsys):
     family = text.split("## lrface, the family\n")[1].split("\n## ")[0]
     assert (
         "| full resolution against 12px-bilinear-antialias | 93.00 ± 1.00 |"
-        in family.split("### lrface with teachers")[1]
+        in family.split("### lrface + dlib\n")[1].split("### lrface + mobilefacenet")[0]
     )
-    assert family.count("a face of 64 pixels of detail and one of so many") == 2
+    assert family.count("a face of 64 pixels of detail and one of so many") == 3
     section = text.split(f"## {name}\n")[1].split("\n## ")[0]
     found = [line.split(" | ")[:2] for line in section.splitlines() if "px-bilinear" in line]
     assert found == [
