@@ -11,6 +11,7 @@ tools/calibrate_looks.py measured is kept if the students are the same.
 """
 
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -106,21 +107,29 @@ def keep_looks(record: dict[str, Any], before: dict[str, Any] | None) -> None:
             record["card"][CARD_KEY][LOOKS_KEY] = looks
 
 
-def install(name: str, record: dict[str, Any], tops: Sequence[Top]) -> Path:
-    """Write the family's file and maps into the package, and enter them in its listing."""
-    path = shipped.WEIGHTS / f"{name}.json"
-    write_json(path, record)
-    files = [path]
+def write_family(folder: Path, name: str, record: dict[str, Any], tops: Sequence[Top]) -> list[Path]:
+    """Write the family's file and maps into a folder. Returns them, the family's file first."""
+    files = [folder / f"{name}.json"]
+    write_json(files[0], record)
     for top in tops:
-        files.append(shipped.WEIGHTS / top.file(name))
+        files.append(folder / top.file(name))
         with atomic_write(files[-1]) as written:
             written.write(top.mapping.read_bytes())
+    return files
+
+
+def install(name: str, record: dict[str, Any], tops: Sequence[Top]) -> Path:
+    """Write the family into the package, and enter its files in the listing. Maps that it had before are removed."""
+    for old in shipped.WEIGHTS.glob(f"{name}.*map.safetensors"):
+        old.unlink()
+    files = write_family(shipped.WEIGHTS, name, record, tops)
     listing = shipped.listing()
-    listing["families"] = {**listing.get("families", {}), name: path.name}
+    listing["families"] = {**listing.get("families", {}), name: files[0].name}
     listing["family"] = name
-    listing["sha256"] |= {file.name: file_digest(file) for file in files}
+    kept = {file: digest for file, digest in listing["sha256"].items() if (shipped.WEIGHTS / file).exists()}
+    listing["sha256"] = kept | {file.name: file_digest(file) for file in files}
     write_json(shipped.WEIGHTS / shipped.LISTING, listing)
-    return path
+    return files[0]
 
 
 def _member(text: str) -> tuple[str, float]:
@@ -160,12 +169,13 @@ def main(
         record = record_of(name, [_member(text) for text in members], listed)
         found = shipped.find_family(name)
         before = read_json(found) if found else None
-        path = install(name, record, listed)
-        record["card"] = calibrated(open_family(path, threads=1), sources, faces)
+        with tempfile.TemporaryDirectory() as folder:  # the package keeps its family until the new one is whole
+            staged = write_family(Path(folder), name, record, listed)[0]
+            record["card"] = calibrated(open_family(staged, threads=1), sources, faces)
+            for top, entry in zip(listed, record["sharp"], strict=True):
+                entry["card"] = calibrated(open_family(staged, top.teachers, threads=1), sources, faces)
         keep_looks(record, before)
-        for top, entry in zip(listed, record["sharp"], strict=True):
-            entry["card"] = calibrated(open_family(path, top.teachers, threads=1), sources, faces)
-        install(name, record, listed)
+        path = install(name, record, listed)
     except LrfaceError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
