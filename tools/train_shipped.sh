@@ -3,8 +3,8 @@
 #   LRFACE_DATA=/data tools/train_shipped.sh RUNS [DEVICE]
 # Needs $LRFACE_DATA/celeba with landmarks.csv, $LRFACE_DATA/faces with index.csv (sharp crops, some of nobody in particular),
 # $LRFACE_DATA/mobilefacenet.param and .bin (insightface's MobileFaceNet, ArcFace on MS1M: see tools/convert_mobilefacenet.py), and
-# $LRFACE_DATA/lfw with images and View 1 (pairsDevTrain.txt, pairsDevTest.txt), on which int8 is checked. After a kill, run the same command again. DEVICE is auto,
-# cpu, cuda, ...
+# $LRFACE_DATA/lfw with images and View 1 (pairsDevTrain.txt, pairsDevTest.txt), on which int8 is checked. After a kill, run the
+# same command again. DEVICE is auto, cpu, cuda, ...
 set -euo pipefail
 runs=$(realpath -m "${1:?where to write the runs}")
 device=${2:-auto}
@@ -12,7 +12,6 @@ cd "$(dirname "$0")/.."
 : "${LRFACE_DATA:?the folder of the data sets}"
 data=$LRFACE_DATA
 
-[ -f "$data/facenet_casia.onnx" ] || python tools/convert_facenet.py --out "$data/facenet_casia.onnx"
 [ -f "$data/dlib_resnet.onnx" ] || python tools/convert_dlib.py --out "$data/dlib_resnet.onnx"
 [ -f "$data/mobilefacenet.onnx" ] || python tools/convert_mobilefacenet.py "$data/mobilefacenet.param" --out "$data/mobilefacenet.onnx"
 lrface prepare "$data/celeba" --landmarks "$data/celeba/landmarks.csv" --out "$data/celeba_store"
@@ -25,16 +24,22 @@ lrface prepare "$data/lfw/images" --detector mtcnn --eyes 103,112,146,111 --out 
 # The last epoch is shipped: at the end of a cosine schedule, the epochs differ by less than the validation can measure.
 view1=(--images "$data/lfw_mtcnn" --pairs "$data/lfw/pairsDevTrain.txt" --pairs "$data/lfw/pairsDevTest.txt")
 
-make_model() {  # RECIPE NAME STORE [OPTIONS of ship.py]: train, calibrate, ship
-  local recipe=$1 name=$2 store=$3 run=$runs/$1 resume=()
+make_model() {  # RECIPE NAME refit|keep: train, bring the metric towards MobileFaceNet's or keep it, calibrate, ship
+  local name=$2 run=$runs/$1 resume=()
   [ -f "$run/last.ckpt" ] && resume=(--resume)
-  [ -f "$run/model.safetensors" ] || lrface train "recipes/$recipe.yaml" --out "$run" --device "$device" "${resume[@]}"
-  python tools/calibrate.py "$run/last.safetensors" --store "$data/$store" "${view1[@]}"
-  python tools/ship.py "$run/last.safetensors" "$name" --facts "lrface/weights/$name.yaml" --calibration "$data/$store" "${view1[@]}" "${@:4}"
+  [ -f "$run/model.safetensors" ] || lrface train "recipes/$1.yaml" --out "$run" --device "$device" "${resume[@]}"
+  local trained=$run/last.safetensors model=$run/shipped.safetensors
+  if [ "$3" = refit ]; then
+    python tools/refit_metric.py "$trained" --store "$data/faces_store" --sharp "$data/faces" --teacher "$data/mobilefacenet.onnx" --out "$model"
+  else
+    cp "$trained" "$model"
+  fi
+  python tools/calibrate.py "$model" --store "$data/faces_store" "${view1[@]}"
+  python tools/ship.py "$model" "$name" --facts "lrface/weights/$name.yaml" --calibration "$data/faces_store" "${view1[@]}"
 }
 
-make_model shipped_r18_16px lrface-r18-16px faces_store
-make_model shipped_small_16px lrface-small-16px faces_store
+make_model shipped_r18_16px lrface-r18-16px refit
+make_model shipped_small_16px lrface-small-16px keep
 
 # The family's top members need maps between the teachers and the space of lrface-small-16px. Ridge, power and weights of each were
 # chosen together: see benchmarks/results/trials.md.
