@@ -135,7 +135,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 @click.option("--name", required=True, help="Name of the files to write.")
 @click.option("--model", "models", multiple=True, help="A shipped model or family, or a file; repeatable.")
 @click.option("--peer", "peers", multiple=True, help="LABEL=FILE of another network; repeatable.")
-@click.option("--sharp", "teachers", multiple=True, help="A teacher of the shipped family; each is measured; repeatable.")
+@click.option(
+    "--sharp", "teachers", multiple=True, help="A teacher of the shipped family; each is measured; repeatable."
+)
 @click.option("--side", "sides", multiple=True, type=int, help="Sides to measure; all of 8 to 112 px if none.")
 @click.option("--add", is_flag=True, help="Keep the rows of other models that the file already has.")
 @click.option("--title", default="LFW View 1 test", show_default=True, help="Title of the figure.")
