@@ -127,6 +127,12 @@ def test_the_index_goes_where_too_few_are_left_and_comes_again(make, told):
     assert gallery.check() == []
 
 
+def test_a_raised_limit_makes_the_next_search_exact(make):
+    _, rows = fill(make(exact_limit=100), 120)
+    assert make().search_embedding(rows[0]).method == "approximate"
+    assert make(exact_limit=10**6).search_embedding(rows[0]).method == "exact"
+
+
 def test_an_index_that_is_not_whole_is_built_again(make, postgres, schema):
     gallery = make(exact_limit=100)
     _, rows = fill(gallery, 150)

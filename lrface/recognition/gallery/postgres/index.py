@@ -89,9 +89,13 @@ class Reader:
 
     def refresh(self) -> None:
         """Read the state of the index. Call it within ``store.reading()``."""
-        record = self._store.read_base()
-        self._depth = None if record is None else int(record["recall"]["depth"])
-        self._faces = self._store.totals().faces
+        record, totals = self._store.read_base(), self._store.totals()
+        # After exact_limit was raised the graph stays until a writer drops it.
+        if record is None or base.kind(record, totals) == EXACT:
+            self._depth = None
+        else:
+            self._depth = int(record["recall"]["depth"])
+        self._faces = totals.faces
 
     def nearest(self, query: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
         """Ids of the faces that seem nearest, and whether these are all faces.
