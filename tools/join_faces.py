@@ -49,6 +49,12 @@ def sharp_images(folder: Path, unknown: bool) -> list[tuple[str, Path]]:
     return found
 
 
+def stored_paths(store: Store) -> list[str]:
+    """The path that each image of a store had in its source, in order."""
+    tables = [pq.read_table(folder / "manifest.parquet", columns=["path", "status"]) for folder in store.folders]
+    return [row["path"] for table in tables for row in table.to_pylist() if row["status"] == "ok"]
+
+
 def sharp_among(store: Store, folder: Path) -> np.ndarray:
     """Which images of a joined store come from the sharp part: bool ``[len(store)]``.
 
@@ -59,16 +65,11 @@ def sharp_among(store: Store, folder: Path) -> np.ndarray:
     Raises:
         LrfaceError: the index cannot be read, or names no image of the store.
     """
-    names = {str(Path(name).with_suffix("")) for name, _ in sharp_images(folder, True)}
-    rows = [
-        str(Path(row["path"]).with_suffix("")) in names
-        for shard in store.folders
-        for row in pq.read_table(shard / "manifest.parquet", columns=["path", "status"]).to_pylist()
-        if row["status"] == "ok"
-    ]
-    if not any(rows):
+    names = {_stem(name) for name, _ in sharp_images(folder, True)}
+    found = np.array([_stem(path) in names for path in stored_paths(store)])
+    if not found.any():
         raise LrfaceError(f"{folder / 'index.csv'} names no image of {store.path}: was the store joined from it?")
-    return np.array(rows)
+    return found
 
 
 def join(blurred: Path, sharp: Path, out: Path, unknown: bool) -> tuple[int, int]:
@@ -80,17 +81,17 @@ def join(blurred: Path, sharp: Path, out: Path, unknown: bool) -> tuple[int, int
     taken = sharp_images(sharp, unknown)
     for name, file in taken:
         _write(out / name, file.read_bytes())
-    known = {str(Path(name).with_suffix("")) for name, _ in taken}
-    store, position, added = Store(blurred), 0, 0
-    for folder in store.folders:
-        for row in pq.read_table(folder / "manifest.parquet", columns=["path", "status"]).to_pylist():
-            if row["status"] != "ok":
-                continue
-            if str(Path(row["path"]).with_suffix("")) not in known:
-                _write(out / row["path"], store.encoded(position))
-                added += 1
-            position += 1
+    known = {_stem(name) for name, _ in taken}
+    store, added = Store(blurred), 0
+    for position, path in enumerate(stored_paths(store)):
+        if _stem(path) not in known:
+            _write(out / path, store.encoded(position))
+            added += 1
     return len(taken), added
+
+
+def _stem(name: str) -> str:
+    return str(Path(name).with_suffix(""))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -120,9 +120,9 @@ def write_family(folder: Path, name: str, record: dict[str, Any], tops: Sequence
 
 def install(name: str, record: dict[str, Any], tops: Sequence[Top]) -> Path:
     """Write the family into the package, and enter its files in the listing. Maps that it had before are removed."""
-    for old in shipped.WEIGHTS.glob(f"{name}.*map.safetensors"):
-        old.unlink()
     files = write_family(shipped.WEIGHTS, name, record, tops)
+    for old in set(shipped.WEIGHTS.glob(f"{name}.*map.safetensors")).difference(files):
+        old.unlink()
     listing = shipped.listing()
     listing["families"] = {**listing.get("families", {}), name: files[0].name}
     listing["family"] = name

@@ -132,7 +132,7 @@ def family_card(name: str, rows: list[dict[str, Any]]) -> list[str]:
     lines.append("")
     for label, facts in family_parts(record):
         lines += [f"### {label}", ""]
-        lines += figures(rows, label) if any(row["model"] == label for row in rows) else []
+        lines += figures(rows, label)
         if calibration := Calibration.from_card(facts):
             lines += thresholds(calibration, FAMILY_SIDES, facts=False)
             lines += thresholds(calibration, FAMILY_SIDES, other=FAMILY_SIDES[-1])

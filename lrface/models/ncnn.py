@@ -179,7 +179,6 @@ def convert_file(param: Path, out: Path) -> None:
     Raises:
         LrfaceError: a file is missing or is not a MobileFaceNet in ncnn's format, or ``out`` cannot be written.
     """
-    param = Path(param)
     weights = _weights(param)
     source = f"{param.stem}, a MobileFaceNet of insightface in ncnn's format"
     try:
