@@ -2,7 +2,7 @@
 
     python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 --store data/joined_store --holdout 300 \\
         --teacher data/dlib_resnet.onnx --out data/dlib.map.safetensors
-    python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 --back 0.1 --sharp data/faces --weights 0.5 0.5 \\
+    python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 --back 0.1 --sharp data/faces --weights 0.5 0.7 \\
         --store data/faces_store --teacher data/mobilefacenet.onnx --out data/mobilefacenet.map.safetensors
 
 The student gets each training face reduced; the teachers get the crop at full size. Held-out identities are not used.

@@ -24,22 +24,18 @@ lrface prepare "$data/lfw/images" --detector mtcnn --eyes 103,112,146,111 --out 
 # The last epoch is shipped: at the end of a cosine schedule, the epochs differ by less than the validation can measure.
 view1=(--images "$data/lfw_mtcnn" --pairs "$data/lfw/pairsDevTrain.txt" --pairs "$data/lfw/pairsDevTest.txt")
 
-make_model() {  # RECIPE NAME refit|keep: train, bring the metric towards MobileFaceNet's or keep it, calibrate, ship
+make_model() {  # RECIPE NAME: train, bring the metric towards MobileFaceNet's, calibrate, ship
   local name=$2 run=$runs/$1 resume=()
   [ -f "$run/last.ckpt" ] && resume=(--resume)
   [ -f "$run/model.safetensors" ] || lrface train "recipes/$1.yaml" --out "$run" --device "$device" "${resume[@]}"
   local trained=$run/last.safetensors model=$run/shipped.safetensors
-  if [ "$3" = refit ]; then
-    python tools/refit_metric.py "$trained" --store "$data/faces_store" --sharp "$data/faces" --teacher "$data/mobilefacenet.onnx" --out "$model"
-  else
-    cp "$trained" "$model"
-  fi
+  python tools/refit_metric.py "$trained" --store "$data/faces_store" --sharp "$data/faces" --teacher "$data/mobilefacenet.onnx" --out "$model"
   python tools/calibrate.py "$model" --store "$data/faces_store" "${view1[@]}"
   python tools/ship.py "$model" "$name" --facts "lrface/weights/$name.yaml" --calibration "$data/faces_store" "${view1[@]}"
 }
 
-make_model shipped_r18_16px lrface-r18-16px refit
-make_model shipped_small_16px lrface-small-16px keep
+make_model shipped_r18_16px lrface-r18-16px
+make_model shipped_small_16px lrface-small-16px
 
 # The family's top members need maps between the teachers and the space of lrface-small-16px. Ridge, power and weights of each were
 # chosen together: see benchmarks/results/trials.md.
@@ -48,7 +44,7 @@ fit_map() {  # NAME TEACHER [OPTIONS of fit_family.py]
   [ -f "$map" ] || python tools/fit_family.py lrface-small-16px --ridge 0.3 --power 0.1 --teacher "$2" --out "$map" "${@:3}"
 }
 fit_map dlib "$data/dlib_resnet.onnx" --store "$data/joined_store"
-fit_map mobilefacenet "$data/mobilefacenet.onnx" --store "$data/faces_store" --back 0.1 --sharp "$data/faces" --weights 0.5 0.5
+fit_map mobilefacenet "$data/mobilefacenet.onnx" --store "$data/faces_store" --back 0.1 --sharp "$data/faces" --weights 0.5 0.7
 python tools/ship_family.py lrface --member lrface-small-16px:0 --store "$data/joined_store" "${view1[@]}" --faces 6000 \
   --top "$data/dlib.map.safetensors" 18 "$data/dlib_resnet.onnx" \
   --top "$data/mobilefacenet.map.safetensors" 22 "$data/mobilefacenet.onnx"
