@@ -72,6 +72,10 @@ def make_map(
     "--back", type=float, default=None, help="Ridge penalty of the map back to the teachers; none without it."
 )
 @click.option(
+    "--sharp", type=click.Path(path_type=Path), default=None,
+    help="Folder of sharp crops with index.csv; the map back is fitted on them alone.",
+)  # fmt: skip
+@click.option(
     "--weights",
     nargs=2,
     type=float,

@@ -28,9 +28,12 @@ make_model() {  # RECIPE NAME: train, bring the metric towards MobileFaceNet's, 
   local name=$2 run=$runs/$1 resume=()
   [ -f "$run/last.ckpt" ] && resume=(--resume)
   [ -f "$run/model.safetensors" ] || lrface train "recipes/$1.yaml" --out "$run" --device "$device" "${resume[@]}"
-  local trained=$run/last.safetensors model=$run/shipped.safetensors
-  python tools/refit_metric.py "$trained" --store "$data/faces_store" --sharp "$data/faces" --teacher "$data/mobilefacenet.onnx" --out "$model"
-  python tools/calibrate.py "$model" --store "$data/faces_store" "${view1[@]}"
+  local model=$run/shipped.safetensors making=$run/refitted.safetensors
+  if [ ! -f "$model" ]; then
+    python tools/refit_metric.py "$run/last.safetensors" --store "$data/faces_store" --sharp "$data/faces" --teacher "$data/mobilefacenet.onnx" --out "$making"
+    python tools/calibrate.py "$making" --store "$data/faces_store" "${view1[@]}"
+    mv "$making" "$model"
+  fi
   python tools/ship.py "$model" "$name" --facts "lrface/weights/$name.yaml" --calibration "$data/faces_store" "${view1[@]}"
 }
 

@@ -69,6 +69,11 @@ class PackedStore:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def held(self) -> np.ndarray:
+        """Which of the store's images the pack holds, bool ``[N]``: those that are trained on, and the held-out ones."""
+        return self._rows >= 0
+
     def low(self, indices: Sequence[int] | np.ndarray | slice = slice(None)) -> np.ndarray:
         """Low-resolution pixels, uint8 ``[n, side, side, 3]`` RGB. Raises LrfaceError for an image that was not packed."""
         result: np.ndarray = self._low[self._rows_of(np.arange(len(self))[indices])]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lrface.faces.calibration import Calibration
-from lrface.faces.detail import ERROR, HIGHEST, detail
+from lrface.faces.detail import ERROR, SMALL, detail
 
 #: Pixels of detail below which an answer cannot be trusted.
 TOO_SMALL = 8.0
@@ -29,7 +29,7 @@ USABLE = 0.25
 _BELIEVED = 2 ** (-1.5 * ERROR)
 
 #: An image with this much detail counts as sharp, however many pixels it has: the estimate cannot tell higher detail apart.
-_SHARP = 0.9 * HIGHEST
+_SHARP = 0.9 * SMALL.highest
 
 
 @dataclass(frozen=True)

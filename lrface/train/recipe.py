@@ -4,9 +4,9 @@
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from lrface.train.schema import Section, parse, read_yaml
 
@@ -22,6 +22,10 @@ class DataSection(Section):
     identities: int | None = Field(default=None, ge=2)  # train on this number of identities, drawn at random
     holdout_identities: int = Field(default=0, ge=0)  # excluded from training, for validation pairs
     workers: int = Field(default=2, ge=0)  # worker processes of the data loader in high-resolution training
+    # Least pixels of detail of a training face, so that its teacher sees it sharp; see lrface.faces.detail.crop_detail; null: any.
+    least_detail: float | None = Field(default=None, ge=16, le=100)
+
+    unwritten: ClassVar[frozenset[str]] = frozenset({"least_detail"})
 
 
 class NativeSection(Section):
@@ -69,18 +73,12 @@ class AugmentSection(Section):
     erase: float = Field(default=0.0, ge=0, le=1)  # probability that a random rectangle is filled with the image's mean
     native: NativeSection | None = None  # settings of native views; null: none
 
+    unwritten: ClassVar[frozenset[str]] = frozenset({"native"})
+
     @property
     def only_flips(self) -> bool:
         """Whether the stored low-resolution pixels are used without changes."""
         return self == AugmentSection(flip=self.flip, probability=self.probability, source_size=self.source_size)
-
-    @model_serializer(mode="wrap")
-    def _without_native(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave ``native`` out if it is unused, so that older recipes stay equal to themselves."""
-        content: dict[str, Any] = handler(self)
-        if self.native is None:
-            content.pop("native", None)
-        return content
 
 
 class TeacherSection(Section):
@@ -112,13 +110,7 @@ class ClassificationSection(Section):
     margin: float = Field(default=0.5, ge=0)
     split: bool = False  # split the class centres over the processes, for more identities than fit into one
 
-    @model_serializer(mode="wrap")
-    def _without_split(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave ``split`` out if it is False, so that older recipes stay equal, and a run may resume split or unsplit."""
-        content: dict[str, Any] = handler(self)
-        if not self.split:
-            content.pop("split", None)
-        return content
+    unwritten: ClassVar[frozenset[str]] = frozenset({"split"})
 
 
 class KDSection(Section):
@@ -162,13 +154,7 @@ class LossSection(Section):
     #: Other methods by name, each with its ``weight`` and options ({} for the defaults); see lrface.losses.registry.
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
-    @model_serializer(mode="wrap")
-    def _without_empty_methods(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave ``methods`` out if it is empty, so that older recipes stay equal for checkpoints and for keys of results."""
-        content: dict[str, Any] = handler(self)
-        if not self.methods:
-            content.pop("methods", None)
-        return content
+    unwritten: ClassVar[frozenset[str]] = frozenset({"methods"})
 
 
 class OptimSection(Section):

@@ -5,9 +5,9 @@ OmegaConf reads the file (interpolation and ``--set`` overrides), and pydantic c
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from lrface.errors import LrfaceError
 from lrface.files import looked_in, require_path
@@ -17,6 +17,20 @@ class Section(BaseModel):
     """A part of a closed schema: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: Keys that are left out of what is written while they have their default: an older recipe stays equal to itself, for
+    #: checkpoints and for keys of results.
+    unwritten: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_unwritten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in content.items()
+            if key not in self.unwritten or getattr(self, key) != fields[key].get_default(call_default_factory=True)
+        }
 
 
 def read_yaml(path: str | Path, what: str, overrides: tuple[str, ...] = ()) -> Any:

@@ -8,6 +8,7 @@ from lrface.data.packed import PackedStore
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.train.recipe import DataSection
+from lrface.train.store_detail import store_detail
 
 #: The held-out identities are the same for every seed of a recipe, so that its runs can be compared.
 HOLDOUT_SEED = 20_000
@@ -41,7 +42,7 @@ def split_store(store: Store | PackedStore, section: DataSection) -> Split:
 
     Raises:
         LrfaceError: fewer than two identities remain for training, fewer than the recipe wants, or too few have two images
-            to be held out.
+            to be held out; or ``data.least_detail`` is set and a crop cannot be read.
     """
     labelled = np.flatnonzero(store.labels >= 0)
     known_labels = store.labels[labelled]
@@ -56,15 +57,33 @@ def split_store(store: Store | PackedStore, section: DataSection) -> Split:
                 f"{store.path} have two images or more: hold out fewer"
             )
         held[np.random.default_rng(HOLDOUT_SEED).permutation(able)[: section.holdout_identities]] = True
-    train = labelled[_part(kept & ~held, store, section)[known_labels]]
+    sharp = _sharp(store, section)
+    chosen = labelled[_part(kept & ~held, store, section)[known_labels]]
+    train = chosen[sharp[chosen]]
     known, labels = np.unique(store.labels[train], return_inverse=True)
     if len(known) < 2:
-        raise LrfaceError(f"{len(known)} identities of {store.path} are left to train on: at least two are needed")
+        lower = (
+            f"; only {len(train)} of {len(chosen)} images have {section.least_detail:g} pixels of detail"
+            if section.least_detail
+            else ""
+        )
+        raise LrfaceError(
+            f"{len(known)} identities of {store.path} are left to train on: at least two are needed{lower}"
+        )
     if section.unlabelled:
-        nobody = np.flatnonzero(store.labels < 0)
+        nobody = np.flatnonzero((store.labels < 0) & sharp)
         train, labels = np.concatenate([train, nobody]), np.concatenate([labels, np.full(len(nobody), -1)])
     holdout = labelled[held[known_labels]]
     return Split(train, labels, len(known), holdout, store.labels[holdout])
+
+
+def _sharp(store: Store | PackedStore, section: DataSection) -> np.ndarray:
+    """Which images have the detail to be trained on, bool ``[N]``. It does not matter for the others what this says."""
+    if section.least_detail is None:
+        return np.ones(len(store), bool)
+    if isinstance(store, PackedStore):  # it was chosen when they were packed
+        return store.held
+    return store_detail(store) >= section.least_detail
 
 
 def _part(kept: np.ndarray, store: Store | PackedStore, section: DataSection) -> np.ndarray:

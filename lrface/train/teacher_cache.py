@@ -7,23 +7,32 @@ embeddings of other faces, of another alignment or of another teacher are never 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from lrface.data.store import Store
 from lrface.errors import LrfaceError
 from lrface.files import locked, read_json, write_json
-from lrface.models.embedder import Embedder
 
 BATCH = 64
 COMMIT_BATCHES = 16
 STATE_FILE, ARRAY_FILE = "state.json", "embeddings.npy"
 
 
+class Teacher(Protocol):
+    """What is cached: an :class:`lrface.models.embedder.Embedder`, or anything else that gives a row of numbers a crop."""
+
+    fingerprint: str
+
+    def embed(self, crops: list[np.ndarray], batch_size: int = 64, flip: bool = False) -> np.ndarray:
+        """float32 ``[n, dim]`` of uint8 RGB crops, or of their mirror images."""
+
+
 def cached_embeddings(
-    store: Store, teacher: Embedder, progress: bool = True, folder: Path | None = None, flips: bool = True
-) -> np.ndarray:
+    store: Store, teacher: Teacher, progress: bool = True, folder: Path | None = None, flips: bool = True,
+    label: str = "teacher",
+) -> np.ndarray:  # fmt: skip
     """Teacher embeddings of a store, from the cache or computed into it. A killed computation resumes at the next call.
 
     Args:
@@ -32,6 +41,7 @@ def cached_embeddings(
         progress: show a progress bar with rate and remaining time.
         folder: another place for the cache than the store's folder.
         flips: embed the mirrored crops too. Otherwise the crop's embedding is used for both, in half the time.
+        label: of the progress bar.
 
     Returns:
         float32 ``[2, N, embedding_dim]``, memory-mapped: of the crops, and of the mirrored crops; not normalised.
@@ -43,7 +53,7 @@ def cached_embeddings(
     facts = {"teacher": teacher.fingerprint, "store": store.fingerprint, "images": len(store)}
     if _done(folder, facts) < len(store):
         with locked(folder / "lock"):  # of several runs that start together, one computes and the others wait
-            _compute(store, teacher, folder, facts, progress, 1 + flips)
+            _compute(store, teacher, folder, facts, 1 + flips, label if progress else None)
     array_file = folder / ARRAY_FILE
     try:
         array: np.ndarray = np.load(array_file, mmap_mode="r")
@@ -65,7 +75,9 @@ def _done(folder: Path, facts: dict[str, Any]) -> int:
     return int(state["done"])
 
 
-def _compute(store: Store, teacher: Embedder, folder: Path, facts: dict[str, Any], progress: bool, views: int) -> None:
+def _compute(
+    store: Store, teacher: Teacher, folder: Path, facts: dict[str, Any], views: int, label: str | None
+) -> None:
     from tqdm import tqdm
 
     done = _done(folder, facts)
@@ -74,7 +86,7 @@ def _compute(store: Store, teacher: Embedder, folder: Path, facts: dict[str, Any
     array = _open_array(store, teacher, folder, done, views)
     with (
         ThreadPoolExecutor(1) as reader,
-        tqdm(total=len(store), initial=done, unit="img", desc="teacher", disable=not progress) as bar,
+        tqdm(total=len(store), initial=done, unit="img", desc=label, disable=label is None) as bar,
     ):
         # Decoding runs in parallel with the network: one batch is read while another is embedded.
         waiting = reader.submit(_read, store, done)
@@ -93,7 +105,7 @@ def _compute(store: Store, teacher: Embedder, folder: Path, facts: dict[str, Any
                 write_json(folder / STATE_FILE, facts | {"done": stop})
 
 
-def _open_array(store: Store, teacher: Embedder, folder: Path, done: int, views: int) -> np.memmap:
+def _open_array(store: Store, teacher: Teacher, folder: Path, done: int, views: int) -> np.memmap:
     file = folder / ARRAY_FILE
     try:
         if done:

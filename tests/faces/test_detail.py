@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from lrface.data.synthetic import face
-from lrface.faces import detail as module
 from lrface.faces.degrade import resize
-from lrface.faces.detail import HIGHEST, LOWEST, detail, ring_powers, terms
+from lrface.faces.detail import ERROR, LARGE, SMALL, crop_detail, detail
 from lrface.files import read_json
 
 
@@ -20,11 +19,13 @@ def portrait():
     return resize(data.astronaut()[48:176, 160:288], 112)
 
 
-def test_the_coefficients_are_those_of_the_measured_fit():
-    results = read_json(Path(__file__).parents[2] / "benchmarks" / "results" / "detail.json")
-    assert list(module.COEFFICIENTS) == results["coefficients"]
-    assert len(module.COEFFICIENTS) == terms(np.ones(6)).shape[-1] == 28
-    assert results["error_log2"]["quadratic"] == pytest.approx(module.ERROR, abs=0.03)
+@pytest.mark.parametrize(("name", "estimator", "count"), [("small", SMALL, 28), ("large", LARGE, 55)])
+def test_the_coefficients_are_those_of_the_measured_fit(name, estimator, count):
+    results = read_json(Path(__file__).parents[2] / "benchmarks" / "results" / "detail.json")[name]
+    assert list(estimator.coefficients) == results["coefficients"]
+    powers = np.ones(len(estimator.rings) - 1)
+    assert len(estimator.coefficients) == estimator.terms(powers).shape[-1] == count
+    assert results["error_log2"]["quadratic"] == pytest.approx(ERROR, abs=0.03)
 
 
 @pytest.mark.parametrize("kernel", ["bilinear", "bicubic"])
@@ -33,6 +34,14 @@ def test_an_enlarged_face_has_the_detail_it_was_reduced_to(portrait, side, kerne
     small = resize(portrait, side)
     for image in (small, resize(small, 112, kernel), resize(small, 200, kernel)):
         assert side / 1.5 < detail(image) < side * 1.5
+
+
+@pytest.mark.parametrize("kernel", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("side", [24, 32, 45, 64])
+def test_an_enlarged_crop_is_told_from_a_sharp_one(portrait, side, kernel):
+    crop = resize(resize(portrait, side), 112, kernel)
+    assert side / 1.6 < crop_detail(crop) < side * 1.6
+    assert crop_detail(crop) < 0.8 * crop_detail(portrait)
 
 
 def test_blur_counts_as_a_smaller_face(portrait):
@@ -57,19 +66,22 @@ def test_any_image_has_a_number(portrait):
     shapes = [(1, 1), (1, 40), (14, 17), (64, 64), (300, 20)]
     images = [np.full((20, 20, 3), 77, np.uint8), *(rng.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes)]
     for image in images:
-        assert LOWEST <= detail(image) <= HIGHEST
-    assert not ring_powers(images[0]).any()
-    assert detail(portrait) > 0.8 * HIGHEST
+        assert SMALL.lowest <= detail(image) <= SMALL.highest
+        assert LARGE.lowest <= crop_detail(image) <= LARGE.highest
+    assert not SMALL.ring_powers(images[0]).any()
+    assert detail(portrait) > 0.8 * SMALL.highest
 
 
-def test_ring_powers_are_the_means_of_the_cosine_transform():
+@pytest.mark.parametrize("estimator", [SMALL, LARGE])
+def test_ring_powers_are_the_means_of_the_cosine_transform(estimator):
     from scipy.fft import dctn
 
-    image = resize(face(0, 0, seed=1), 64)
+    side = estimator.side
+    image = resize(face(0, 0, seed=1), side)
     grey = np.round(image @ np.array([0.299, 0.587, 0.114]))
     power = dctn(grey - grey.mean(), norm="ortho") ** 2
     expected = []
-    for low, high in zip(module.RINGS, module.RINGS[1:], strict=False):
-        ring = [power[y, x] for y in range(64) for x in range(64) if low <= (y * y + x * x) ** 0.5 < high]
+    for low, high in itertools.pairwise(estimator.rings):
+        ring = [power[y, x] for y in range(side) for x in range(side) if low <= (y * y + x * x) ** 0.5 < high]
         expected.append(np.mean(ring) / power.mean())
-    np.testing.assert_allclose(ring_powers(image), expected, rtol=0.02)
+    np.testing.assert_allclose(estimator.ring_powers(image), expected, rtol=0.02, atol=2e-5)

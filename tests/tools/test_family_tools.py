@@ -101,6 +101,24 @@ def _index(folder):
     return folder
 
 
+def test_the_command_writes_the_map_that_its_options_say(root, tmp_path):
+    joined, out = tmp_path / "joined", tmp_path / "two.map.safetensors"
+    join_faces.join(root / "blurred_store", root / "sharp", joined, True)
+    prepare(joined, tmp_path / "store", Settings(detector="none"), progress=False)
+    options = ["--store", tmp_path / "store", "--teacher", root / "two.safetensors", "--holdout", 0, "--ridge", 0.5,
+               "--power", 0.2, "--back", 0.1, "--sharp", root / "sharp", "--weights", 0.5, 0.7, "--threads", 1]  # fmt: skip
+    command = [str(word) for word in (root / "of16.safetensors", *options, "--out", out)]
+    result = CliRunner().invoke(fit_family.main, command)
+    assert result.exit_code == 0, result.exception or result.output
+    assert f"{out} written" in result.output
+    mapping = TeacherMap.load(out)
+    assert (mapping.weights, mapping.facts["ridge"], mapping.facts["power"]) == ((0.5, 0.7), 0.5, 0.2)
+    assert mapping.back is not None
+    command[command.index(str(root / "sharp"))] = str(root / "nowhere")
+    result = CliRunner().invoke(fit_family.main, command)
+    assert (result.exit_code, "index.csv is missing" in result.output) == (2, True), result.output
+
+
 def test_a_family_is_installed_and_opens(root, tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setattr(

@@ -28,6 +28,7 @@ from lrface.train.log import read_log
 from lrface.train.pack import PackSettings, make_pack
 from lrface.train.run import train
 from lrface.train.split import split_store
+from lrface.train.store_detail import store_detail
 from lrface.train.teacher_cache import cached_embeddings
 
 VIEWS = {
@@ -105,6 +106,17 @@ def test_a_run_on_the_store_goes_on_on_the_pack(packed, recipe, run_on_store, da
     train(recipe(**VIEWS, optim={"epochs": 1}), out, data_root, "cpu")
     train(recipe(**VIEWS), out, packed["exact"], "cpu", resume=True)
     assert read_log(out) == read_log(run_on_store)
+
+
+def test_a_pack_holds_the_faces_that_have_the_least_detail(data_root, recipe, tmp_path):
+    store = Store(data_root / "faces")
+    least = float(np.median(store_detail(store, progress=False)))
+    sharp = recipe(**VIEWS, data={"least_detail": least})
+    make_pack(sharp, tmp_path / "pack", data_root, EXACT, progress=False)
+    expected, found = split_store(store, sharp.data), split_store(PackedStore(tmp_path / "pack"), sharp.data)
+    assert 0 < len(expected.train) < TRAINED
+    assert found.train.tolist() == expected.train.tolist()
+    assert found.holdout.tolist() == expected.holdout.tolist()
 
 
 def test_parts_are_small_and_have_their_checksums(packed):
