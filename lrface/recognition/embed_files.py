@@ -160,7 +160,7 @@ def _crops(
         try:
             all_cropped = encoder.cropped_faces(path) if every else [encoder.cropped_face(path)]
         except ImageError as error:
-            refused.append((path, str(error).removeprefix(f"{path}: ")))
+            refused.append((path, error.reason(path)))
             continue
         if not all_cropped:
             refused.append((path, "no face found"))

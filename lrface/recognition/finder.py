@@ -39,6 +39,10 @@ Image = np.ndarray | str | Path | bytes
 class ImageError(LrfaceError):
     """One image cannot be used, because it cannot be read or shows no face. Other images are not affected."""
 
+    def reason(self, name: str) -> str:
+        """The message without the image's name, for a list that has the name beside it."""
+        return str(self).replace(f"{name}: ", "").replace(name, "the file")
+
 
 @dataclass(frozen=True)
 class CroppedFace:

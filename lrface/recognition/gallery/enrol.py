@@ -73,7 +73,7 @@ def find_faces(
                 _refuse_unless(force, f"this very image is enrolled as {having[0]} already", source, report)
             found.append(find_face(encoder, name, source, digest, image, force, report))
         except ImageError as error:
-            report.refused.append((source, str(error).replace(f"{source}: ", "").replace(source, "the file")))
+            report.refused.append((source, error.reason(source)))
             continue
         new.setdefault(digest, []).append(name)
     return found, report
