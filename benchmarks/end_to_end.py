@@ -74,11 +74,11 @@ def measure(
     ]  # fmt: skip
 
 
-def make_groups(models: Sequence[str], sharp: str | None, peers: Sequence[str]) -> list[Group]:
+def make_groups(models: Sequence[str], sharp: tuple[str, ...], peers: Sequence[str]) -> list[Group]:
     """Our models share a detector, each peer has its own."""
     encoders = {model: FaceEncoder.load(model, threads=1) for model in models}
-    if sharp:
-        encoders[f"{shipped.listing()['family']} + {Path(sharp).stem}"] = FaceEncoder.load(sharp=[sharp], threads=1)
+    for teacher in sharp:
+        encoders[f"{shipped.listing()['family']} + {Path(teacher).stem}"] = FaceEncoder.load(sharp=[teacher], threads=1)
     groups = []
     if encoders:
         first = next(iter(encoders.values()))
@@ -128,7 +128,9 @@ def _point(row: dict[str, Any], key: str | None) -> tuple[float, float]:
     help="Store of the full photos, made with --detector mtcnn, whose landmarks are the truth.  [default: found again]",
 )  # fmt: skip
 @click.option("--model", "models", multiple=True, help="A shipped model or family, or a file; repeatable.")
-@click.option("--sharp", default=None, help="Teacher for sharp faces: the family is measured with it too.")
+@click.option(
+    "--sharp", multiple=True, help="A teacher for sharp faces: the family is measured with it too; repeatable."
+)
 @click.option("--peer", "peers", multiple=True, metavar="LABEL=FILE,detector=NAME", help="Another network; repeatable.")
 @click.option("--side", "sides", type=int, multiple=True, default=SIDES, show_default=True)
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every n-th pair.")
@@ -142,7 +144,7 @@ def _point(row: dict[str, Any], key: str | None) -> tuple[float, float]:
     help="JSON, whose sides are not measured again; a table *.md and a figure go beside it.",
 )  # fmt: skip
 def main(
-    photos: Path, lists: tuple[str, ...], landmarks: Path | None, models: tuple[str, ...], sharp: str | None,
+    photos: Path, lists: tuple[str, ...], landmarks: Path | None, models: tuple[str, ...], sharp: tuple[str, ...],
     peers: tuple[str, ...], sides: tuple[int, ...], every: int,
     cache: Path, beside: str | None, out: Path,
 ) -> None:  # fmt: skip

@@ -52,7 +52,7 @@ python tools/ship_family.py lrface --member lrface-small-16px:0 --store "$data/j
   --top "$data/dlib.map.safetensors" 18 "$data/dlib_resnet.onnx" \
   --top "$data/mobilefacenet.map.safetensors" 22 "$data/mobilefacenet.onnx"
 for side in 12 16 24; do
-  PYTHONPATH=tools python benchmarks/watch_film.py "$runs/film-$side" --lfw "$data/lfw/images" --pairs "$data/lfw/pairsDevTrain.txt" --side "$side"
+  PYTHONPATH=tools${PYTHONPATH:+:$PYTHONPATH} python benchmarks/watch_film.py "$runs/film-$side" --lfw "$data/lfw/images" --pairs "$data/lfw/pairsDevTrain.txt" --side "$side"
 done
 python tools/calibrate_looks.py lrface --films "$runs/film-12" --films "$runs/film-16" --films "$runs/film-24" \
   --images "$data/lfw_mtcnn" --pairs "$data/lfw/pairsDevTrain.txt"
