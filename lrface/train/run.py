@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import os
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def train(
         raise LrfaceError("loss.methods is for one process: its banks are not shared; start without torchrun")
     store = open_faces(recipe, root)
     split = split_store(store, recipe.data)
+    fabric.print(split, file=sys.stderr)
     loop = build(recipe, fabric, store, split, root, out)
     if resume:
         loop.load(LAST)

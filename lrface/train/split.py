@@ -28,6 +28,7 @@ class Split:
         classes: number of training identities.
         holdout: int64 ``[m]``, images of held-out identities.
         holdout_labels: int64 ``[m]``, their identities.
+        blurred: number of images that were left out because they have less detail than the recipe asks for.
     """
 
     train: np.ndarray
@@ -35,6 +36,15 @@ class Split:
     classes: int
     holdout: np.ndarray
     holdout_labels: np.ndarray
+    blurred: int = 0
+
+    def __str__(self) -> str:
+        """One line that says how many images there are of each kind."""
+        nobody = int((self.labels < 0).sum())
+        parts = [f"training on {len(self.train):,} images of {self.classes:,} identities"]
+        parts += [f"{nobody:,} of them of nobody in particular"] * bool(nobody)
+        parts += [f"{self.blurred:,} with too little detail left out"] * bool(self.blurred)
+        return ", ".join(parts)
 
 
 def split_store(store: Store | PackedStore, section: DataSection) -> Split:
@@ -59,7 +69,7 @@ def split_store(store: Store | PackedStore, section: DataSection) -> Split:
         held[np.random.default_rng(HOLDOUT_SEED).permutation(able)[: section.holdout_identities]] = True
     sharp = _sharp(store, section)
     chosen = labelled[_part(kept & ~held, store, section)[known_labels]]
-    train = chosen[sharp[chosen]]
+    train, blurred = chosen[sharp[chosen]], int((~sharp[chosen]).sum())
     known, labels = np.unique(store.labels[train], return_inverse=True)
     if len(known) < 2:
         lower = (
@@ -71,10 +81,12 @@ def split_store(store: Store | PackedStore, section: DataSection) -> Split:
             f"{len(known)} identities of {store.path} are left to train on: at least two are needed{lower}"
         )
     if section.unlabelled:
-        nobody = np.flatnonzero((store.labels < 0) & sharp)
+        nobody = np.flatnonzero(store.labels < 0)
+        blurred += int((~sharp[nobody]).sum())
+        nobody = nobody[sharp[nobody]]
         train, labels = np.concatenate([train, nobody]), np.concatenate([labels, np.full(len(nobody), -1)])
     holdout = labelled[held[known_labels]]
-    return Split(train, labels, len(known), holdout, store.labels[holdout])
+    return Split(train, labels, len(known), holdout, store.labels[holdout], blurred)
 
 
 def _sharp(store: Store | PackedStore, section: DataSection) -> np.ndarray:

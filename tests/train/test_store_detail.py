@@ -45,7 +45,10 @@ def test_training_faces_have_the_least_detail_and_held_out_ones_any(root):
     every = split_store(store, DataSection(store="faces", holdout_identities=1))
     split = split_store(store, DataSection(store="faces", holdout_identities=1, least_detail=40))
     assert split.train.tolist() == [image for image in every.train if detail[image] >= 40]
-    assert (split.classes, split.labels.tolist()) == (3, [0, 1, 2, -1])
+    assert (split.classes, split.labels.tolist(), split.blurred) == (3, [0, 1, 2, -1], 4)
+    said = "training on 4 images of 3 identities, 1 of them of nobody in particular, 4 with too little detail left out"
+    assert str(split) == said
+    assert str(every) == "training on 8 images of 3 identities, 2 of them of nobody in particular"
     assert split.holdout.tolist() == every.holdout.tolist()
     assert detail[split.holdout].min() < 40
 
