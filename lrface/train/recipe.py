@@ -25,7 +25,7 @@ class DataSection(Section):
     # Least pixels of detail of a training face, so that its teacher sees it sharp; see lrface.faces.detail.crop_detail; null: any.
     least_detail: float | None = Field(default=None, ge=16, le=100)
 
-    unwritten: ClassVar[frozenset[str]] = frozenset({"least_detail"})
+    _unwritten: ClassVar[frozenset[str]] = frozenset({"least_detail"})
 
 
 class NativeSection(Section):
@@ -73,7 +73,7 @@ class AugmentSection(Section):
     erase: float = Field(default=0.0, ge=0, le=1)  # probability that a random rectangle is filled with the image's mean
     native: NativeSection | None = None  # settings of native views; null: none
 
-    unwritten: ClassVar[frozenset[str]] = frozenset({"native"})
+    _unwritten: ClassVar[frozenset[str]] = frozenset({"native"})
 
     @property
     def only_flips(self) -> bool:
@@ -110,7 +110,7 @@ class ClassificationSection(Section):
     margin: float = Field(default=0.5, ge=0)
     split: bool = False  # split the class centres over the processes, for more identities than fit into one
 
-    unwritten: ClassVar[frozenset[str]] = frozenset({"split"})
+    _unwritten: ClassVar[frozenset[str]] = frozenset({"split"})
 
 
 class KDSection(Section):
@@ -154,7 +154,7 @@ class LossSection(Section):
     #: Other methods by name, each with its ``weight`` and options ({} for the defaults); see lrface.losses.registry.
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
-    unwritten: ClassVar[frozenset[str]] = frozenset({"methods"})
+    _unwritten: ClassVar[frozenset[str]] = frozenset({"methods"})
 
 
 class OptimSection(Section):

@@ -20,7 +20,7 @@ class Section(BaseModel):
 
     #: Keys that are left out of what is written while they have their default: an older recipe stays equal to itself, for
     #: checkpoints and for keys of results.
-    unwritten: ClassVar[frozenset[str]] = frozenset()
+    _unwritten: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
     def _without_unwritten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -29,7 +29,7 @@ class Section(BaseModel):
         return {
             key: value
             for key, value in content.items()
-            if key not in self.unwritten or getattr(self, key) != fields[key].get_default(call_default_factory=True)
+            if key not in self._unwritten or getattr(self, key) != fields[key].get_default(call_default_factory=True)
         }
 
 
