@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrface.errors import LrfaceError
+from lrface.faces.degrade import resize
 from lrface.files import file_digest, read_json
 from lrface.models import dlib_resnet, ncnn
 from lrface.models.embedder import Embedder, open_embedder
@@ -34,10 +35,18 @@ from lrface.models.teacher_map import TeacherMap
 FORMAT = 3
 
 #: Part of a top member's fingerprint: it changes if the same map gives other embeddings.
-FUSION = 2
+FUSION = 3
 
 #: Side in pixels of the crops that the teachers get.
 SHARP_SIDE = 112
+
+
+@dataclass(frozen=True)
+class _Enlarging(Preprocessing):
+    """For the teachers. A smaller crop is enlarged bicubically, as an aligner does it: faces of 20 to 32 pixels gain by it."""
+
+    def fit(self, image: np.ndarray) -> np.ndarray:
+        return resize(image, self.input_size, "bicubic" if max(image.shape[:2]) < self.input_size else "bilinear")
 
 
 @dataclass
@@ -216,7 +225,7 @@ def _top(
 def _teachers(path: Path, top: dict[str, Any], teachers: Sequence[Embedder], student: str) -> Member:
     digest = file_digest(path.with_name(str(top["map"])))
     name = " + ".join([student, *(str(teacher).partition(",")[0] for teacher in top["teachers"])])
-    embedder = Embedder(TeacherNetwork(teachers), Preprocessing(SHARP_SIDE), f"{digest} {FUSION}", {"name": name})
+    embedder = Embedder(TeacherNetwork(teachers), _Enlarging(SHARP_SIDE), f"{digest} {FUSION}", {"name": name})
     return Member(name, embedder.fingerprint, float(top["detail"]), lambda: embedder)
 
 

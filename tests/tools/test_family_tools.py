@@ -15,7 +15,7 @@ from lrface.data.prepare import prepare
 from lrface.data.store import Store
 from lrface.data.synthetic import face
 from lrface.errors import LrfaceError
-from lrface.faces.degrade import Degradation
+from lrface.faces.degrade import Degradation, resize
 from lrface.faces.images import encode_image
 from lrface.models import create, save_model, shipped
 from lrface.models.embedder import open_embedder
@@ -146,7 +146,13 @@ def test_a_family_is_installed_and_opens(root, tmp_path, monkeypatch):
     assert plain.thresholds == {0.01: 0.2}
     assert sharp.thresholds == {0.01: pytest.approx(0.3)}
     assert plain.embed_crops([crop]).shape == (1, DIM)
-    assert FaceEncoder.load(None, "none", sharp=teachers[1:]).embed_crops([crop]).shape == (1, DIM + 5)
+    one = FaceEncoder.load(None, "none", sharp=teachers[1:])
+    assert one.embed_crops([crop]).shape == (1, DIM + 5)
+    small = resize(crop, 30)  # the teachers get it enlarged as an aligner does it
+    as_aligned = one.embed_crops([resize(small, 112, "bicubic")], resolutions=[60.0])
+    np.testing.assert_allclose(one.embed_crops([small], resolutions=[60.0])[:, DIM:], as_aligned[:, DIM:], atol=1e-6)
+    larger = one.embedder.member(60.0).preprocessing.fit(resize(crop, 200))
+    np.testing.assert_array_equal(larger, resize(resize(crop, 200), 112))
     read = TeacherMap.load(tmp_path / "weights" / "ladder.both.map.safetensors")
     np.testing.assert_array_equal(read.matrix, mapping.matrix)
     assert read.back is None
