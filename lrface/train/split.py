@@ -72,13 +72,13 @@ def split_store(store: Store | PackedStore, section: DataSection) -> Split:
     train, blurred = chosen[sharp[chosen]], int((~sharp[chosen]).sum())
     known, labels = np.unique(store.labels[train], return_inverse=True)
     if len(known) < 2:
-        lower = (
+        why = (
             f"; only {len(train)} of {len(chosen)} images have {section.least_detail:g} pixels of detail"
             if section.least_detail
             else ""
         )
         raise LrfaceError(
-            f"{len(known)} identities of {store.path} are left to train on: at least two are needed{lower}"
+            f"{len(known)} identities of {store.path} are left to train on: at least two are needed{why}"
         )
     if section.unlabelled:
         nobody = np.flatnonzero(store.labels < 0)
