@@ -191,7 +191,8 @@ def main(
         sys.exit(2)
     facts = {
         "gallery": len(photos.names) + len(filler.names), "model": encoder.embedder.fingerprint, "face": LFW_FACE,
-        "model_name": " + ".join([str(encoder.embedder.card.get("name")), *(Path(name).stem for name in sharp)]), "detector": encoder.detector,
+        "model_name": " + ".join([str(encoder.embedder.card.get("name")), *(Path(name).stem for name in sharp)]),
+        "detector": encoder.detector,
         "code": code_version(),
         "film": read_json(work / f"test-{sides[0]}" / RECORD) | {"side": [float(side) for side in sides]},
     }  # fmt: skip
