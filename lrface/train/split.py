@@ -77,9 +77,7 @@ def split_store(store: Store | PackedStore, section: DataSection) -> Split:
             if section.least_detail
             else ""
         )
-        raise LrfaceError(
-            f"{len(known)} identities of {store.path} are left to train on: at least two are needed{why}"
-        )
+        raise LrfaceError(f"{len(known)} identities of {store.path} are left to train on: at least two are needed{why}")
     if section.unlabelled:
         nobody = np.flatnonzero(store.labels < 0)
         blurred += int((~sharp[nobody]).sum())
