@@ -179,11 +179,15 @@ def test_a_killed_database_loses_no_enrolment_and_the_service_goes_on(served_mod
 
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server, ThreadPoolExecutor(4) as users:
         told = users.submit(server.stderr.read)
-        _wait(url, server)
-        list(users.map(enrol, map(str, range(ENROLMENTS))))
-        listed = {person["name"]: person["faces"] for person in httpx.get(f"{url}/people", timeout=60).json()["people"]}
-        assert server.poll() is None
-        server.kill()
+        try:  # whatever fails, the reader above ends only with the service
+            _wait(url, server)
+            list(users.map(enrol, map(str, range(ENROLMENTS))))
+            listed = {
+                person["name"]: person["faces"] for person in httpx.get(f"{url}/people", timeout=60).json()["people"]
+            }
+            assert server.poll() is None
+        finally:
+            server.kill()
     assert during == {"people": [503, 503], "health": [200, 200]}
     assert {(answer.status_code, answer.text) for answer in refused} <= {
         (503, '{"error":"the gallery cannot be used now: see the service\'s log"}')
