@@ -86,8 +86,8 @@ class Server:
         (self._folder / "data" / "postmaster.pid").unlink(missing_ok=True)  # where nobody reaps it, it seems to live
 
     def start(self):
-        """Start it again; it recovers what was committed."""
-        for last in (*[False] * 20, True):
+        """Start it again; it recovers what was committed, which takes a busy disk some time."""
+        for last in (*[False] * 120, True):
             try:
                 self._server.ensure_postgres_running()
             except Exception:
