@@ -68,23 +68,21 @@ def split_store(store: Store | PackedStore, section: DataSection) -> Split:
             )
         held[np.random.default_rng(HOLDOUT_SEED).permutation(able)[: section.holdout_identities]] = True
     sharp = _sharp(store, section)
-    chosen = labelled[_part(kept & ~held, store, section)[known_labels]]
-    train, blurred = chosen[sharp[chosen]], int((~sharp[chosen]).sum())
-    known, labels = np.unique(store.labels[train], return_inverse=True)
+    named = labelled[_part(kept & ~held, store, section)[known_labels]]
+    nobody = np.flatnonzero(store.labels < 0) if section.unlabelled else named[:0]
+    known, labels = np.unique(store.labels[named[sharp[named]]], return_inverse=True)
     if len(known) < 2:
         why = (
-            f"; only {len(train)} of {len(chosen)} images have {section.least_detail:g} pixels of detail"
+            f"; only {len(labels)} of {len(named)} images have {section.least_detail:g} pixels of detail"
             if section.least_detail
             else ""
         )
         raise LrfaceError(f"{len(known)} identities of {store.path} are left to train on: at least two are needed{why}")
-    if section.unlabelled:
-        nobody = np.flatnonzero(store.labels < 0)
-        blurred += int((~sharp[nobody]).sum())
-        nobody = nobody[sharp[nobody]]
-        train, labels = np.concatenate([train, nobody]), np.concatenate([labels, np.full(len(nobody), -1)])
+    offered = np.concatenate([named, nobody])
+    train = offered[sharp[offered]]
+    labels = np.concatenate([labels, np.full(len(train) - len(labels), -1)])
     holdout = labelled[held[known_labels]]
-    return Split(train, labels, len(known), holdout, store.labels[holdout], blurred)
+    return Split(train, labels, len(known), holdout, store.labels[holdout], len(offered) - len(train))
 
 
 def _sharp(store: Store | PackedStore, section: DataSection) -> np.ndarray:
