@@ -70,7 +70,7 @@ class PackedStore:
         return len(self.labels)
 
     @property
-    def held(self) -> np.ndarray:
+    def packed(self) -> np.ndarray:
         """Which of the store's images the pack holds, bool ``[N]``: those that are trained on, and the held-out ones."""
         return self._rows >= 0
 

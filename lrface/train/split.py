@@ -42,8 +42,10 @@ class Split:
         """One line that says how many images there are of each kind."""
         nobody = int((self.labels < 0).sum())
         parts = [f"training on {len(self.train):,} images of {self.classes:,} identities"]
-        parts += [f"{nobody:,} of them of nobody in particular"] * bool(nobody)
-        parts += [f"{self.blurred:,} with too little detail left out"] * bool(self.blurred)
+        if nobody:
+            parts.append(f"{nobody:,} of them of nobody in particular")
+        if self.blurred:
+            parts.append(f"{self.blurred:,} with too little detail left out")
         return ", ".join(parts)
 
 
@@ -90,7 +92,7 @@ def _sharp(store: Store | PackedStore, section: DataSection) -> np.ndarray:
     if section.least_detail is None:
         return np.ones(len(store), bool)
     if isinstance(store, PackedStore):  # it was chosen when they were packed
-        return store.held
+        return store.packed
     return store_detail(store) >= section.least_detail
 
 
